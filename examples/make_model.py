@@ -1,0 +1,121 @@
+"""Make a tiny Qwen2.5-VL: the real architecture and processor, random weights, a small tokenizer of its own.
+
+    python examples/make_model.py output/model
+    python examples/make_model.py output/model --qwen-ids    # special tokens at Qwen's ids, vocabulary of 151,936
+
+1.5 million parameters without the vocabulary. It knows nothing until trained; it exists to run the whole pipeline.
+"""
+
+import argparse
+from pathlib import Path
+
+import torch
+from make_benchmark import fixed_pieces, vocabulary_texts
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import (
+    GenerationConfig,
+    PreTrainedTokenizerFast,
+    Qwen2_5_VLConfig,
+    Qwen2_5_VLForConditionalGeneration,
+    Qwen2_5_VLProcessor,
+    Qwen2VLImageProcessor,
+    Qwen2VLVideoProcessor,
+)
+
+SPECIAL_TOKENS = [
+    f"<|{name}|>"
+    for name in (
+        *("endoftext", "im_start", "im_end", "object_ref_start", "object_ref_end", "box_start", "box_end"),
+        *("quad_start", "quad_end", "vision_start", "vision_end", "vision_pad", "image_pad", "video_pad"),
+    )
+]
+QWEN_FIRST_SPECIAL_ID, QWEN_VOCABULARY = 151643, 151936
+# Words with their leading space, single digits, punctuation: Qwen's own way of cutting, in short.
+_CUTS = Regex(r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s+")
+_CHAT_TEMPLATE = (
+    "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def make_tokenizer(qwen_ids: bool = False) -> PreTrainedTokenizerFast:
+    """A byte-level BPE tokenizer of the benchmark's words; what never varies is one token each, for short runs."""
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Split(_CUTS, "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+    )
+    bpe.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(vocab_size=512, initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
+    bpe.train_from_iterator(vocabulary_texts(), trainer)
+    bpe.add_tokens(fixed_pieces())
+    if qwen_ids:
+        bpe.add_tokens([f"<unused{at}>" for at in range(bpe.get_vocab_size(), QWEN_FIRST_SPECIAL_ID)])
+    bpe.add_special_tokens(SPECIAL_TOKENS)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=bpe,
+        eos_token="<|im_end|>",
+        pad_token="<|endoftext|>",
+        extra_special_tokens=SPECIAL_TOKENS,
+        chat_template=_CHAT_TEMPLATE,
+        model_max_length=32768,
+    )
+
+
+def make_config(tokenizer: PreTrainedTokenizerFast, vocabulary: int) -> Qwen2_5_VLConfig:
+    """Hidden size 128, 4 layers, heads of 64; vision 96 wide, 3 layers, all with full attention."""
+    ids = {name: tokenizer.convert_tokens_to_ids(f"<|{name}|>") for name in ("vision_start", "vision_end")}
+    return Qwen2_5_VLConfig(
+        text_config={
+            "vocab_size": vocabulary,
+            "hidden_size": 128,
+            "intermediate_size": 384,
+            "num_hidden_layers": 4,
+            "num_attention_heads": 2,
+            "num_key_value_heads": 2,
+            "max_position_embeddings": 32768,
+            "rope_parameters": {"rope_type": "default", "mrope_section": [8, 12, 12], "rope_theta": 10000.0},
+            "tie_word_embeddings": True,
+            "bos_token_id": tokenizer.pad_token_id,
+            "eos_token_id": tokenizer.eos_token_id,
+            "pad_token_id": tokenizer.pad_token_id,
+        },
+        vision_config={
+            "depth": 3,
+            "hidden_size": 96,
+            "intermediate_size": 256,
+            "num_heads": 3,
+            "out_hidden_size": 128,
+            "fullatt_block_indexes": [0, 1, 2],
+        },
+        image_token_id=tokenizer.convert_tokens_to_ids("<|image_pad|>"),
+        video_token_id=tokenizer.convert_tokens_to_ids("<|video_pad|>"),
+        vision_start_token_id=ids["vision_start"],
+        vision_end_token_id=ids["vision_end"],
+        tie_word_embeddings=True,
+    )
+
+
+def make_model(folder: Path, qwen_ids: bool = False, seed: int = 0) -> None:
+    """Write model, tokenizer and processor to a folder, as a download from a hub would look."""
+    torch.manual_seed(seed)
+    tokenizer = make_tokenizer(qwen_ids)
+    vocabulary = QWEN_VOCABULARY if qwen_ids else -(-len(tokenizer) // 64) * 64
+    config = make_config(tokenizer, vocabulary)
+    model = Qwen2_5_VLForConditionalGeneration(config)
+    stops = [tokenizer.eos_token_id, tokenizer.pad_token_id]
+    model.generation_config = GenerationConfig(eos_token_id=stops, pad_token_id=tokenizer.pad_token_id)
+    model.save_pretrained(folder)
+    processor = Qwen2_5_VLProcessor(
+        Qwen2VLImageProcessor(), tokenizer, Qwen2VLVideoProcessor(), chat_template=_CHAT_TEMPLATE
+    )
+    processor.save_pretrained(folder)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--qwen-ids", action="store_true", help="special tokens at the ids of Qwen2.5-VL")
+    parser.add_argument("--seed", type=int, default=0, help="of the random weights")
+    options = parser.parse_args()
+    make_model(options.folder, options.qwen_ids, options.seed)
+    print(f"made a tiny Qwen2.5-VL in {options.folder}")

@@ -1,0 +1,110 @@
+"""Boxes and their frames.
+
+A box is `[x1, y1, x2, y2]`, x2 and y2 exclusive. Two frames occur, and every name says which:
+
+- `box_px`: pixels of the upright original image. At rest (records, predictions, rewards) every box is one of these.
+- `box_model`: pixels of the image as Qwen2.5-VL sees it, after `smart_resize`. Only inside a prompt or a raw reply.
+
+A size is `(width, height)` in pixels. Not covered: rotated boxes, masks, video.
+"""
+
+import math
+from collections.abc import Sequence
+
+Box = Sequence[float]
+Size = tuple[int, int]
+
+PATCH_PX = 28  # Qwen2.5-VL: 14-pixel patches, merged 2 x 2; one image token covers this many pixels a side
+MAX_ASPECT = 200  # smart_resize refuses anything longer
+MIN_CROP_SIDE_PX = 28  # a smaller window would hold less than one image token of the original
+MAX_CROP_ASPECT = 8  # a thinner window is widened with context: a sliver shows texture without its surroundings
+MIN_CROP_PIXELS = 224 * 224  # crops are enlarged to this area (64 image tokens), as a magnifying glass should
+
+
+def model_size(size: Size, min_pixels: int | None = None) -> Size:
+    """Size of an image after Qwen2.5-VL's `smart_resize`, under the limits in force in this process.
+
+    ms-swift turns MAX_PIXELS and MIN_PIXELS into qwen-vl-utils' limits when it loads a processor, so they are read at
+    each call. `min_pixels` asks for an enlarged result; the upper limit wins over it. Raises ValueError for an
+    aspect ratio over 200.
+    """
+    from qwen_vl_utils import vision_process
+
+    limit = vision_process.IMAGE_MAX_TOKEN_NUM * PATCH_PX**2
+    floor = vision_process.IMAGE_MIN_TOKEN_NUM * PATCH_PX**2
+    wanted = min(max(min_pixels or 0, floor), limit)
+    height, width = vision_process.smart_resize(size[1], size[0], PATCH_PX, wanted, limit)
+    return width, height
+
+
+def clip_box(box: Box, size: Size) -> list[float]:
+    """The part of a box inside an image of `size`, in the box's own frame; corners put in order first."""
+    (x1, x2), (y1, y2) = sorted((box[0], box[2])), sorted((box[1], box[3]))
+    width, height = size
+    return [min(max(x1, 0), width), min(max(y1, 0), height), min(max(x2, 0), width), min(max(y2, 0), height)]
+
+
+def box_area(box: Box) -> float:
+    return max(0.0, box[2] - box[0]) * max(0.0, box[3] - box[1])
+
+
+def iou(a: Box, b: Box) -> float:
+    """Intersection over union of two boxes of one frame, 0..1; 0 where either has no area."""
+    width = min(a[2], b[2]) - max(a[0], b[0])
+    height = min(a[3], b[3]) - max(a[1], b[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    shared = width * height
+    return shared / (box_area(a) + box_area(b) - shared)
+
+
+def scale_box(box: Box, source: Size, target: Size) -> list[float]:
+    """The same box in an image of size `target` that was resized from size `source`; no rounding."""
+    across, down = target[0] / source[0], target[1] / source[1]
+    return [box[0] * across, box[1] * down, box[2] * across, box[3] * down]
+
+
+def _whole_interval(start: float, end: float, limit: int) -> tuple[int, int]:
+    """Nearest whole-pixel interval, never empty, no end moved by more than one pixel."""
+    low, high = round(start), round(end)
+    if low == high:
+        low = min(math.floor(start), limit - 1)
+        high = low + 1
+    return low, high
+
+
+def to_model(box_px: Box, size: Size, size_model: Size) -> list[int]:
+    """A box of the original as whole model pixels, the form that replies use; at least one pixel a side."""
+    x1, y1, x2, y2 = scale_box(clip_box(box_px, size), size, size_model)
+    left, right = _whole_interval(x1, x2, size_model[0])
+    top, bottom = _whole_interval(y1, y2, size_model[1])
+    return [left, top, right, bottom]
+
+
+def to_original(box_model: Box, size: Size, size_model: Size) -> list[float]:
+    """A box in model pixels, as a model wrote it, clipped to the image and put in pixels of the original."""
+    return scale_box(clip_box(box_model, size_model), size_model, size)
+
+
+def _widen(start: float, end: float, side: int, limit: int) -> tuple[int, int]:
+    """Whole-pixel window of at least `side` that holds the interval, moved inside 0..limit."""
+    low, high = math.floor(start), math.ceil(end)
+    missing = max(0, side - (high - low))
+    low = max(0, low - missing // 2)
+    high = min(limit, low + max(high - low, side))
+    return max(0, min(low, high - side)), high
+
+
+def crop_window(box_px: Box, size: Size) -> tuple[int, int, int, int]:
+    """Whole-pixel window of the original to cut for a box: all of the box, with context where it is small or thin.
+
+    The window has at least MIN_CROP_SIDE_PX a side and an aspect ratio of at most MAX_CROP_ASPECT, as far as the
+    image allows. `box_px` must overlap the image.
+    """
+    width, height = size
+    x1, y1, x2, y2 = clip_box(box_px, size)
+    side_x = max(MIN_CROP_SIDE_PX, math.ceil((y2 - y1) / MAX_CROP_ASPECT))
+    side_y = max(MIN_CROP_SIDE_PX, math.ceil((x2 - x1) / MAX_CROP_ASPECT))
+    left, right = _widen(x1, x2, side_x, width)
+    top, bottom = _widen(y1, y2, side_y, height)
+    return left, top, right, bottom

@@ -1,0 +1,138 @@
+"""The command `zoomin`: detect, evaluate, check, convert. Training is ms-swift's own command line."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from PIL import Image
+from tqdm import tqdm
+
+from swift_zoomin.detector import Detector
+from swift_zoomin.evaluation import evaluate, read_predictions, table
+from swift_zoomin.images import ImageError, open_upright, square
+from swift_zoomin.records import RecordError, read_records, write_records
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="zoomin", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for add in (_add_detect, _add_evaluate, _add_check, _add_convert):
+        add(commands)
+    options = parser.parse_args()
+    try:
+        return options.run(options)
+    except (RecordError, ImageError) as error:
+        print(f"zoomin: {error}", file=sys.stderr)
+        return 1
+
+
+def _add_detect(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    command = commands.add_parser(
+        "detect",
+        help="look at images twice and write a prediction each",
+        description="Set MAX_PIXELS as in training. Run again, it goes on where it stopped.",
+    )
+    command.add_argument("images", nargs="+", type=Path, help="image files, folders of them, or records files")
+    command.add_argument("--model", required=True, help="model folder or checkpoint")
+    command.add_argument("--out", required=True, type=Path, help="predictions, JSON Lines; appended to")
+    command.add_argument("--engine", choices=("transformers", "vllm"), default="transformers")
+    command.add_argument("--batch-size", type=int, default=32, help="images asked about together")
+    command.add_argument("--max-new-tokens", type=int, default=1024, help="tokens a reply may have")
+    command.set_defaults(run=_detect)
+
+
+def _detect(options: argparse.Namespace) -> int:
+    images = list(dict.fromkeys(path.resolve() for path in _image_files(options.images)))
+    done = read_predictions(options.out) if options.out.exists() else {}
+    todo = [str(path) for path in images if path not in done]
+    if done:
+        print(f"{len(images) - len(todo)} of {len(images)} images are done already")
+    if not todo:
+        return 0
+    detector = Detector(options.model, options.engine, options.max_new_tokens, options.batch_size)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    home = options.out.parent.resolve()
+    with options.out.open("a", encoding="utf-8") as out:
+        for prediction in tqdm(detector.detect(todo), "detecting", len(todo)):
+            prediction["image"] = os.path.relpath(prediction["image"], home)
+            out.write(json.dumps(prediction, ensure_ascii=False) + "\n")
+            out.flush()
+    return 0
+
+
+def _image_files(paths: Iterable[Path]) -> Iterator[Path]:
+    """Image files named, below a folder (by suffix), or listed in a records file."""
+    for path in paths:
+        if path.suffix in (".jsonl", ".parquet"):
+            yield from (Path(record.image.path) for record in read_records(path, decode=False))
+        elif path.is_dir():
+            suffixes = Image.registered_extensions()
+            yield from sorted(file for file in path.rglob("*") if file.suffix.lower() in suffixes)
+        else:
+            yield path
+
+
+def _add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    command = commands.add_parser("evaluate", help="compare predictions with records")
+    command.add_argument("records", type=Path)
+    command.add_argument("predictions", type=Path)
+    command.add_argument("--out", type=Path, help="also write the figures here, as JSON")
+    command.set_defaults(run=_evaluate)
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    metrics = evaluate(read_records(options.records, decode=False), read_predictions(options.predictions))
+    print(table(metrics))
+    if options.out:
+        options.out.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    return 0
+
+
+def _add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    command = commands.add_parser("check", help="check a records file and every image in it")
+    command.add_argument("records", type=Path)
+    command.set_defaults(run=_check)
+
+
+def _check(options: argparse.Namespace) -> int:
+    records = read_records(options.records)
+    generated = sum(record.label == "generated" for record in records)
+    boxes = sum(len(record.boxes or []) for record in records)
+    print(f"{len(records)} records: {len(records) - generated} real, {generated} generated, {boxes} boxes; no fault")
+    return 0
+
+
+def _add_convert(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    command = commands.add_parser(
+        "convert", help="centre-crop and resize the images of a records file, as the paper does for training"
+    )
+    command.add_argument("records", type=Path)
+    command.add_argument("folder", type=Path, help="where records.jsonl and images/ are written")
+    command.add_argument("--side-px", type=int, default=512, help="side of the square images in pixels")
+    command.set_defaults(run=_convert)
+
+
+def _convert(options: argparse.Namespace) -> int:
+    rows = []
+    records = read_records(options.records)
+    (options.folder / "images").mkdir(parents=True, exist_ok=True)
+    for number, record in enumerate(tqdm(records, "converting")):
+        image, boxes = square(open_upright(record.image.path), record.boxes or [], options.side_px)
+        inside = [at for at, box in enumerate(boxes) if box[0] < box[2] and box[1] < box[3]]
+        name = f"images/{number:06d}.png"  # one lossless format for both classes: no codec tells them apart
+        image.save(options.folder / name)
+        row = {**record.extra, "image": name, "label": record.label, "explanation": record.explanation}
+        if record.boxes is not None:
+            row["boxes"] = [[round(x, 2) for x in boxes[at]] for at in inside]
+            row["box_labels"] = [record.box_labels[at] for at in inside]
+        rows.append(row)
+    write_records(options.folder / "records.jsonl", rows)
+    print(f"wrote {len(rows)} records to {options.folder / 'records.jsonl'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

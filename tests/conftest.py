@@ -1,0 +1,91 @@
+"""Shared ground: a tiny real model, a small benchmark, and ms-swift commands run as a user runs them."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FIRST_LOOK_PIXELS = "12544"  # 112 x 112, as in the sandbox
+os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")  # GiB
+os.environ["MAX_PIXELS"] = FIRST_LOOK_PIXELS
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+# What the commands of the mission need besides: model, data and steps.
+COMMON = [
+    *("--model_type", "qwen2_5_vl", "--template", "zoomin", "--tuner_type", "full", "--freeze_vit", "false"),
+    *("--freeze_aligner", "false", "--torch_dtype", "float32", "--check_model", "false", "--report_to", "none"),
+    *(
+        "--add_version",
+        "false",
+        "--logging_steps",
+        "1",
+        "--save_only_model",
+        "true",
+        "--gradient_checkpointing",
+        "false",
+    ),
+]
+SFT = ["sft", "--custom_register_path", "swift_zoomin"]
+GRPO = ["rlhf", "--rlhf_type", "grpo", "--custom_register_path", "swift_zoomin"]
+ROLLOUT = ["--use_vllm", "false", "--num_generations", "2", "--per_device_train_batch_size", "4"]
+
+
+def run_swift(*arguments: object, cwd: Path = ROOT, fails: bool = False, **environment: str) -> str:
+    """Run one `swift` command in a process of its own and return what it printed."""
+    command = [str(Path(sys.executable).parent / "swift"), *map(str, arguments)]
+    done = subprocess.run(
+        command, cwd=cwd, env={**os.environ, **environment}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert (done.returncode != 0) == fails, done.stdout[-6000:]
+    return done.stdout
+
+
+def logged(output_dir: Path) -> list[dict]:
+    """The metrics that ms-swift logged, one dictionary a step."""
+    lines = map(json.loads, (output_dir / "logging.jsonl").read_text().splitlines())
+    return [line for line in lines if "loss" in line]
+
+
+def checkpoint(output_dir: Path) -> Path:
+    return max(output_dir.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
+
+
+def run_example(script: str, *arguments: object) -> None:
+    subprocess.run([sys.executable, str(ROOT / "examples" / script), *map(str, arguments)], check=True)
+
+
+@pytest.fixture(scope="session")
+def benchmark_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("benchmark")
+    run_example("make_benchmark.py", folder, "--train", 32, "--test", 8)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Random weights."""
+    folder = tmp_path_factory.mktemp("model")
+    run_example("make_model.py", folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def sft_dir(model_dir: Path, benchmark_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Output of the mission's SFT command, run from the repository root until the model knows the form of a reply."""
+    folder = tmp_path_factory.mktemp("sft")
+    data = f"{benchmark_dir}/train/records.jsonl:sft"
+    run_swift(
+        *(*SFT, *COMMON, "--model", model_dir, "--dataset", data, "--output_dir", folder),
+        *("--max_steps", 120, "--per_device_train_batch_size", 16, "--learning_rate", "2e-3"),
+        *("--lr_scheduler_type", "constant"),
+    )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained_dir(sft_dir: Path) -> Path:
+    return checkpoint(sft_dir)

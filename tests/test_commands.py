@@ -1,0 +1,110 @@
+"""The commands of the mission, word for word, as a user runs them."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+from conftest import COMMON, GRPO, ROLLOUT, ROOT, SFT, logged, run_swift
+
+pytestmark = pytest.mark.swift
+
+REWARDS = ["--reward_funcs", "zoomin_iou", "zoomin_bleu"]
+
+
+def _grpo(trained_dir: Path, benchmark_dir: Path, out: Path) -> list:
+    data = f"{benchmark_dir}/train/records.jsonl:query2"
+    return [
+        *(*GRPO, *REWARDS, *COMMON, *ROLLOUT, "--model", trained_dir, "--dataset", data, "--output_dir", out),
+        *("--multi_turn_scheduler", "zoomin", "--max_completion_length", 100, "--max_steps", 3),
+    ]
+
+
+def _assert_two_turns_and_finite_rewards(out: Path) -> None:
+    steps = logged(out)
+    assert len(steps) == 3
+    for step in steps:
+        assert math.isfinite(step["rewards/zoomin_iou/mean"])
+        assert math.isfinite(step["rewards/zoomin_bleu/mean"])
+    assert max(step["num_turns"] for step in steps) == 2
+
+
+def test_sft_from_the_repository_root_learns_the_form_of_a_reply(sft_dir: Path) -> None:
+    steps = logged(sft_dir)
+    assert steps[-1]["loss"] < 0.3 * steps[0]["loss"]
+    assert json.loads((sft_dir / "args.json").read_text())["custom_register_path"] == ["swift_zoomin"]
+
+
+def test_sft_from_an_empty_directory_in_two_processes(model_dir: Path, benchmark_dir: Path, tmp_path: Path) -> None:
+    empty, out = tmp_path / "empty", tmp_path / "out"
+    empty.mkdir()
+    data = f"{benchmark_dir}/train/records.jsonl:sft"
+    run_swift(
+        *(*SFT, *COMMON, "--model", model_dir, "--dataset", data, "--output_dir", out, "--max_steps", 2),
+        *("--use_cpu", "true", "--ddp_backend", "gloo"),
+        cwd=empty,
+        NPROC_PER_NODE="2",
+        ACCELERATE_USE_CPU="true",
+        OMP_NUM_THREADS="1",
+    )
+    assert [math.isfinite(step["loss"]) for step in logged(out)] == [True, True]
+    assert not list(empty.iterdir())
+
+
+def test_grpo_from_the_repository_root_with_two_data_workers(
+    trained_dir: Path, benchmark_dir: Path, tmp_path: Path
+) -> None:
+    run_swift(*_grpo(trained_dir, benchmark_dir, tmp_path), "--dataloader_num_workers", 2, cwd=ROOT)
+    _assert_two_turns_and_finite_rewards(tmp_path)
+
+
+def test_grpo_from_an_empty_directory_in_two_processes(trained_dir: Path, benchmark_dir: Path, tmp_path: Path) -> None:
+    empty, out = tmp_path / "empty", tmp_path / "out"
+    empty.mkdir()
+    run_swift(
+        *_grpo(trained_dir, benchmark_dir, out),
+        *("--use_cpu", "true", "--ddp_backend", "gloo"),
+        cwd=empty,
+        NPROC_PER_NODE="2",
+        ACCELERATE_USE_CPU="true",
+        OMP_NUM_THREADS="1",
+    )
+    _assert_two_turns_and_finite_rewards(out)
+
+
+def test_all_five_rewards_in_one_run_with_weights_and_a_masked_first_reply(
+    trained_dir: Path, benchmark_dir: Path, tmp_path: Path
+) -> None:
+    names = ["format", "iou", "accuracy", "bleu", "accuracy_query1"]
+    data = f"{benchmark_dir}/train/records.jsonl:query2"
+    run_swift(
+        *(*GRPO, "--reward_funcs", *(f"zoomin_{name}" for name in names), "--reward_weights", 1, 2, 1, 0.5, 0),
+        *(*COMMON, *ROLLOUT, "--model", trained_dir, "--dataset", data, "--output_dir", tmp_path, "--max_steps", 2),
+        *("--multi_turn_scheduler", "zoomin_query2", "--external_plugins", "swift_zoomin"),
+        *("--max_completion_length", 100),
+    )
+    for step in logged(tmp_path):
+        assert all(math.isfinite(step[f"rewards/zoomin_{name}/mean"]) for name in names)
+
+
+def test_bad_rows_are_reported_together_before_training(model_dir: Path, benchmark_dir: Path, tmp_path: Path) -> None:
+    good = (benchmark_dir / "train/records.jsonl").read_text().splitlines()[:4]
+    rows = [{**json.loads(line), "image": str(benchmark_dir / "train" / json.loads(line)["image"])} for line in good]
+    rows[1]["label"] = "fake"
+    rows[3]["image"] = "gone.png"
+    records = tmp_path / "records.jsonl"
+    records.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    printed = run_swift(
+        *(*SFT, *COMMON, "--model", model_dir, "--dataset", f"{records}:sft", "--output_dir", tmp_path / "out"),
+        fails=True,
+    )
+    assert f'{records}:2: label "fake"; expected "real" or "generated"' in printed
+    assert f"{records}:4: image {tmp_path / 'gone.png'}: no such image file" in printed
+
+
+def test_a_missing_purpose_is_explained(model_dir: Path, benchmark_dir: Path, tmp_path: Path) -> None:
+    records = benchmark_dir / "train/records.jsonl"
+    printed = run_swift(
+        *(*SFT, *COMMON, "--model", model_dir, "--dataset", records, "--output_dir", tmp_path), fails=True
+    )
+    assert f"expected {records}:PURPOSE, one of sft, sft_joint, query1, query2, explain, ground, verdict" in printed

@@ -1,0 +1,173 @@
+"""One exchange: the same prompt ids in SFT, TransformersEngine and vLLM, and loss exactly where it belongs."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from swift.infer_engine import InferRequest, RequestConfig, TransformersEngine
+from swift.infer_engine.protocol import RolloutInferRequest, RolloutOutput
+from swift.rl_core.data import OnPolicySample
+from swift.rlhf_trainers.utils import encode_sample
+from swift.rollout import multi_turns, run_multi_turn
+
+import swift_zoomin.register.swift_zoomin_register  # noqa: F401
+from swift_zoomin.plugin.dataset import records_to_rows
+from swift_zoomin.records import Record, read_records
+
+ENGINE = {"model_type": "qwen2_5_vl", "template_type": "zoomin", "torch_dtype": torch.float32}
+GREEDY = {"temperature": 0, "return_details": True}
+
+
+@pytest.fixture(scope="module")
+def records(benchmark_dir: Path) -> list[Record]:
+    return read_records(benchmark_dir / "train/records.jsonl")
+
+
+@pytest.fixture(scope="module")
+def engine(trained_dir: Path) -> TransformersEngine:
+    """Loads the processor first, and with it the pixel limits, as every swift command does."""
+    return TransformersEngine(str(trained_dir), **ENGINE)
+
+
+def paths(row: dict[str, Any]) -> list[str]:
+    return [image["path"] for image in row["images"]]
+
+
+def second_question(row: dict[str, Any], tokenizer: Any) -> InferRequest:
+    """The request of query 2 as a rollout makes it: the first reply stands in it as the ids that were sampled."""
+    ask, first, again = row["messages"][:3]
+    sampled = [*tokenizer.encode(first["content"]), tokenizer.eos_token_id]
+    messages = [ask, {"role": "assistant", "content": sampled}, again]
+    return InferRequest(messages=messages, images=paths(row))
+
+
+def encode_for_training(engine: TransformersEngine, row: dict[str, Any]) -> dict[str, Any]:
+    engine.template.set_mode("train")
+    encoded = engine.template.encode(row)
+    engine.template.set_mode("transformers")
+    return encoded
+
+
+@pytest.mark.vllm
+def test_query_2_has_the_same_prompt_ids_in_sft_transformers_and_vllm(
+    engine: TransformersEngine, records: list[Record], trained_dir: Path
+) -> None:
+    from swift.infer_engine import GRPOVllmEngine
+
+    rows = records_to_rows(records[:4], "sft_joint") + records_to_rows(records[:4], "sft")[1::2]
+    requests = [second_question(row, engine.tokenizer) for row in rows]
+    config = RequestConfig(max_tokens=4, **GREEDY)
+    of_transformers = [response.prompt_token_ids for response in engine.infer(requests, config)]
+    vllm = GRPOVllmEngine(
+        str(trained_dir), **ENGINE, max_model_len=1024, enforce_eager=True, limit_mm_per_prompt={"image": 7, "video": 0}
+    )
+    of_vllm = [output.response.prompt_token_ids for output in vllm.infer(requests, config)]
+    for row, ids, ids_vllm in zip(rows, of_transformers, of_vllm, strict=True):
+        assert ids == ids_vllm
+        assert ids == encode_for_training(engine, row)["input_ids"][: len(ids)]
+
+
+def labelled(encoded: dict[str, Any], tokenizer: Any) -> list[str]:
+    """The runs of tokens under loss, as text."""
+    runs, run = [], []
+    for token, label in zip(encoded["input_ids"], encoded["labels"], strict=True):
+        assert label in (token, -100)
+        if label != -100:
+            run.append(token)
+        elif run:
+            runs.append(tokenizer.decode(run))
+            run = []
+    return runs + ([tokenizer.decode(run)] if run else [])
+
+
+def test_sft_trains_each_reply_and_nothing_else(engine: TransformersEngine, records: list[Record]) -> None:
+    query1, query2 = records_to_rows(records[:2], "sft")[:2]
+    joint = records_to_rows(records[:1], "sft_joint")[0]
+    for row, trained in ((query1, [1]), (query2, [3]), (joint, [1, 3])):
+        expected = [row["messages"][at]["content"] + "<|im_end|>\n" for at in trained]
+        assert labelled(encode_for_training(engine, row), engine.tokenizer) == expected
+
+
+def test_the_untrained_first_reply_is_wrong_as_often_as_right(records: list[Record]) -> None:
+    rows = records_to_rows(records, "sft")[1::2]
+    right = sum(f"<verdict>{row['label']}</verdict>" in row["messages"][1]["content"] for row in rows)
+    assert 8 <= right <= 24  # 32 fair draws: outside with probability 0.002
+    assert rows == records_to_rows(records, "sft")[1::2]  # the draw hangs on the record alone
+
+
+def roll_out(engine: TransformersEngine, record: Record, scheduler_name: str, max_tokens: int) -> OnPolicySample:
+    """One trajectory by ms-swift's own colocated driver, merged into a sample as the GRPO trainer does."""
+    row = records_to_rows([record], "query2")[0]
+    sample = OnPolicySample.from_row(row)
+    request = RolloutInferRequest(messages=json.loads(json.dumps(row["messages"])), images=paths(row))
+    config = RequestConfig(max_tokens=max_tokens, **GREEDY)
+    scheduler = multi_turns[scheduler_name](tokenizer=engine.tokenizer, template=engine.template)
+
+    def infer(requests: list, request_config: RequestConfig) -> list[RolloutOutput]:
+        return [RolloutOutput(response=response) for response in engine.infer(requests, request_config)]
+
+    [output] = run_multi_turn([request], infer([request], config), scheduler, infer, config)
+    sample.apply_rollout_output(rollout_output=output)
+    return sample
+
+
+@pytest.mark.parametrize(("scheduler", "trained"), [("zoomin", [0, 1]), ("zoomin_query2", [1])])
+def test_rollout_loss_covers_the_sampled_ids_of_the_trained_replies(
+    engine: TransformersEngine, records: list[Record], scheduler: str, trained: list[int]
+) -> None:
+    sample = roll_out(engine, records[0], scheduler, 100)
+    assert sample.rollout_infos["num_turns"] == 2
+    assert sample.rollout_infos["crops"] == len(sample.rollout_infos["images"]) - 1
+    assert len(sample.rollout_infos["replies"]) == 2
+    encoded = encode_for_training_sample(engine, sample)
+    ids, labels = encoded["input_ids"], encoded["labels"]
+    position, expected = 0, []
+    for turn, sampled in enumerate(sample.response_token_ids):
+        start = next(at for at in range(position, len(ids)) if ids[at : at + len(sampled)] == sampled)
+        expected += [-100] * (start - position) + (sampled if turn in trained else [-100] * len(sampled))
+        position = start + len(sampled)
+    assert labels == expected + [-100] * (len(ids) - position)
+
+
+def encode_for_training_sample(engine: TransformersEngine, sample: OnPolicySample) -> dict[str, Any]:
+    engine.template.set_mode("train")
+    encoded = encode_sample(sample, engine.template)
+    engine.template.set_mode("transformers")
+    return encoded
+
+
+def test_a_cut_first_reply_ends_the_trajectory(engine: TransformersEngine, records: list[Record]) -> None:
+    sample = roll_out(engine, records[0], "zoomin", 5)
+    assert sample.rollout_infos["num_turns"] == 1
+    assert sample.is_truncated
+    assert len(sample.rollout_infos["replies"]) == 1
+    assert [message["role"] for message in sample.messages] == ["user", "assistant"]
+
+
+def test_control_words_in_a_reply_stay_text(engine: TransformersEngine, records: list[Record]) -> None:
+    words = "<image><bbox><|image_pad|><|im_end|><|vision_start|>\ud800"
+    row = records_to_rows(records[:1], "sft_joint")[0]
+    plain = encode_for_training(engine, row)["input_ids"]
+    row["messages"][1]["content"] += words
+    encoded = encode_for_training(engine, row)
+    image_token = engine.template.image_token_id
+    assert encoded["input_ids"].count(image_token) == plain.count(image_token)
+    assert words.replace("\ud800", "?") in engine.tokenizer.decode(encoded["input_ids"])
+    assert encoded["input_ids"].count(engine.tokenizer.eos_token_id) == plain.count(engine.tokenizer.eos_token_id)
+
+
+def test_sampled_image_tokens_become_blanks_without_loss(engine: TransformersEngine, records: list[Record]) -> None:
+    row = records_to_rows(records[:1], "query1")[0]
+    pad, start, end = engine.tokenizer.convert_tokens_to_ids(["<|image_pad|>", "<|vision_start|>", "<|im_end|>"])
+    [blank] = engine.tokenizer.encode(" ")
+    word = engine.tokenizer.encode("o")[0]
+    for content in (
+        [word, pad, start, word, end],
+        {"token_ids": [word, pad, start, word, end], "loss_scale": [1, 1, 1, 1, 1]},
+    ):
+        row["messages"] = [row["messages"][0], {"role": "assistant", "content": content}]
+        encoded = encode_for_training(engine, row)
+        assert encoded["input_ids"][-6:-1] == [word, blank, blank, word, end]
+        assert encoded["labels"][-6:-1] == [word, -100, -100, word, end]

@@ -1,0 +1,266 @@
+"""What the parser makes of a reply, what it refuses, and that no reply breaks the exchange or a reward."""
+
+import asyncio
+import json
+import math
+import random
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from qwen_vl_utils import vision_process
+from swift.infer_engine.protocol import ChatCompletionResponseChoice, ChatMessage, RolloutInferRequest
+
+from swift_zoomin import prompts
+from swift_zoomin.episode import MAX_CROPS, Episode
+from swift_zoomin.images import ImageRef
+from swift_zoomin.plugin.rewards import REWARDS
+from swift_zoomin.plugin.scheduler import ZoomInScheduler
+from swift_zoomin.replies import VERDICTS, Reply, parse_reply, render_reply, text_problem
+
+ONE = [[120, 88, 260, 190]]
+TWO = [*ONE, [1, 2, 3, 4]]
+CANONICAL = """<explanation>The letters on the sign melt.</explanation>
+<regions>[{"bbox_2d": [120, 88, 260, 190], "label": "sign"}, {"bbox_2d": [1, 2, 3, 4], "label": "hand"}]</regions>
+<verdict>generated</verdict>"""
+FENCED = '<regions>```json\n[{"bbox_2d": [120, 88, 260, 190]}]\n```</regions>'
+TOKENS = "<|object_ref_start|>sign<|object_ref_end|><|box_start|>(120,88),(260,190)<|box_end|>"
+
+FORMS = {
+    "canonical": (CANONICAL, TWO),
+    "fenced": (FENCED, ONE),
+    "fenced without tags": ('Look:\n```json\n[{"bbox_2d": [120, 88, 260, 190]}]\n```', ONE),
+    "bare JSON": ('[{"bbox_2d": [120, 88, 260, 190]}, {"bbox_2d": [1, 2, 3, 4]}]', TWO),
+    "a single object": ('<regions>{"bbox_2d": [120, 88, 260, 190]}</regions>', ONE),
+    "an object around the list": ('<regions>{"regions": [{"bbox_2d": [120, 88, 260, 190]}]}</regions>', ONE),
+    "other keys": ('[{"bbox": [120, 88, 260, 190]}, {"box": [1, 2, 3, 4]}]', TWO),
+    "box tokens": (TOKENS, ONE),
+    "box tokens, spaced, twice": ("<|box_start|>( 120 , 88 ) , (260,190)<|box_end|> and (1,2),(3,4)", TWO),
+    "a plain list": ("<regions>[120, 88, 260, 190]</regions>", ONE),
+    "plain lists": ("<regions>[[120, 88, 260, 190], [1, 2, 3, 4]]</regions>", TWO),
+    "plain lists in a row": ("[120, 88, 260, 190], [1, 2, 3, 4]", TWO),
+    "a tuple in a sentence": ("The sign at (120, 88, 260, 190) melts.", ONE),
+    "floats": ("[120.5, 88.25, 260., 190.0]", [[120.5, 88.25, 260, 190]]),
+    "floats without a leading digit": ("at (.5, .25, 1.5, 2.5)", [[0.5, 0.25, 1.5, 2.5]]),
+    "swapped corners": ("[260, 190, 120, 88]", ONE),  # both axes put in order
+    "one swapped axis": ("[260, 88, 120, 190]", ONE),
+    "negative": ("[-5, -7, 10, 20]", [[-5, -7, 10, 20]]),  # clipped later, when the image is known
+    "scientific": ("[1.2e2, 8.8E+1, 2600e-1, 1.9e2]", ONE),
+    "cut JSON": ('<regions>[{"bbox_2d": [120, 88, 260, 190], "label": "sign"}, {"bbox_2d": [1, 2, 3', ONE),
+    "cut after a number": ("[[120, 88, 260, 190], [1, 2, 3, 4", ONE),  # 4 could have become 42
+    "a trailing comma": ('[{"bbox_2d": [120, 88, 260, 190],}, {"bbox_2d": [1, 2, 3, 4],},]', TWO),
+    "unclosed tags": ("<explanation>It melts.\n<regions>[120, 88, 260, 190]\n<verdict>real", ONE),
+    "no tags at all": ("It melts at [120, 88, 260, 190].", ONE),
+    "NaN and Infinity": ("[[NaN, 1, 2, 3], [0, 0, Infinity, 9], [120, 88, 260, 190]]", ONE),
+    "beyond every float": (f"[[0, 0, 1e999, 9], [0, 0, {'9' * 400}, 9], [120, 88, 260, 190]]", ONE),
+    "more digits than Python reads": (f"[[0, 0, {'9' * 5000}, 9], [120, 88, 260, 190]]", ONE),
+    "truth values": ("[true, false, true, true]", []),
+    "three or five numbers": ("[1, 2, 3] [1, 2, 3, 4, 5]", []),
+    "boxes in words": ("from 120 88 to 260 190", []),
+    "empty": ("", []),
+}
+
+
+@pytest.mark.parametrize(("text", "boxes"), FORMS.values(), ids=FORMS)
+def test_boxes_are_read_from_every_form_that_models_use(text: str, boxes: list) -> None:
+    reply = parse_reply(text)
+    assert reply.boxes == boxes
+    assert len(reply.box_labels) == len(boxes)
+
+
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [
+        (CANONICAL, ["sign", "hand"]),
+        ('[{"bbox_2d": [1, 2, 3, 4]}, {"bbox_2d": [5, 6, 7, 8], "label": 7}]', ["", ""]),  # absent, not text
+        ('[{"bbox_2d": [1, 2, 3, 4], "label": "a \\"sign\\""}, {"bbox_2d": [5, 6', ['a "sign"']),  # cut
+        ('[{"bbox_2d": [1, 2, 3, 4]}, {"bbox_2d": [5, 6, 7, 8], "label": "b"}, ', ["", "b"]),  # the nearest one
+        ('[{"bbox_2d": [1, 2, 3, 4], "label": "bad \\escape"}', ["bad \\escape"]),
+    ],
+)
+def test_labels_stay_with_their_boxes(text: str, labels: list[str]) -> None:
+    assert parse_reply(text).box_labels == labels
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        ("<verdict>real</verdict>", "real"),
+        ("<verdict>generated</verdict>", "generated"),
+        ("<VERDICT>\n Generated\t</Verdict>", "generated"),  # case and whitespace
+        ("<verdict>real</verdict> so <verdict>Real</verdict>", "real"),  # one distinct verdict
+        ("<verdict>real</verdict><verdict>generated</verdict>", None),
+        ("<verdict>real or generated</verdict>", None),  # the prompt copied
+        ("<verdict>not real</verdict>", None),
+        ("<verdict>fake</verdict>", None),
+        ("<verdict></verdict>", None),
+        ("<verdict>generated", None),  # unclosed
+        ("verdict: generated", None),
+        ("It is clearly generated.", None),  # no tag: the text is never searched
+        ("", None),
+    ],
+)
+def test_only_one_distinct_valid_verdict_tag_counts(text: str, verdict: str | None) -> None:
+    assert parse_reply(text).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("text", "explanation"),
+    [
+        (CANONICAL, "The letters on the sign melt."),
+        ("It melts. <verdict>real</verdict>", "It melts."),
+        ('```json\n[{"bbox_2d": [1, 2, 3, 4]}]\n``` It melts.', "It melts."),
+        (f"It melts. {TOKENS[TOKENS.index('<|box_start') :]}", "It melts."),
+        ("[[1, 2, 3, 4], [5, 6, 7, 8]]", ""),  # brackets alone are no words
+        ('[{"bbox_2d": [1, 2, 3, 4], "label": "sign"}]', ""),
+        ("<explanation>It melts.\n<verdict>real</verdict>", "It melts."),  # ends at the next tag
+        ("<explanation>A <regions> tag</explanation>", "A <regions> tag"),  # other tags inside stay text
+        ("<explanation>one</explanation><explanation>two</explanation>", "one"),
+        ("</explanation>It melts.", "It melts."),
+    ],
+)
+def test_an_explanation_holds_words_and_no_boxes(text: str, explanation: str) -> None:
+    assert parse_reply(text).explanation == explanation
+
+
+@pytest.mark.parametrize("text", ["<regionſ>", "<verdıct>real</verdıct>", "<VERDİCT>x", "</explanatıon>"])
+def test_a_tag_in_letters_that_only_look_alike_is_text(text: str) -> None:
+    assert parse_reply(text) == Reply(explanation=text)  # ſ, ı and İ match s and i where case is ignored
+
+
+PIECES = ["<", "</", ">", "verdict", "regions", '"', "\\", "{", "}", "[1, 2, 3, 4]", "```", "<image>", "<|im_end|>"]
+printable = st.characters(exclude_categories=("Cs", "Cc"))
+texts = st.lists(st.sampled_from(PIECES) | printable, max_size=12).map("".join).filter(lambda t: not text_problem(t))
+finite = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-9999, 9999).map(float)
+boxes = st.tuples(finite, finite, finite, finite).map(
+    lambda b: [min(b[0], b[2]), min(b[1], b[3]), max(b[0], b[2]), max(b[1], b[3])]
+)
+regions = st.lists(st.tuples(boxes, texts), max_size=5)
+
+
+@given(st.sampled_from(VERDICTS), regions, texts.map(str.strip))
+def test_a_rendered_reply_parses_back(verdict: str, marked: list, explanation: str) -> None:
+    reply = Reply(verdict, [box for box, _ in marked], [label for _, label in marked], explanation)
+    assert parse_reply(render_reply(reply)) == reply
+
+
+@pytest.mark.parametrize(
+    ("reply", "message"),
+    [
+        (Reply(None), "verdict None; expected one of real, generated"),
+        (Reply("fake"), "verdict 'fake'"),
+        (Reply("real", explanation="see <regions>"), "holds the tag <regions>; remove it"),
+        (Reply("real", [[1, 2, 3, 4]], ["</Verdict>"]), "holds the tag </Verdict>; remove it"),
+    ],
+)
+def test_a_reply_that_would_not_parse_back_is_not_rendered(reply: Reply, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        render_reply(reply)
+
+
+@given(st.lists(st.sampled_from([*PIECES, "explanation", '{"bbox_2d":', '"\\ud800"', '"label":']) | st.text()))
+def test_what_is_read_from_a_text_can_be_written_as_utf_8(pieces: list[str]) -> None:
+    assert_writable(parse_reply("".join(pieces)))
+
+
+@pytest.mark.parametrize("tail", ["}]", ""])
+def test_half_an_escaped_character_in_a_label_can_be_written(tail: str) -> None:
+    assert_writable(parse_reply('[{"bbox_2d": [1, 2, 3, 4], "label": "\\ud800"' + tail))
+
+
+def assert_writable(reply: Reply) -> None:
+    written = json.dumps([reply.explanation, *reply.box_labels], ensure_ascii=False).encode()
+    assert json.loads(written) == [reply.explanation, *reply.box_labels]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [*(part * (200_000 // len(part)) for part in ("<explanation>", "[", '{"bbox_2d":', '"label":"', "```", "[1, 1,"))]
+    + ["[" + " " * 200_000, "[" + "1" * 5_000, "(1" + "1" * 1000 + " " * 50_000],  # a quadratic reader takes seconds
+    ids=lambda text: text[:12],
+)
+def test_reading_takes_time_linear_in_the_text(text: str) -> None:
+    start = time.process_time()
+    assert parse_reply(text).verdict is None
+    assert time.process_time() - start < 0.9
+
+
+# Nothing a model says breaks a run: the parser, the second query, the scheduler and every reward.
+
+SIZE, LIMIT_TOKENS = (1000, 700), 256  # seen as 532 x 364
+IMAGE = ImageRef("/images/a b.png", SIZE)
+INSERTED = [
+    *PIECES, *"ſıİ\x00\u2028\ud800", "<bbox>", "<ref-object>", "<|image_pad|>", "<|vision_start|>", "NaN", "Infinity",
+    "-1e308", "1e308", "9" * 400, "[" * 50, '{"a":' * 20, CANONICAL, TOKENS, FENCED, "<verdict>real</verdict>", "\\ud800",
+]  # fmt: skip
+EXTREME = [
+    "", "\x00" * 1000, "[" * 100_000, "{" * 100_000, "<verdict>" * 1000, '{"bbox_2d":' * 10_000, "\ud800", "[1e308]",
+    json.dumps([{"bbox_2d": [n, n, n + 30, n + 30], "label": "x"} for n in range(10_000)]), "(1,2),(3,4)" * 10_000,
+    f"[0, 0, {'9' * 5000}, 9]", "[-1e308, -1e308, 1e308, 1e308]", "[1e-320, 0, 2e-320, 1]", "[531.9999, 0, 532, 364]",
+]  # fmt: skip
+
+
+def mutated(rng: random.Random) -> str:
+    """The canonical reply with a few spans deleted, doubled, or replaced; an insertion replaces an empty span."""
+    text = CANONICAL
+    for _ in range(rng.randint(1, 6)):
+        start, end = sorted((rng.randrange(len(text) + 1), rng.randrange(len(text) + 1)))
+        inserted = rng.choice(INSERTED)
+        text = rng.choice(
+            (text[:start] + text[end:], text[:end] + text[start:], text[:start] + inserted + text[end:],
+             text[:start] + inserted + text[start:], text[:end])
+        )[:900]  # fmt: skip
+    return text
+
+
+async def roll_out(scheduler: ZoomInScheduler, first: str, second: str) -> dict:
+    """Both turns as ms-swift plays them; what the reward functions get in `rollout_infos`."""
+    request = RolloutInferRequest(messages=[{"role": "user", "content": prompts.QUERY1}], images=[str(IMAGE)])
+    infos: dict = {}
+    for turn, text in ((1, first), (2, second)):
+        choice = ChatCompletionResponseChoice(0, ChatMessage("assistant", text), "stop", token_ids=[1])
+        request.messages.append({"role": "assistant", "content": text})
+        infos |= (await scheduler.on_turn_end(request, choice, turn))["rollout_infos"]
+        if turn == 1:
+            infos |= scheduler.step(request, choice, turn)["rollout_infos"]
+    return infos
+
+
+async def roll_out_all(replies: list[str]) -> list[dict]:
+    scheduler = ZoomInScheduler()
+    return [await roll_out(scheduler, first, second) for first, second in zip(replies, reversed(replies), strict=True)]
+
+
+def assert_inside(boxes: list[list[float]]) -> None:
+    for x1, y1, x2, y2 in boxes:
+        assert all(map(math.isfinite, (x1, y1, x2, y2)))
+        assert 0 <= x1 <= x2 <= SIZE[0]
+        assert 0 <= y1 <= y2 <= SIZE[1]
+
+
+def test_no_reply_breaks_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vision_process, "IMAGE_MAX_TOKEN_NUM", LIMIT_TOKENS)
+    start, rng = time.process_time(), random.Random(5)
+    replies = [*EXTREME, *(mutated(rng) for _ in range(5000))]
+    for text in replies:
+        episode = Episode(IMAGE, [text])
+        question = episode.next_question()
+        assert question
+        assert question.text == prompts.query2(len(question.images))  # no word of the reply enters
+        assert len(question.images) <= MAX_CROPS
+        assert_inside([*episode.boxes_px, *(image.window for image in question.images if image.window)])
+    infos = asyncio.run(roll_out_all(replies))
+    assert [info["replies"][0] for info in infos] == replies
+    columns = {
+        "label": ["generated"] * len(replies),
+        "explanation": ["The letters on the sign melt."] * len(replies),
+        "boxes": [[[225.0, 169.0, 489.0, 365.0]]] * len(replies),
+        "images": [[{"bytes": None, "path": str(IMAGE)}]] * len(replies),
+    }
+    for reward in REWARDS.values():
+        for rollout_infos in ([{}] * len(replies), infos):
+            scores = reward(args=None)(replies, rollout_infos=rollout_infos, **columns)
+            assert len(scores) == len(replies)
+            assert all(score is None or 0 <= score <= 1 for score in scores)
+    assert time.process_time() - start < 20
