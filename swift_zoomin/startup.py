@@ -1,47 +1,30 @@
 """The start-up hook behind `--custom_register_path swift_zoomin`.
 
-ms-swift 4.5.3 and later take only a file there; earlier ones took a package name, as the paper's toolchain does. A
-line in site-packages (`startup.pth`) imports this module whenever Python starts. It waits for `swift.utils.utils`, and
-lets that module's `import_external_file` answer to the package's name as well. Any other program sees one more entry in
-`sys.meta_path`. A checkpoint's args.json keeps the name, so it can be replayed on another machine.
+ms-swift 4.5.3 and later take only a file there; earlier ones took a package name, as the paper's toolchain does. A line
+in site-packages (`startup.pth`) makes Python ask here when `swift.utils.utils` is imported, and that module's
+`import_external_file` then answers to the package's name as well. Any other program has one more entry in
+`sys.meta_path` and imports nothing. A checkpoint's args.json keeps the name, so it can be replayed on another machine.
 """
 
-import sys
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
+from typing import Any
 
-_WAITED_FOR = "swift.utils.utils"
+REGISTER_FILE = Path(__file__).parent / "register" / "swift_zoomin_register.py"
 
 
-class _Hook:
-    @staticmethod
-    def find_spec(name, path=None, target=None):  # type: ignore[no-untyped-def]
-        if name != _WAITED_FOR:
-            return None
-        sys.meta_path.remove(_Hook)
-        from importlib.machinery import PathFinder
-
-        spec = PathFinder.find_spec(name, path, target)
-        if spec and spec.loader:
-            execute = spec.loader.exec_module
-
-            def exec_module(module):  # type: ignore[no-untyped-def]
-                execute(module)
-                _answer_to_our_name(module)
-
-            spec.loader.exec_module = exec_module
+def find_spec(name: str, path: Sequence[str] | None) -> ModuleSpec | None:
+    """The module's ordinary spec, with one function of the module wrapped after it has run."""
+    spec = PathFinder.find_spec(name, path)
+    if spec is None or spec.loader is None:
         return spec
+    execute = spec.loader.exec_module
 
+    def exec_module(module: Any) -> None:
+        execute(module)
+        import_file = module.import_external_file
+        module.import_external_file = lambda path: import_file(str(REGISTER_FILE) if path == "swift_zoomin" else path)
 
-def _answer_to_our_name(module):  # type: ignore[no-untyped-def]
-    import_file = module.import_external_file
-
-    def import_external_file(file_path: str):  # type: ignore[no-untyped-def]
-        if file_path == "swift_zoomin":
-            from pathlib import Path
-
-            file_path = str(Path(__file__).parent / "register" / "swift_zoomin_register.py")
-        return import_file(file_path)
-
-    module.import_external_file = import_external_file
-
-
-sys.meta_path.insert(0, _Hook)
+    spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+    return spec

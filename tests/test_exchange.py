@@ -169,5 +169,5 @@ def test_sampled_image_tokens_become_blanks_without_loss(engine: TransformersEng
     ):
         row["messages"] = [row["messages"][0], {"role": "assistant", "content": content}]
         encoded = encode_for_training(engine, row)
-        assert encoded["input_ids"][-6:-1] == [word, blank, blank, word, end]
-        assert encoded["labels"][-6:-1] == [word, -100, -100, word, end]
+        assert encoded["input_ids"][-5:] == [word, blank, blank, word, end]
+        assert encoded["labels"][-5:] == [word, -100, -100, word, end]

@@ -5,95 +5,81 @@ import random
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageChops, ImageDraw
+from PIL import Image, ImageChops, features
 from qwen_vl_utils import vision_process
 
 from swift_zoomin import images
-from swift_zoomin.boxes import model_size
 from swift_zoomin.images import ImageError, ImageRef, load_references, open_upright, square, upright_size
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
-COLOURS = {"R": RED, "G": GREEN, "B": BLUE, "W": WHITE}
-CORNERS = [(2, 2), (-3, 2), (2, -3), (-3, -3)]  # upper left, upper right, lower left, lower right
+PALETTE = Image.frombytes("P", (2, 1), bytes([0, 1]))
+PALETTE.putpalette([*RED, *BLUE])
+RGBA = Image.frombytes("RGBA", (3, 1), bytes([*RED, 255, *RED, 0, *RED, 51]))
+GREY16 = Image.frombytes("I;16", (4, 1), struct.pack("<4H", 0, 257, 32768, 65535))
+QUARTERS = Image.frombytes("RGB", (2, 2), bytes([*RED, *GREEN, *BLUE, *WHITE])).resize((60, 40), 0)  # R G over B W
+TURNS = {3: Image.Transpose.ROTATE_180, 6: Image.Transpose.ROTATE_270, 8: Image.Transpose.ROTATE_90}
+sides = st.integers(0, 10**6)
 
 
 def noise(width: int, height: int) -> Image.Image:
     """A picture of which no two parts are alike."""
-    return Image.frombytes("RGB", (width, height), random.Random(width).randbytes(width * height * 3))
+    return Image.frombytes("RGB", (width, height), random.Random(0).randbytes(width * height * 3))
 
 
-def quarters() -> Image.Image:
-    """R G over B W, 60 x 40."""
-    picture = Image.new("RGB", (60, 40), RED)
-    for colour, left, top in [(GREEN, 30, 0), (BLUE, 0, 20), (WHITE, 30, 20)]:
-        picture.paste(colour, (left, top, left + 30, top + 20))
-    return picture
-
-
-def turned(orientation: int) -> Image.Exif:
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    return exif
-
-
-def claimed_png(width: int, height: int) -> bytes:
-    """A tiny PNG whose header claims any size."""
-    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)), (b"IDAT", zlib.compress(b"")), (b"IEND", b"")]
-    body = [struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(body)
-
-
-def encoded(picture: Image.Image, kind: str, **options: object) -> bytes:
+def encoded(picture: Image.Image, kind: str, **options: Any) -> bytes:
     file = io.BytesIO()
     picture.save(file, kind, **options)
     return file.getvalue()
 
 
-def limit_tokens(monkeypatch: pytest.MonkeyPatch, least: int, most: int) -> None:
-    """The pixel limits, as ms-swift sets them from MIN_PIXELS and MAX_PIXELS (784 pixels a token)."""
-    monkeypatch.setattr(vision_process, "IMAGE_MIN_TOKEN_NUM", least)
-    monkeypatch.setattr(vision_process, "IMAGE_MAX_TOKEN_NUM", most)
+def exif(orientation: bytes, kind: int = 3, count: int = 1) -> bytes:
+    """EXIF data with this orientation; `kind` 3 is a 16-bit number, 2 text, 7 bytes."""
+    return b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<HHHI4sI", 1, 0x0112, kind, count, orientation, 0)
 
 
-def grey16(*values: int) -> Image.Image:
-    return Image.frombytes("I;16", (len(values), 1), struct.pack(f"<{len(values)}H", *values))
+def png_claiming(width: int, height: int) -> bytes:
+    chunks = [b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0), b"IDAT" + zlib.compress(b"\0"), b"IEND"]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(struct.pack(f">I{len(c)}sI", len(c) - 4, c, zlib.crc32(c)) for c in chunks)
 
 
-def see_through() -> Image.Image:
-    picture = Image.new("P", (2, 1))
-    picture.putpalette([*RED, *BLUE])
-    picture.putpixel((1, 0), 1)
-    return picture
+EMPTY_AVIF = encoded(noise(8, 8), "AVIF").replace(b"av01", b"none") if features.check("avif") else b""
 
 
-LA = Image.frombytes("LA", (3, 1), bytes([100, 255, 100, 0, 100, 51]))
-RGBA = Image.frombytes("RGBA", (3, 1), bytes([*RED, 255, *RED, 0, *RED, 51]))
+def size_by(use: Any, path: Path) -> Any:
+    """The size that `use` finds, or "refused" for an ImageError that names the file; other errors escape."""
+    try:
+        return getattr(found := use(path), "size", found)
+    except ImageError as error:
+        return "refused" if path.name in str(error) else str(error)
+
+
+@pytest.fixture(autouse=True)
+def qwen_limits(monkeypatch: Any) -> None:
+    """The limits of Qwen2.5-VL itself; ms-swift sets these from MIN_PIXELS and MAX_PIXELS, 784 pixels a token."""
+    monkeypatch.setattr(vision_process, "IMAGE_MIN_TOKEN_NUM", 4)
+    monkeypatch.setattr(vision_process, "IMAGE_MAX_TOKEN_NUM", 16384)
 
 
 @pytest.mark.parametrize(
     ("picture", "kind", "options", "pixels"),
     [
         (Image.new("L", (1, 1), 77), "PNG", {}, [(77, 77, 77)]),  # one pixel
-        (RGBA, "PNG", {}, [RED, WHITE, (255, 204, 204)]),  # 51 / 255 = a fifth of red: 255 - 0.2 * 255
-        (LA, "PNG", {}, [(100,) * 3, WHITE, (224,) * 3]),  # 0.2 * 100 + 0.8 * 255
-        (see_through(), "PNG", {}, [RED, BLUE]),  # palette
-        (see_through(), "PNG", {"transparency": 1}, [RED, WHITE]),  # palette, blue is transparent
-        (see_through(), "GIF", {"transparency": 0}, [WHITE, BLUE]),
-        (Image.new("RGB", (1, 1), RED), "PNG", {"transparency": RED}, [WHITE]),  # one colour is transparent
-        (Image.new("1", (1, 1), 1), "PNG", {}, [WHITE]),
-        (grey16(0, 257, 32768, 65535), "PNG", {}, [(0,) * 3, (1,) * 3, (127,) * 3, WHITE]),  # value / 257
-        (grey16(0, 257, 32768, 65535), "TIFF", {}, [(0,) * 3, (1,) * 3, (127,) * 3, WHITE]),
-        (RGBA, "WEBP", {"lossless": True, "exact": True}, [RED, WHITE, (255, 204, 204)]),
-        (Image.new("CMYK", (1, 1), (0, 255, 255, 0)), "TIFF", {}, [RED]),  # full magenta and yellow
+        (RGBA, "PNG", {}, [RED, WHITE, (255, 204, 204)]),  # 51 / 255 = a fifth of red: 0.8 * 255
+        (RGBA, "WEBP", {"lossless": True}, [RED, WHITE, (255, 204, 204)]),
+        (Image.frombytes("LA", (2, 1), bytes([100, 0, 100, 51])), "PNG", {}, [WHITE, (224, 224, 224)]),  # 20 + 204
+        (PALETTE, "PNG", {}, [RED, BLUE]),
+        (PALETTE, "PNG", {"transparency": 1}, [RED, WHITE]),  # blue is transparent
+        (GREY16, "PNG", {}, [(0, 0, 0), (1, 1, 1), (127, 127, 127), WHITE]),  # value / 257
+        (Image.new("CMYK", (16, 16), (0, 255, 255, 0)), "JPEG", {}, [RED] * 16),  # full magenta and yellow
+        (PALETTE, "GIF", {"save_all": True, "append_images": [Image.new("P", (2, 1))] * 3}, [RED, BLUE]),  # first frame
     ],
 )
-def test_every_kind_of_pixel_becomes_rgb_on_white(
-    tmp_path: Path, picture: Image.Image, kind: str, options: dict, pixels: list
-) -> None:
+def test_every_kind_of_image_becomes_rgb(tmp_path: Path, picture: Any, kind: str, options: Any, pixels: Any) -> None:
     (tmp_path / "file").write_bytes(encoded(picture, kind, **options))
     opened = open_upright(tmp_path / "file")
     assert opened.mode == "RGB"
@@ -101,46 +87,162 @@ def test_every_kind_of_pixel_becomes_rgb_on_white(
     assert upright_size(tmp_path / "file") == opened.size == picture.size
 
 
-def test_a_cmyk_jpeg_keeps_its_colours(tmp_path: Path) -> None:
-    Image.new("CMYK", (16, 16), (0, 255, 255, 0)).save(tmp_path / "a.jpg")
-    colour = open_upright(tmp_path / "a.jpg").getpixel((8, 8))
-    assert max(abs(one - other) for one, other in zip(colour, RED, strict=True)) < 8  # JPEG rounds
-
-
-def test_an_animated_gif_shows_its_first_frame(tmp_path: Path) -> None:
-    frames = [Image.new("RGB", (9, 5), colour) for colour in (BLUE, RED, GREEN)]
-    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
-    assert open_upright(tmp_path / "a.gif").getcolors() == [(45, BLUE)]
+@pytest.mark.parametrize("size", [(1, 1), (20, 4000), (4000, 3000)])
+def test_a_photo_of_any_size_opens(tmp_path: Path, size: tuple[int, int]) -> None:
+    (tmp_path / "a.jpg").write_bytes(encoded(Image.new("RGB", size, BLUE), "JPEG", exif=exif(b"\6")))
+    opened = open_upright(tmp_path / "a.jpg")
+    assert upright_size(tmp_path / "a.jpg") == opened.size == (size[1], size[0])
+    assert opened.getpixel((size[1] - 1, 0)) == (0, 0, 254)  # JPEG rounds
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF"])
 @pytest.mark.parametrize(
     ("orientation", "corners"),  # where EXIF says that row 0 and column 0 of the stored R G over B W lie
     [
-        (1, "RGBW"),  # top, left
-        (2, "GRWB"),  # top, right: mirrored
-        (3, "WBGR"),  # bottom, right: turned by 180 degrees
-        (4, "BWRG"),  # bottom, left
-        (5, "RBGW"),  # left, top: transposed
-        (6, "BRWG"),  # right, top: turned clockwise
-        (7, "WGBR"),  # right, bottom
-        (8, "GWRB"),  # left, bottom: turned anticlockwise
-        (9, "RGBW"),  # no such orientation: as stored
+        (1, [RED, GREEN, BLUE, WHITE]),  # top, left
+        (2, [GREEN, RED, WHITE, BLUE]),  # top, right: mirrored
+        (3, [WHITE, BLUE, GREEN, RED]),  # bottom, right: turned by 180 degrees
+        (4, [BLUE, WHITE, RED, GREEN]),  # bottom, left
+        (5, [RED, BLUE, GREEN, WHITE]),  # left, top: transposed
+        (6, [BLUE, RED, WHITE, GREEN]),  # right, top: turned clockwise
+        (7, [WHITE, GREEN, BLUE, RED]),  # right, bottom
+        (8, [GREEN, WHITE, RED, BLUE]),  # left, bottom: turned anticlockwise
+        (9, [RED, GREEN, BLUE, WHITE]),  # no such orientation: as stored
     ],
 )
-def test_a_file_is_opened_upright(tmp_path: Path, kind: str, orientation: int, corners: str) -> None:
-    (tmp_path / "file").write_bytes(encoded(quarters(), kind, exif=turned(orientation)))
+def test_a_file_is_opened_upright(tmp_path: Path, kind: str, orientation: int, corners: list[Any]) -> None:
+    (tmp_path / "file").write_bytes(encoded(QUARTERS, kind, exif=exif(bytes([orientation]))))
     opened = open_upright(tmp_path / "file")
     assert opened.size == ((40, 60) if 5 <= orientation <= 8 else (60, 40))
+    seen = [opened.getpixel((x, y)) for y in (2, opened.height - 3) for x in (2, opened.width - 3)]
+    assert [tuple(255 * (value > 127) for value in pixel) for pixel in seen] == corners  # lossy kinds come near
     assert upright_size(tmp_path / "file") == opened.size
-    for (x, y), colour in zip(CORNERS, corners, strict=True):
-        seen = opened.getpixel((x % opened.width, y % opened.height))
-        assert max(abs(one - other) for one, other in zip(seen, COLOURS[colour], strict=True)) < 40  # lossy kinds
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("data", [exif(b"6", 2, 2), exif(b"\6", 7), exif(b"\6\0\6", 3, 2), b"Exif\0\0damaged!"])
+def test_damaged_exif_data_means_the_same_for_size_and_pixels(tmp_path: Path, kind: str, data: bytes) -> None:
+    (tmp_path / "file").write_bytes(encoded(QUARTERS, kind, exif=data))
+    assert size_by(upright_size, tmp_path / "file") == size_by(open_upright, tmp_path / "file")
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "TIFF"])
+def test_a_cut_file_is_an_image_error_that_names_it(tmp_path: Path, kind: str) -> None:
+    whole = encoded(noise(64, 48), kind)
+    (tmp_path / "cut.img").write_bytes(whole[: len(whole) // 2])
+    assert size_by(open_upright, tmp_path / "cut.img") == "refused"
+    assert size_by(upright_size, tmp_path / "cut.img") in [(64, 48), "refused"]  # a header may be enough
+
+
+@pytest.mark.parametrize("use", [open_upright, upright_size, ImageRef.of])
+@pytest.mark.parametrize("content", [b"", b"no image\n", png_claiming(30000, 30000), png_claiming(0, 5), EMPTY_AVIF])
+def test_what_is_no_image_is_an_image_error_that_names_it(tmp_path: Path, content: bytes, use: Any) -> None:
+    (tmp_path / "no.png").write_bytes(content)
+    for path in (tmp_path / "no.png", tmp_path / "missing.png", tmp_path):
+        assert size_by(use, path) == "refused"
+
+
+def test_an_image_longer_than_200_to_1_is_refused(tmp_path: Path) -> None:
+    Image.new("L", (201, 1)).save(tmp_path / "a.png")
+    with pytest.raises(ImageError, match=r"a\.png: 201x1 pixels; expected an aspect ratio of at most 200"):
+        ImageRef.of(tmp_path / "a.png")
+
+
+def test_a_reference_is_short_and_says_size_and_window() -> None:
+    reference = ImageRef("/data/a b.png", (4000, 3000))
+    assert str(reference) == "zoomin:/data/a%20b.png?size=4000x3000"
+    assert str(reference.crop([120, 88, 260.5, 190])) == f"{reference}&crop=120,88,261,190"
+
+
+@given(st.text(min_size=1), st.tuples(sides, sides), st.none() | st.tuples(sides, sides, sides, sides))
+@example("/a b/?size=1x1&crop=1,2,3,4%20%/ü\n\t.png", (1, 1), None)
+@example("/\udcff.png", (1, 1), None)  # how Python names a file whose name is not UTF-8
+@settings(deadline=None)
+def test_a_reference_reads_back_whatever_its_path(path: str, size: Any, window: Any) -> None:
+    reference = ImageRef(path, size, window)
+    assert ImageRef.parse(str(reference)) == reference
+
+
+@given(st.text().filter(lambda text: not text.startswith("zoomin:")))
+@example("/data/a.png?size=1x1")
+@example("zoomin:/a?size=1x1&crop=1,2,3")
+@example("zoomin:?size=1x1")
+def test_other_text_is_no_reference(text: str) -> None:
+    assert ImageRef.parse(text) is None
+
+
+@pytest.mark.parametrize("orientation", [1, *TURNS])
+def test_crops_are_the_pixels_of_the_upright_original(tmp_path: Path, orientation: int, monkeypatch: Any) -> None:
+    original = noise(400, 500)
+    (tmp_path / "a.png").write_bytes(encoded(original, "PNG", exif=exif(bytes([orientation]))))
+    original = original.transpose(TURNS[orientation]) if orientation > 1 else original
+    opened: list[str] = []
+    monkeypatch.setattr(images, "open_upright", lambda path: opened.append(path) or open_upright(path))
+    whole = ImageRef.of(tmp_path / "a.png")
+    windows = {  # window: its size for the model, at least 64 tokens
+        (13, 7, 265, 231): (252, 224),  # 9 x 8 tokens: no resize
+        (99, 50, 379, 330): (280, 280),
+        (41, 51, 69, 79): (224, 224),  # 28 x 28 enlarged
+        (0, 0, 60, 400): (112, 588),  # times sqrt(50176 / 24000) = 1.446: 86.8 and 578.4, rounded up
+    }
+    loaded = load_references([whole, *(whole.crop(window) for window in windows), whole])
+    assert loaded[0].tobytes() == loaded[-1].tobytes() == original.tobytes()
+    for image, (window, size) in zip(loaded[1:], windows.items(), strict=False):
+        assert image.tobytes() == original.crop(window).resize(size, Image.Resampling.BICUBIC).tobytes()
+    assert opened == [str(tmp_path / "a.png")]  # decoded once
+
+
+@pytest.mark.parametrize("most", [10, 16, 64, 334])
+def test_a_crop_is_never_above_the_limit(tmp_path: Path, most: int, monkeypatch: Any) -> None:
+    monkeypatch.setattr(vision_process, "IMAGE_MAX_TOKEN_NUM", most)
+    noise(400, 300).save(tmp_path / "a.png")
+    for window in [(0, 0, 30, 30), (0, 0, 30, 40), (5, 5, 400, 60), (0, 0, 400, 300)]:
+        [crop] = load_references([ImageRef(str(tmp_path / "a.png"), (400, 300), window)])
+        assert crop.width * crop.height <= most * 784
+        assert vision_process.fetch_image({"image": crop}).size == crop.size  # not resized again
+
+
+def test_a_file_that_changed_its_size_is_refused(tmp_path: Path) -> None:
+    noise(40, 30).save(tmp_path / "a.png")
+    stale = ImageRef.of(tmp_path / "a.png")
+    noise(30, 40).save(tmp_path / "a.png")
+    for others in ([], [ImageRef.of(tmp_path / "a.png")]):  # alone, and after one that knows the right size
+        with pytest.raises(ImageError, match=r"a\.png.*expected \(40, 30\)"):
+            load_references([*others, stale.crop([0, 0, 9, 9])])
 
 
 @pytest.mark.parametrize(
-    "entry",
-    [struct.pack("<HHI", 2, 2, 0) + b"6\0", struct.pack("<HHI", 7, 1, 0)[:8] + b"\6", struct.pack("<HHI", 3, 0, 0)],
+    ("size", "boxes_px", "expected"),
+    [
+        ((200, 100), [[120, 10, 140, 20]], [[70, 10, 90, 20]]),  # centre: x from 50 to 150
+        ((200, 100), [[0, 10, 20, 30]], [[0, 10, 20, 30]]),  # moved all the way left
+        ((200, 100), [[30, 10, 60, 30]], [[0, 10, 30, 30]]),  # moved left by 20, no more
+        ((200, 100), [[180, 0, 199.5, 10]], [[80, 0, 99.5, 10]]),  # moved right, to whole pixels
+        ((200, 100), [[10, 0, 170, 10]], [[0, 0, 100, 10]]),  # 160 wide: its middle, x from 40 to 140
+        ((200, 100), [[0, 0, 20, 9], [190, 0, 200, 9]], [[0, 0, 0, 9], [100, 0, 100, 9]]),  # both outside: no width
+        ((100, 300), [[10, 210, 20, 290]], [[10, 20, 20, 100]]),  # upright: y from 190 to 290
+        ((300, 200), [[60, 10, 100, 30]], [[5, 5, 25, 15]]),  # x from 50 to 250, then half the size
+    ],
 )
-def test_an_orientation_of_a_wrong_type_is_no_orientation(tmp_path: Path, entry: bytes) -> None:
-    assert entry
+def test_a_square_moves_to_keep_its_boxes(size: tuple[int, int], boxes_px: list[Any], expected: list[Any]) -> None:
+    image, kept = square(Image.new("RGB", size), boxes_px, 100)
+    assert image.size == (100, 100)
+    assert kept == [pytest.approx(box) for box in expected]
+
+
+@given(*[st.integers(40, 300)] * 2, *[st.floats(0, 1)] * 4)
+@settings(max_examples=100, deadline=None)
+def test_a_squares_boxes_show_what_they_showed(width: int, height: int, x: float, y: float, w: float, h: float) -> None:
+    side = min(width, height)
+    across, down = int(10 + w * (side - 10)), int(10 + h * (side - 10))  # fits into the square
+    left, top = int(x * (width - across)), int(y * (height - down))
+    original = Image.new("RGB", (width, height), BLUE)
+    original.paste(RED, (left, top, left + across, top + down))
+    image, [box] = square(original, [[left, top, left + across, top + down]], 256)
+    across_now, down_now = box[2] - box[0], box[3] - box[1]
+    assert across_now / down_now == pytest.approx(across / down)
+    painted = Image.new("RGB", image.size, BLUE)
+    painted.paste(RED, tuple(map(round, box)))
+    differing = ImageChops.difference(image, painted).convert("L").point(lambda value: 255 * (value > 60))
+    assert differing.histogram()[255] <= 3 * (across_now + down_now)  # no more than its edges, 1.5 pixels wide

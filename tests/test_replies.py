@@ -2,12 +2,11 @@
 
 import asyncio
 import json
-import math
 import random
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from qwen_vl_utils import vision_process
 from swift.infer_engine.protocol import ChatCompletionResponseChoice, ChatMessage, RolloutInferRequest
@@ -24,12 +23,11 @@ TWO = [*ONE, [1, 2, 3, 4]]
 CANONICAL = """<explanation>The letters on the sign melt.</explanation>
 <regions>[{"bbox_2d": [120, 88, 260, 190], "label": "sign"}, {"bbox_2d": [1, 2, 3, 4], "label": "hand"}]</regions>
 <verdict>generated</verdict>"""
-FENCED = '<regions>```json\n[{"bbox_2d": [120, 88, 260, 190]}]\n```</regions>'
 TOKENS = "<|object_ref_start|>sign<|object_ref_end|><|box_start|>(120,88),(260,190)<|box_end|>"
 
 FORMS = {
     "canonical": (CANONICAL, TWO),
-    "fenced": (FENCED, ONE),
+    "fenced": ('<regions>```json\n[{"bbox_2d": [120, 88, 260, 190]}]\n```</regions>', ONE),
     "fenced without tags": ('Look:\n```json\n[{"bbox_2d": [120, 88, 260, 190]}]\n```', ONE),
     "bare JSON": ('[{"bbox_2d": [120, 88, 260, 190]}, {"bbox_2d": [1, 2, 3, 4]}]', TWO),
     "a single object": ('<regions>{"bbox_2d": [120, 88, 260, 190]}</regions>', ONE),
@@ -41,10 +39,8 @@ FORMS = {
     "plain lists": ("<regions>[[120, 88, 260, 190], [1, 2, 3, 4]]</regions>", TWO),
     "plain lists in a row": ("[120, 88, 260, 190], [1, 2, 3, 4]", TWO),
     "a tuple in a sentence": ("The sign at (120, 88, 260, 190) melts.", ONE),
-    "floats": ("[120.5, 88.25, 260., 190.0]", [[120.5, 88.25, 260, 190]]),
-    "floats without a leading digit": ("at (.5, .25, 1.5, 2.5)", [[0.5, 0.25, 1.5, 2.5]]),
-    "swapped corners": ("[260, 190, 120, 88]", ONE),  # both axes put in order
-    "one swapped axis": ("[260, 88, 120, 190]", ONE),
+    "floats": ("at (.5, 88.25, 260., 190.0)", [[0.5, 88.25, 260, 190]]),
+    "swapped corners": ("[260, 190, 120, 88], [1, 4, 3, 2]", TWO),  # both axes, one axis
     "negative": ("[-5, -7, 10, 20]", [[-5, -7, 10, 20]]),  # clipped later, when the image is known
     "scientific": ("[1.2e2, 8.8E+1, 2600e-1, 1.9e2]", ONE),
     "cut JSON": ('<regions>[{"bbox_2d": [120, 88, 260, 190], "label": "sign"}, {"bbox_2d": [1, 2, 3', ONE),
@@ -56,8 +52,7 @@ FORMS = {
     "beyond every float": (f"[[0, 0, 1e999, 9], [0, 0, {'9' * 400}, 9], [120, 88, 260, 190]]", ONE),
     "more digits than Python reads": (f"[[0, 0, {'9' * 5000}, 9], [120, 88, 260, 190]]", ONE),
     "truth values": ("[true, false, true, true]", []),
-    "three or five numbers": ("[1, 2, 3] [1, 2, 3, 4, 5]", []),
-    "boxes in words": ("from 120 88 to 260 190", []),
+    "too few, too many": ("[1, 2, 3] [1, 2, 3, 4, 5]", []),
     "empty": ("", []),
 }
 
@@ -94,7 +89,6 @@ def test_labels_stay_with_their_boxes(text: str, labels: list[str]) -> None:
         ("<verdict>real or generated</verdict>", None),  # the prompt copied
         ("<verdict>not real</verdict>", None),
         ("<verdict>fake</verdict>", None),
-        ("<verdict></verdict>", None),
         ("<verdict>generated", None),  # unclosed
         ("verdict: generated", None),
         ("It is clearly generated.", None),  # no tag: the text is never searched
@@ -159,27 +153,20 @@ def test_a_reply_that_would_not_parse_back_is_not_rendered(reply: Reply, message
         render_reply(reply)
 
 
-@given(st.lists(st.sampled_from([*PIECES, "explanation", '{"bbox_2d":', '"\\ud800"', '"label":']) | st.text()))
-def test_what_is_read_from_a_text_can_be_written_as_utf_8(pieces: list[str]) -> None:
-    assert_writable(parse_reply("".join(pieces)))
+@example('[{"bbox_2d": [1, 2, 3, 4], "label": "\\ud800"}]')  # half a character, as JSON
+@example('[{"bbox_2d": [1, 2, 3, 4], "label": "\\ud800"')  # cut
+@given(st.lists(st.sampled_from([*PIECES, "explanation", '{"bbox_2d":', '"label":']) | st.text()).map("".join))
+def test_what_is_read_from_a_text_can_be_written_as_utf_8(text: str) -> None:
+    reply = parse_reply(text)
+    read = [reply.explanation, *reply.box_labels]
+    assert json.loads(json.dumps(read, ensure_ascii=False).encode()) == read
 
 
-@pytest.mark.parametrize("tail", ["}]", ""])
-def test_half_an_escaped_character_in_a_label_can_be_written(tail: str) -> None:
-    assert_writable(parse_reply('[{"bbox_2d": [1, 2, 3, 4], "label": "\\ud800"' + tail))
+REPEATED = ("<explanation>", "[", "{", '{"bbox_2d":', '"label":"', "```", "[1,1,", "[" + " " * 200_000)
+DIGITS = ("[" + "1" * 5000, "(1" + "1" * 1000 + " " * 50_000)  # a reader quadratic in digits takes seconds
 
 
-def assert_writable(reply: Reply) -> None:
-    written = json.dumps([reply.explanation, *reply.box_labels], ensure_ascii=False).encode()
-    assert json.loads(written) == [reply.explanation, *reply.box_labels]
-
-
-@pytest.mark.parametrize(
-    "text",
-    [*(part * (200_000 // len(part)) for part in ("<explanation>", "[", '{"bbox_2d":', '"label":"', "```", "[1, 1,"))]
-    + ["[" + " " * 200_000, "[" + "1" * 5_000, "(1" + "1" * 1000 + " " * 50_000],  # a quadratic reader takes seconds
-    ids=lambda text: text[:12],
-)
+@pytest.mark.parametrize("text", [*(r * (200_000 // len(r) or 1) for r in REPEATED), *DIGITS], ids=lambda t: t[:12])
 def test_reading_takes_time_linear_in_the_text(text: str) -> None:
     start = time.process_time()
     assert parse_reply(text).verdict is None
@@ -188,33 +175,34 @@ def test_reading_takes_time_linear_in_the_text(text: str) -> None:
 
 # Nothing a model says breaks a run: the parser, the second query, the scheduler and every reward.
 
-SIZE, LIMIT_TOKENS = (1000, 700), 256  # seen as 532 x 364
-IMAGE = ImageRef("/images/a b.png", SIZE)
+IMAGE = ImageRef("/images/a b.png", (1000, 700))  # seen as 532 x 364 under a limit of 256 image tokens
+COLUMNS = {
+    "label": "generated", "explanation": "The letters on the sign melt.", "boxes": [[225.0, 169.0, 489.0, 365.0]],
+    "images": [{"bytes": None, "path": str(IMAGE)}],
+}  # fmt: skip
 INSERTED = [
     *PIECES, *"ſıİ\x00\u2028\ud800", "<bbox>", "<ref-object>", "<|image_pad|>", "<|vision_start|>", "NaN", "Infinity",
-    "-1e308", "1e308", "9" * 400, "[" * 50, '{"a":' * 20, CANONICAL, TOKENS, FENCED, "<verdict>real</verdict>", "\\ud800",
+    "\\ud800", "-1e308", "1e308", "9" * 400, "[" * 50, '{"a":' * 20, CANONICAL, TOKENS, "<verdict>real</verdict>",
 ]  # fmt: skip
 EXTREME = [
     "", "\x00" * 1000, "[" * 100_000, "{" * 100_000, "<verdict>" * 1000, '{"bbox_2d":' * 10_000, "\ud800", "[1e308]",
-    json.dumps([{"bbox_2d": [n, n, n + 30, n + 30], "label": "x"} for n in range(10_000)]), "(1,2),(3,4)" * 10_000,
+    json.dumps([{"bbox_2d": [n, n, n + 30, n + 30], "label": "x"} for n in range(10_000)]), "(1,2),(3,4)" * 1000,
     f"[0, 0, {'9' * 5000}, 9]", "[-1e308, -1e308, 1e308, 1e308]", "[1e-320, 0, 2e-320, 1]", "[531.9999, 0, 532, 364]",
 ]  # fmt: skip
 
 
 def mutated(rng: random.Random) -> str:
-    """The canonical reply with a few spans deleted, doubled, or replaced; an insertion replaces an empty span."""
+    """The canonical reply with a few spans deleted, doubled, replaced or set behind something else, or cut."""
     text = CANONICAL
     for _ in range(rng.randint(1, 6)):
         start, end = sorted((rng.randrange(len(text) + 1), rng.randrange(len(text) + 1)))
-        inserted = rng.choice(INSERTED)
-        text = rng.choice(
-            (text[:start] + text[end:], text[:end] + text[start:], text[:start] + inserted + text[end:],
-             text[:start] + inserted + text[start:], text[:end])
-        )[:900]  # fmt: skip
+        span, inserted = text[start:end], rng.choice(INSERTED)
+        tail = rng.choice((text[end:], text[end:], text[end:], ""))
+        text = (text[:start] + rng.choice(("", span * 2, inserted, inserted + span)) + tail)[:900]
     return text
 
 
-async def roll_out(scheduler: ZoomInScheduler, first: str, second: str) -> dict:
+async def roll_out(first: str, second: str, scheduler: ZoomInScheduler) -> dict:
     """Both turns as ms-swift plays them; what the reward functions get in `rollout_infos`."""
     request = RolloutInferRequest(messages=[{"role": "user", "content": prompts.QUERY1}], images=[str(IMAGE)])
     infos: dict = {}
@@ -227,20 +215,14 @@ async def roll_out(scheduler: ZoomInScheduler, first: str, second: str) -> dict:
     return infos
 
 
-async def roll_out_all(replies: list[str]) -> list[dict]:
-    scheduler = ZoomInScheduler()
-    return [await roll_out(scheduler, first, second) for first, second in zip(replies, reversed(replies), strict=True)]
-
-
 def assert_inside(boxes: list[list[float]]) -> None:
     for x1, y1, x2, y2 in boxes:
-        assert all(map(math.isfinite, (x1, y1, x2, y2)))
-        assert 0 <= x1 <= x2 <= SIZE[0]
-        assert 0 <= y1 <= y2 <= SIZE[1]
+        assert 0 <= x1 <= x2 <= 1000
+        assert 0 <= y1 <= y2 <= 700
 
 
 def test_no_reply_breaks_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vision_process, "IMAGE_MAX_TOKEN_NUM", LIMIT_TOKENS)
+    monkeypatch.setattr(vision_process, "IMAGE_MAX_TOKEN_NUM", 256)
     start, rng = time.process_time(), random.Random(5)
     replies = [*EXTREME, *(mutated(rng) for _ in range(5000))]
     for text in replies:
@@ -250,17 +232,19 @@ def test_no_reply_breaks_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
         assert question.text == prompts.query2(len(question.images))  # no word of the reply enters
         assert len(question.images) <= MAX_CROPS
         assert_inside([*episode.boxes_px, *(image.window for image in question.images if image.window)])
-    infos = asyncio.run(roll_out_all(replies))
-    assert [info["replies"][0] for info in infos] == replies
-    columns = {
-        "label": ["generated"] * len(replies),
-        "explanation": ["The letters on the sign melt."] * len(replies),
-        "boxes": [[[225.0, 169.0, 489.0, 365.0]]] * len(replies),
-        "images": [[{"bytes": None, "path": str(IMAGE)}]] * len(replies),
-    }
-    for reward in REWARDS.values():
-        for rollout_infos in ([{}] * len(replies), infos):
-            scores = reward(args=None)(replies, rollout_infos=rollout_infos, **columns)
-            assert len(scores) == len(replies)
-            assert all(score is None or 0 <= score <= 1 for score in scores)
+    pairs, scheduler = list(zip(replies, reversed(replies), strict=True)), ZoomInScheduler()
+    with asyncio.Runner() as runner:
+        infos = [runner.run(roll_out(*pair, scheduler)) for pair in pairs]
+    assert [tuple(info["replies"]) for info in infos] == pairs
+    assert json.dumps(infos)  # they travel between processes
+    assert_scored(replies, [{}] * len(replies))
+    assert_scored([info["replies"][1] for info in infos[::2]], infos[::2])  # every reply is a first or a last one
     assert time.process_time() - start < 20
+
+
+def assert_scored(completions: list[str], rollout_infos: list[dict]) -> None:
+    batch = {name: [value] * len(completions) for name, value in COLUMNS.items()}
+    for name, reward in REWARDS.items():
+        scores = reward(args=None)(completions, rollout_infos=rollout_infos, **batch)
+        assert len(scores) == len(completions)
+        assert all(score is None or 0 <= score <= 1 for score in scores), name

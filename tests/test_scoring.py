@@ -1,0 +1,179 @@
+"""Eq. 1 to 4 of the paper by hand arithmetic, how Eq. 2 is gamed, and BLEU against sacrebleu's own numbers."""
+
+import math
+from importlib.metadata import version
+
+import pytest
+import sacrebleu
+import shapely
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from sacrebleu.metrics.bleu import BLEU
+from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
+
+from swift_zoomin.replies import Reply, parse_reply
+from swift_zoomin.scoring import accuracy_reward, bleu, bleu_reward, format_reward, iou_reward, signature
+
+A, B, C = [0, 0, 100, 100], [200, 0, 300, 100], [0, 300, 190, 500]  # annotated; C has 190 * 200 = 38,000 pixels
+NEAR_B = [242, 0, 342, 100]  # 58 of 100 columns shared: 5800 / (10000 + 10000 - 5800) = 58 / 142 = 0.408
+MISS = [700, 700, 800, 800]
+IMAGE = [0, 0, 1000, 1000]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "label", "form", "accuracy"),
+    [
+        ("real", "real", 1.0, 1.0),
+        ("real", "generated", 1.0, 0.0),  # Eq. 1 asks for a verdict, Eq. 3 for the right one
+        ("generated", "generated", 1.0, 1.0),
+        ("generated", "real", 1.0, 0.0),
+        (None, "real", 0.0, 0.0),  # wrong, not missing
+        (None, "generated", 0.0, 0.0),
+    ],
+)
+def test_format_and_accuracy_follow_eq_1_and_eq_3(
+    verdict: str | None, label: str, form: float, accuracy: float
+) -> None:
+    assert format_reward(Reply(verdict)) == form
+    assert accuracy_reward(Reply(verdict), label) == accuracy
+
+
+@pytest.mark.parametrize(
+    ("predicted", "annotated", "expected"),
+    [
+        ([[0, 0, 10, 10]], [[0, 0, 10, 10]], 1.0),
+        ([[0, 0, 10, 10]], [[5, 0, 15, 10]], 1 / 3),  # 50 / (100 + 100 - 50)
+        ([[0, 0, 10, 10]], [[0, 0, 20, 20]], 0.25),  # 100 / 400, contained
+        ([[0, 0, 10, 10]], [[5, 5, 15, 15]], 1 / 7),  # 25 / (100 + 100 - 25)
+        ([[0, 0, 10, 10]], [[10, 0, 20, 10]], 0.0),  # an edge has no area
+        ([[0, 0, 10, 10]], [[0, 0, 20, 20], [0, 0, 10, 20]], 0.5),  # the best one, 100 / 200, not the sum
+        ([[0, 0, 10, 10], [50, 50, 60, 60]], [[0, 0, 10, 10]], 0.5),  # (1 + 0) / 2
+        ([[0, 0, 10, 10], [5, 0, 15, 10]], [[0, 0, 10, 10]], 2 / 3),  # (1 + 1/3) / 2
+        # Faults of peers
+        ([[0, 0, 10, 10]], [[20, 20, 30, 30]], 0.0),  # -10 * -10 is no intersection
+        ([[5, 5, 5, 5]], [[5, 5, 5, 5]], 0.0),  # no area, no division by zero
+        ([[0, 5, 10, 5]], [[0, 0, 10, 10]], 0.0),
+        ([[0.5, 0, 1.5, 1]], [[0, 0, 1, 1]], 1 / 3),  # not only whole numbers: 0.5 / 1.5
+    ],
+)
+def test_iou_reward_follows_eq_2(predicted: list, annotated: list, expected: float) -> None:
+    assert iou_reward(predicted, annotated) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("predicted", "expected"),
+    [
+        ([A], 1.000),  # one safe box: the two others go unpunished
+        ([A, NEAR_B], 0.704),  # (1 + 0.408) / 2
+        ([A, NEAR_B, MISS], 0.469),  # 1.408 / 3
+        ([A] * 4, 1.000),
+        ([A] * 9 + [MISS], 0.900),  # duplicates dilute a miss
+        ([IMAGE], 0.038),  # the largest annotated box, C: 38,000 / 1,000,000
+        ([A, B, C], 1.000),  # all of it earns no more than one
+    ],
+)
+def test_what_eq_2_pays_for_is_known(predicted: list, expected: float) -> None:
+    assert iou_reward(predicted, [A, B, C]) == pytest.approx(expected, abs=5e-4)
+
+
+@pytest.mark.parametrize(
+    ("predicted", "annotated", "expected"),
+    [([], [], 1.0), ([], [A], 0.0), ([A], [], 0.0), ([A], None, None), ([], None, None)],
+)
+def test_nothing_annotated_is_not_the_same_as_no_annotation(
+    predicted: list, annotated: list | None, expected: float | None
+) -> None:
+    assert iou_reward(predicted, annotated) == expected
+
+
+interval = st.tuples(st.integers(0, 60), st.integers(1, 60)).map(lambda t: (t[0], t[0] + t[1]))
+boxes = st.tuples(interval, interval).map(lambda t: [t[0][0], t[1][0], t[0][1], t[1][1]])
+
+
+@given(boxes, boxes)
+def test_iou_equals_that_of_exact_polygons(a: list[int], b: list[int]) -> None:
+    p, q = shapely.box(*a), shapely.box(*b)
+    assert iou_reward([a], [b]) == pytest.approx(p.intersection(q).area / p.union(q).area)
+
+
+@given(st.lists(boxes, max_size=6), st.lists(boxes, max_size=6))
+def test_iou_reward_is_a_share_and_ignores_order(predicted: list, annotated: list) -> None:
+    reward = iou_reward(predicted, annotated)
+    assert reward is not None
+    assert 0 <= reward <= 1
+    assert iou_reward(predicted[::-1], annotated[::-1]) == pytest.approx(reward)
+
+
+@pytest.mark.parametrize(
+    ("candidate", "reference", "expected"),
+    [
+        ("the cat", "the cat", 1.0),
+        ("cat", "cat", 1.0),  # effective order: a single word has no bigram
+        ("the cat sat", "the cat sat on the mat", math.exp(-1)),  # all right but short: exp(1 - 6 / 3)
+        ("cat the", "the cat", math.sqrt(0.5)),  # words 2/2; bigrams 0/1, smoothed to 1 / (2 * 1)
+        (
+            "the the the",
+            "the cat",
+            math.sqrt(1 / 3 * 1 / 4),
+        ),  # words 1/3, clipped; bigrams 0/2, smoothed to 1 / (2 * 2)
+        ("the cat sat here", "the cat sat", math.sqrt(3 / 4 * 2 / 3)),  # words 3/4, bigrams 2/3, long enough
+        ("It melts.", "It melts .", 1.0),  # 13a parts punctuation from words
+        ("dog", "cat", 0.0),
+        ("", "the cat", 0.0),
+        ("the cat", "", 0.0),
+    ],
+)
+def test_bleu_follows_hand_arithmetic(candidate: str, reference: str, expected: float) -> None:
+    assert bleu(candidate, reference) == pytest.approx(expected)
+
+
+words = st.lists(
+    st.sampled_from(["the", "sign", "hand", "melts", ".", ",", "It's", "<image>", "ü", "12.5"]), max_size=12
+).map(" ".join)
+
+
+@given(words | st.text(), words | st.text(), st.integers(1, 4))
+def test_bleu_is_sacrebleus_own_number_and_a_share(candidate: str, reference: str, order: int) -> None:
+    score = BLEU(max_ngram_order=order, effective_order=True).sentence_score(candidate, [reference]).score
+    assert bleu(candidate, reference, order) == pytest.approx(score / 100)
+    assert 0 <= bleu(candidate, reference, order) <= 1
+
+
+@given(words | st.text(), st.integers(1, 2))
+def test_a_text_that_has_a_token_is_its_own_best_match(text: str, order: int) -> None:
+    assume(Tokenizer13a()(text.rstrip()).split())
+    assert bleu(text, text, order) == 1.0
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n", "<skipped>"])
+def test_a_text_that_tokenises_to_nothing_matches_nothing(text: str) -> None:
+    assert bleu(text, text) == 0.0
+
+
+def test_tags_and_boxes_do_not_count_as_words() -> None:
+    text = '<explanation>The sign melts.</explanation><regions>[{"bbox_2d": [1, 2, 3, 4]}]</regions>'
+    assert bleu_reward(parse_reply(text), "The sign melts.") == 1.0
+    assert bleu_reward(parse_reply("The sign melts. [1, 2, 3, 4]"), "The sign melts.") == 1.0
+
+
+@pytest.mark.parametrize(("reference", "expected"), [(None, None), ("", None), ("The sign melts.", 0.0)])
+def test_no_reference_is_not_the_same_as_no_explanation(reference: str | None, expected: float | None) -> None:
+    assert bleu_reward(Reply("real"), reference) == expected
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_the_signature_says_how_scores_are_made(order: int) -> None:
+    text = signature(order)
+    assert text.startswith(f"bleu{order}:")
+    sacrebleus = f"version:{sacrebleu.__version__}"
+    for part in (
+        "tok:13a",
+        "smooth:exp",
+        "eff:yes",
+        "nrefs:1",
+        sacrebleus,
+        "iou:eq2",
+        f"zoomin:{version('swift-zoomin')}",
+    ):
+        assert part in text
+    assert text == signature(order)

@@ -1,0 +1,61 @@
+"""The start-up hook: it makes the package's name work in a wheel install, costs next to nothing, and can be removed."""
+
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+REGISTERED = """
+from swift.utils import import_external_file
+import_external_file("swift_zoomin")
+from swift.dataset import DATASET_MAPPING
+from swift.rewards import orms
+from swift.rollout import multi_turns
+from swift.template import TEMPLATE_MAPPING
+import swift_zoomin
+assert {"zoomin_format", "zoomin_iou", "zoomin_accuracy", "zoomin_bleu", "zoomin_accuracy_query1"} <= set(orms)
+assert {"zoomin", "zoomin_query2"} <= set(multi_turns)
+assert "zoomin" in TEMPLATE_MAPPING and "records.jsonl" in DATASET_MAPPING and "records.parquet" in DATASET_MAPPING
+print(swift_zoomin.__file__)
+"""
+
+
+def run(*command: object, cwd: Path) -> str:
+    done = subprocess.run([*map(str, command)], cwd=cwd, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Error processing line" not in done.stderr  # what Python says of a broken .pth file
+    return done.stdout
+
+
+@pytest.mark.swift
+def test_a_wheel_answers_to_its_name_and_goes_away_whole(tmp_path: Path) -> None:
+    pip = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
+    run(*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", tmp_path, ROOT, cwd=tmp_path)
+    venv.create(tmp_path / "env", with_pip=False)
+    python = tmp_path / "env/bin/python"
+    home = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=tmp_path).strip())
+    # The other packages come from this environment, as paths: its own .pth files are not read again.
+    here = sysconfig.get_path("purelib")
+    schemas = "import torchvision_schemas\n" if (Path(here) / "torchvision_schemas.py").exists() else ""
+    (home / "others.pth").write_text(f"{here}\n{schemas}")
+    [wheel] = tmp_path.glob("*.whl")
+    run(*pip, "--python", python, "install", "--no-deps", wheel, cwd=tmp_path)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert run(python, "-c", REGISTERED, cwd=empty).splitlines()[-1].startswith(str(home))
+    run(*pip, "--python", python, "uninstall", "--yes", "swift-zoomin", cwd=tmp_path)
+    assert not list(home.glob("*swift_zoomin*"))
+    run(python, "-c", "pass", cwd=empty)
+
+
+def test_other_programs_pay_under_two_milliseconds_and_import_nothing(tmp_path: Path) -> None:
+    line = (ROOT / "swift_zoomin/startup.pth").read_text()
+    measure = f"import sys, time; start = time.perf_counter(); exec({line!r}); print(time.perf_counter() - start)"
+    seconds = min(float(run(sys.executable, "-c", measure, cwd=tmp_path)) for _ in range(5))
+    assert seconds < 0.002
+    loaded = run(sys.executable, "-c", "import sys; print(*sys.modules)", cwd=tmp_path).split()
+    assert not {"swift", "torch", "swift_zoomin", "pathlib"} & set(loaded)
