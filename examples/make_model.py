@@ -21,6 +21,7 @@ from transformers import (
     Qwen2VLImageProcessor,
     Qwen2VLVideoProcessor,
 )
+from transformers.utils import logging
 
 SPECIAL_TOKENS = [
     f"<|{name}|>"
@@ -117,5 +118,6 @@ if __name__ == "__main__":
     parser.add_argument("--qwen-ids", action="store_true", help="special tokens at the ids of Qwen2.5-VL")
     parser.add_argument("--seed", type=int, default=0, help="of the random weights")
     options = parser.parse_args()
+    logging.disable_progress_bar()
     make_model(options.folder, options.qwen_ids, options.seed)
     print(f"made a tiny Qwen2.5-VL in {options.folder}")

@@ -34,6 +34,10 @@ def model_size(size: Size, min_pixels: int | None = None) -> Size:
     floor = vision_process.IMAGE_MIN_TOKEN_NUM * PATCH_PX**2
     wanted = min(max(min_pixels or 0, floor), limit)
     height, width = vision_process.smart_resize(size[1], size[0], PATCH_PX, wanted, limit)
+    if min_pixels and height * width > limit:  # enlarging rounds up; what the model sees must not be shrunk again
+        height, width = vision_process.smart_resize(height, width, PATCH_PX, floor, limit)
+    if not height * width:
+        raise ValueError(f"{size[0]}x{size[1]} pixels; too thin for a limit of {limit} pixels, raise MAX_PIXELS")
     return width, height
 
 
@@ -55,6 +59,8 @@ def iou(a: Box, b: Box) -> float:
     if width <= 0 or height <= 0:
         return 0.0
     shared = width * height
+    if not shared:  # below the smallest float
+        return 0.0
     return shared / (box_area(a) + box_area(b) - shared)
 
 
@@ -103,8 +109,8 @@ def crop_window(box_px: Box, size: Size) -> tuple[int, int, int, int]:
     """
     width, height = size
     x1, y1, x2, y2 = clip_box(box_px, size)
-    side_x = max(MIN_CROP_SIDE_PX, math.ceil((y2 - y1) / MAX_CROP_ASPECT))
-    side_y = max(MIN_CROP_SIDE_PX, math.ceil((x2 - x1) / MAX_CROP_ASPECT))
+    side_x = max(MIN_CROP_SIDE_PX, math.ceil((math.ceil(y2) - math.floor(y1)) / MAX_CROP_ASPECT))
+    side_y = max(MIN_CROP_SIDE_PX, math.ceil((math.ceil(x2) - math.floor(x1)) / MAX_CROP_ASPECT))
     left, right = _widen(x1, x2, side_x, width)
     top, bottom = _widen(y1, y2, side_y, height)
     return left, top, right, bottom

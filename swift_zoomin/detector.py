@@ -105,7 +105,9 @@ class Detector:
 
     def _start(self, path: str) -> Conversation | ImageError:
         try:
-            return Conversation(Episode(ImageRef.of(path), choose=self._choose))
+            image = ImageRef.of(path)
+            _ = image.size_model  # refuses an image that the model cannot be shown
+            return Conversation(Episode(image, choose=self._choose))
         except ImageError as error:
             return error
 

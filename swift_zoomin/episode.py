@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from swift_zoomin import prompts
-from swift_zoomin.boxes import box_area, model_size, to_original
+from swift_zoomin.boxes import box_area, to_original
 from swift_zoomin.images import ImageRef
 from swift_zoomin.replies import Reply, parse_reply
 
@@ -42,7 +42,7 @@ class Episode:
     choose: BoxChooser = first_boxes
 
     def next_question(self) -> Question | None:
-        """What to ask now; None after query 2. Reads the pixel limits in force (see `boxes.model_size`)."""
+        """What to ask now; None after query 2. Reads the pixel limits in force (`boxes.model_size`)."""
         if not self.replies:
             return Question(prompts.QUERY1, [self.image])
         if len(self.replies) > 1:
@@ -58,10 +58,10 @@ class Episode:
     @property
     def boxes_px(self) -> list[list[float]]:
         """All boxes of the first reply in pixels of the original, clipped to it; one outside has no area."""
-        return to_original_boxes(self.first, self.image.size)
+        return to_original_boxes(self.first, self.image)
 
 
-def to_original_boxes(reply: Reply, size: tuple[int, int]) -> list[list[float]]:
-    """A raw reply's boxes (model pixels) in pixels of an original of `size`, clipped to it."""
-    size_model = model_size(size)
-    return [to_original(box, size, size_model) for box in reply.boxes]
+def to_original_boxes(reply: Reply, image: ImageRef) -> list[list[float]]:
+    """A raw reply's boxes (model pixels) in pixels of the original, clipped to it."""
+    size_model = image.size_model
+    return [to_original(box, image.size, size_model) for box in reply.boxes]

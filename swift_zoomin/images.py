@@ -21,6 +21,8 @@ from swift_zoomin.boxes import MAX_ASPECT, MIN_CROP_PIXELS, Box, Size, clip_box,
 _REFERENCE = re.compile(r"zoomin:(?P<path>[^?]+)\?size=(?P<size>\d+x\d+)(?:&crop=(?P<window>\d+,\d+,\d+,\d+))?")
 _EXIF_ORIENTATION = 0x0112
 _WHITE = (255, 255, 255)
+# What Pillow's readers raise.
+_UNREADABLE = (OSError, SyntaxError, ValueError, RuntimeError, Image.DecompressionBombError)
 
 
 class ImageError(ValueError):
@@ -33,15 +35,19 @@ def _open(path: Path | str) -> Image.Image:
         return Image.open(path)
     except FileNotFoundError:
         raise ImageError(f"{path}: no such image file") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except _UNREADABLE as error:
         raise ImageError(f"{path}: not a readable image ({error})") from error
 
 
 def upright_size(path: Path | str) -> Size:
-    """(width, height) after EXIF rotation, from the header alone. Raises ImageError."""
+    """(width, height) after EXIF rotation, without decoding where the format allows. Raises ImageError."""
     with _open(path) as image:
         width, height = image.size
-        if image.getexif().get(_EXIF_ORIENTATION, 1) >= 5:
+        try:
+            orientation = image.getexif().get(_EXIF_ORIENTATION)
+        except _UNREADABLE as error:
+            raise ImageError(f"{path}: damaged image ({error})") from error
+        if orientation in (5, 6, 7, 8) and image.format != "TIFF":  # Pillow turns a TIFF's size itself
             width, height = height, width
     if max(width, height) > MAX_ASPECT * min(width, height):
         raise ImageError(f"{path}: {width}x{height} pixels; expected an aspect ratio of at most {MAX_ASPECT}")
@@ -54,7 +60,7 @@ def open_upright(path: Path | str) -> Image.Image:
         try:
             upright = ImageOps.exif_transpose(image)
             return _to_rgb(upright)
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        except _UNREADABLE as error:
             raise ImageError(f"{path}: damaged image ({error})") from error
 
 
@@ -89,11 +95,19 @@ class ImageRef:
             return None
         width, height = map(int, match["size"].split("x"))
         window = tuple(map(int, match["window"].split(","))) if match["window"] else None
-        return cls(unquote(match["path"]), (width, height), window)  # type: ignore[arg-type]
+        return cls(unquote(match["path"], errors="surrogateescape"), (width, height), window)  # type: ignore[arg-type]
 
     def __str__(self) -> str:
         crop = f"&crop={','.join(map(str, self.window))}" if self.window else ""
-        return f"zoomin:{quote(self.path)}?size={self.size[0]}x{self.size[1]}{crop}"
+        return f"zoomin:{quote(self.path, errors='surrogateescape')}?size={self.size[0]}x{self.size[1]}{crop}"
+
+    @property
+    def size_model(self) -> Size:
+        """What the model sees of the whole image, under the limits in force. Raises ImageError for one too thin."""
+        try:
+            return model_size(self.size)
+        except ValueError as error:
+            raise ImageError(f"{self.path}: {error}") from error
 
     def crop(self, box_px: Box) -> "ImageRef":
         """Refer to the window that shows a box of this image, with context where the box is small or thin."""
@@ -110,10 +124,10 @@ def load_references(references: Sequence[ImageRef]) -> list[Image.Image]:
     loaded = []
     for reference in references:
         if reference.path not in opened:
-            opened[reference.path] = image = open_upright(reference.path)
-            if image.size != reference.size:
-                raise ImageError(f"{reference.path}: {image.size} pixels now; expected {reference.size}")
+            opened[reference.path] = open_upright(reference.path)
         image = opened[reference.path]
+        if image.size != reference.size:
+            raise ImageError(f"{reference.path}: {image.size} pixels now; expected {reference.size}")
         if reference.window:
             image = image.crop(reference.window)
             image = image.resize(model_size(image.size, MIN_CROP_PIXELS), Image.Resampling.BICUBIC)

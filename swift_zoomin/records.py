@@ -12,7 +12,7 @@ import hashlib
 import json
 import math
 import os
-import tempfile
+import uuid
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -76,9 +76,9 @@ def write_records(path: Path | str, rows: Iterable[dict[str, Any]]) -> None:
 
 def _write_whole(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        file.write(content)
-    os.replace(file.name, path)
+    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    unfinished.write_bytes(content)
+    os.replace(unfinished, path)
 
 
 def _json_rows(path: Path) -> Iterator[tuple[str, Any]]:
@@ -89,14 +89,18 @@ def _json_rows(path: Path) -> Iterator[tuple[str, Any]]:
             try:
                 yield f"{path}:{number}", json.loads(line)
             except (ValueError, RecursionError) as error:
-                yield f"{path}:{number}", f"not JSON ({error})"
+                yield f"{path}:{number}", ValueError(f"not JSON ({error})")
 
 
 def _parquet_rows(path: Path) -> Iterator[tuple[str, Any]]:
     import pyarrow.parquet
 
     number = 0
-    for batch in pyarrow.parquet.ParquetFile(path).iter_batches(batch_size=64):
+    try:
+        file = pyarrow.parquet.ParquetFile(path)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise RecordError(f"{path}: not a Parquet file ({error})") from error
+    for batch in file.iter_batches(batch_size=64):
         for row in batch.to_pylist():
             number += 1
             yield f"{path}:{number}", _spill_image({k: v for k, v in row.items() if v is not None}, path)
@@ -117,18 +121,21 @@ def _spill_image(row: dict[str, Any], path: Path) -> dict[str, Any]:
 
 def _check_row(row: Any, path: Path, report: Callable[[str], None], decode: bool) -> Record | None:
     if not isinstance(row, dict):
-        report(row if isinstance(row, str) else f"{type(row).__name__}; expected a JSON object")
+        report(str(row) if isinstance(row, ValueError) else f"{type(row).__name__}; expected a JSON object")
         return None
     if (label := row.get("label")) not in VERDICTS:
-        report(f'label {json.dumps(label)}; expected "real" or "generated"')
-    explanation = row.get("explanation") or ""
-    box_labels = row.get("box_labels")
+        report(f'label {json.dumps(label, default=repr)}; expected "real" or "generated"')
+    explanation = "" if row.get("explanation") is None else row["explanation"]
+    boxes, box_labels = row.get("boxes"), row.get("box_labels")
+    for name, value in (("boxes", boxes), ("box_labels", box_labels)):
+        if value is not None and not isinstance(value, list):
+            report(f"{name} {value!r}; expected a list")
+            return None
     for name, text in [("explanation", explanation), *(("box_labels", text) for text in box_labels or [])]:
         if not isinstance(text, str):
             report(f"{name} {text!r}; expected text")
         elif problem := text_problem(text):
             report(f"{name} {problem}")
-    boxes = row.get("boxes")
     image = _check_image(row.get("image"), path, report, decode)
     if boxes is not None and image:
         _check_boxes(boxes, image.size, report)
@@ -158,11 +165,11 @@ def _check_image(name: Any, path: Path, report: Callable[[str], None], decode: b
 
 def _check_boxes(boxes: Any, size: tuple[int, int], report: Callable[[str], None]) -> None:
     width, height = size
-    for box in boxes if isinstance(boxes, list) else [boxes]:
+    for box in boxes:
         if (
             not isinstance(box, list)
             or len(box) != 4
-            or not all(isinstance(n, int | float) and not isinstance(n, bool) and math.isfinite(n) for n in box)
+            or not all(isinstance(n, int | float) and not isinstance(n, bool) and abs(n) < math.inf for n in box)
             or not (0 <= box[0] < box[2] <= width and 0 <= box[1] < box[3] <= height)
         ):
             report(f"boxes {box}; expected [x1, y1, x2, y2] in order inside the upright {width}x{height} image")

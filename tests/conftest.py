@@ -13,6 +13,7 @@ FIRST_LOOK_PIXELS = "12544"  # 112 x 112, as in the sandbox
 os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")  # GiB
 os.environ["MAX_PIXELS"] = FIRST_LOOK_PIXELS
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ["OMP_NUM_THREADS"] = "1"  # tiny matrices gain nothing from threads
 
 # What the commands of the mission need besides: model, data and steps.
 COMMON = [

@@ -45,7 +45,6 @@ def test_sft_from_an_empty_directory_in_two_processes(model_dir: Path, benchmark
         cwd=empty,
         NPROC_PER_NODE="2",
         ACCELERATE_USE_CPU="true",
-        OMP_NUM_THREADS="1",
     )
     assert [math.isfinite(step["loss"]) for step in logged(out)] == [True, True]
     assert not list(empty.iterdir())
@@ -67,7 +66,6 @@ def test_grpo_from_an_empty_directory_in_two_processes(trained_dir: Path, benchm
         cwd=empty,
         NPROC_PER_NODE="2",
         ACCELERATE_USE_CPU="true",
-        OMP_NUM_THREADS="1",
     )
     _assert_two_turns_and_finite_rewards(out)
 

@@ -21,14 +21,13 @@ from swift_zoomin.replies import VERDICTS, Reply, parse_reply, render_reply, tex
 ONE = [[120, 88, 260, 190]]
 TWO = [*ONE, [1, 2, 3, 4]]
 CANONICAL = """<explanation>The letters on the sign melt.</explanation>
-<regions>[{"bbox_2d": [120, 88, 260, 190], "label": "sign"}, {"bbox_2d": [1, 2, 3, 4], "label": "hand"}]</regions>
+<regions>[{"bbox_2d": [120, 88, 260, 190], "label": "sign"}, {"bbox_2d": [1, 2, 3, 4], "label": "entrée"}]</regions>
 <verdict>generated</verdict>"""
 TOKENS = "<|object_ref_start|>sign<|object_ref_end|><|box_start|>(120,88),(260,190)<|box_end|>"
 
 FORMS = {
     "canonical": (CANONICAL, TWO),
     "fenced": ('<regions>```json\n[{"bbox_2d": [120, 88, 260, 190]}]\n```</regions>', ONE),
-    "fenced without tags": ('Look:\n```json\n[{"bbox_2d": [120, 88, 260, 190]}]\n```', ONE),
     "bare JSON": ('[{"bbox_2d": [120, 88, 260, 190]}, {"bbox_2d": [1, 2, 3, 4]}]', TWO),
     "a single object": ('<regions>{"bbox_2d": [120, 88, 260, 190]}</regions>', ONE),
     "an object around the list": ('<regions>{"regions": [{"bbox_2d": [120, 88, 260, 190]}]}</regions>', ONE),
@@ -52,8 +51,7 @@ FORMS = {
     "beyond every float": (f"[[0, 0, 1e999, 9], [0, 0, {'9' * 400}, 9], [120, 88, 260, 190]]", ONE),
     "more digits than Python reads": (f"[[0, 0, {'9' * 5000}, 9], [120, 88, 260, 190]]", ONE),
     "truth values": ("[true, false, true, true]", []),
-    "too few, too many": ("[1, 2, 3] [1, 2, 3, 4, 5]", []),
-    "empty": ("", []),
+    "too few, too many, none": ("[1, 2, 3] [1, 2, 3, 4, 5] []", []),
 }
 
 
@@ -67,7 +65,7 @@ def test_boxes_are_read_from_every_form_that_models_use(text: str, boxes: list) 
 @pytest.mark.parametrize(
     ("text", "labels"),
     [
-        (CANONICAL, ["sign", "hand"]),
+        (CANONICAL, ["sign", "entrée"]),
         ('[{"bbox_2d": [1, 2, 3, 4]}, {"bbox_2d": [5, 6, 7, 8], "label": 7}]', ["", ""]),  # absent, not text
         ('[{"bbox_2d": [1, 2, 3, 4], "label": "a \\"sign\\""}, {"bbox_2d": [5, 6', ['a "sign"']),  # cut
         ('[{"bbox_2d": [1, 2, 3, 4]}, {"bbox_2d": [5, 6, 7, 8], "label": "b"}, ', ["", "b"]),  # the nearest one
@@ -90,7 +88,6 @@ def test_labels_stay_with_their_boxes(text: str, labels: list[str]) -> None:
         ("<verdict>not real</verdict>", None),
         ("<verdict>fake</verdict>", None),
         ("<verdict>generated", None),  # unclosed
-        ("verdict: generated", None),
         ("It is clearly generated.", None),  # no tag: the text is never searched
         ("", None),
     ],
@@ -111,7 +108,6 @@ def test_only_one_distinct_valid_verdict_tag_counts(text: str, verdict: str | No
         ("<explanation>It melts.\n<verdict>real</verdict>", "It melts."),  # ends at the next tag
         ("<explanation>A <regions> tag</explanation>", "A <regions> tag"),  # other tags inside stay text
         ("<explanation>one</explanation><explanation>two</explanation>", "one"),
-        ("</explanation>It melts.", "It melts."),
     ],
 )
 def test_an_explanation_holds_words_and_no_boxes(text: str, explanation: str) -> None:
@@ -139,11 +135,14 @@ def test_a_rendered_reply_parses_back(verdict: str, marked: list, explanation: s
     assert parse_reply(render_reply(reply)) == reply
 
 
+def test_the_canonical_form_is_what_is_rendered() -> None:
+    assert render_reply(parse_reply(CANONICAL)) == CANONICAL
+
+
 @pytest.mark.parametrize(
     ("reply", "message"),
     [
         (Reply(None), "verdict None; expected one of real, generated"),
-        (Reply("fake"), "verdict 'fake'"),
         (Reply("real", explanation="see <regions>"), "holds the tag <regions>; remove it"),
         (Reply("real", [[1, 2, 3, 4]], ["</Verdict>"]), "holds the tag </Verdict>; remove it"),
     ],
@@ -162,15 +161,15 @@ def test_what_is_read_from_a_text_can_be_written_as_utf_8(text: str) -> None:
     assert json.loads(json.dumps(read, ensure_ascii=False).encode()) == read
 
 
-REPEATED = ("<explanation>", "[", "{", '{"bbox_2d":', '"label":"', "```", "[1,1,", "[" + " " * 200_000)
-DIGITS = ("[" + "1" * 5000, "(1" + "1" * 1000 + " " * 50_000)  # a reader quadratic in digits takes seconds
+LONG = [part * (200_000 // len(part)) for part in ("<explanation>", "[", "{", '{"bbox_2d":', '"label":"', "[1,1,")]
+LONG += ["[" + " " * 200_000, "[" * 99_999 + "]" * 99_999, "[" + "1" * 5000, "(1" + "1" * 1000 + " " * 50_000]
 
 
-@pytest.mark.parametrize("text", [*(r * (200_000 // len(r) or 1) for r in REPEATED), *DIGITS], ids=lambda t: t[:12])
+@pytest.mark.parametrize("text", LONG, ids=lambda text: text[:12])
 def test_reading_takes_time_linear_in_the_text(text: str) -> None:
     start = time.process_time()
     assert parse_reply(text).verdict is None
-    assert time.process_time() - start < 0.9
+    assert time.process_time() - start < 0.9  # a reader quadratic in digits takes seconds for 5000
 
 
 # Nothing a model says breaks a run: the parser, the second query, the scheduler and every reward.
@@ -185,8 +184,8 @@ INSERTED = [
     "\\ud800", "-1e308", "1e308", "9" * 400, "[" * 50, '{"a":' * 20, CANONICAL, TOKENS, "<verdict>real</verdict>",
 ]  # fmt: skip
 EXTREME = [
-    "", "\x00" * 1000, "[" * 100_000, "{" * 100_000, "<verdict>" * 1000, '{"bbox_2d":' * 10_000, "\ud800", "[1e308]",
-    json.dumps([{"bbox_2d": [n, n, n + 30, n + 30], "label": "x"} for n in range(10_000)]), "(1,2),(3,4)" * 1000,
+    "", "\x00" * 1000, "[" * 100_000, "[" * 50_000 + "]" * 50_000, "{" * 100_000, '{"bbox_2d":' * 10_000, "\ud800",
+    json.dumps([{"bbox_2d": [n, n, n + 30, n + 30], "label": "x"} for n in range(10_000)]),
     f"[0, 0, {'9' * 5000}, 9]", "[-1e308, -1e308, 1e308, 1e308]", "[1e-320, 0, 2e-320, 1]", "[531.9999, 0, 532, 364]",
 ]  # fmt: skip
 

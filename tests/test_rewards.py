@@ -16,7 +16,7 @@ from swift.rl_core.data import GRPOSample
 from swift.rl_core.grpo_algorithm import compute_rewards_per_func
 
 from swift_zoomin import prompts
-from swift_zoomin.boxes import model_size, to_model
+from swift_zoomin.boxes import model_size
 from swift_zoomin.images import ImageRef
 from swift_zoomin.plugin.dataset import gold_reply
 from swift_zoomin.plugin.rewards import REWARDS
@@ -28,7 +28,7 @@ REF = str(ImageRef("/images/a b.png", (1000, 700)))  # seen as 532 x 364
 NAMES = ["zoomin_format", "zoomin_iou", "zoomin_accuracy", "zoomin_bleu", "zoomin_accuracy_query1"]
 # 532 / 1000 across and 364 / 700 down: these model pixels are [100, 70, 500, 350] of the original
 REGIONS = '<regions>[{"bbox_2d": [53.2, 36.4, 266, 182], "label": "sign"}]</regions>'
-FIRST = f"<explanation>A clean photo.</explanation>\n{REGIONS}\n<verdict>real</verdict>"
+FIRST = f"<explanation>A clean photo</explanation>\n{REGIONS}\n<verdict>real</verdict>"
 LAST = "<explanation>The sign melts.</explanation>\n<verdict>generated</verdict>"
 ROW = {"label": "generated", "explanation": "The sign melts.", "boxes": [[100.0, 70.0, 500.0, 350.0]]}
 
@@ -84,7 +84,7 @@ def test_a_reward_is_logged_under_its_registered_name() -> None:
 @pytest.mark.parametrize(
     ("completion", "row", "expected"),
     [  # format, IoU, accuracy, BLEU, accuracy of query 1
-        (FIRST, {"label": "real", "explanation": "A clean photo."}, (1, 1, 1, 1, 1)),
+        (FIRST, {"label": "real", "explanation": "A clean photo"}, (1, 1, 1, 1, 1)),
         (FIRST, {}, (1, 1, 0, 0, 0)),  # the wrong verdict, no common word
         (LAST, {}, (1, 0, 1, 1, 1)),  # no region marked where one is annotated
         (LAST, {"boxes": []}, (1, 1, 1, 1, 1)),  # none annotated, none marked
@@ -203,8 +203,7 @@ def records(draw: st.DrawFn) -> Record:
 
 @given(records())
 def test_the_gold_reply_earns_full_marks(record: Record) -> None:
-    first, last = (render_reply(gold_reply(record), parts) for parts in (("explanation", "regions", "verdict"), ()))
-    last = render_reply(gold_reply(record), ("explanation", "verdict"))
+    first, last = render_reply(gold_reply(record)), render_reply(gold_reply(record), ("explanation", "verdict"))
     reference = str(record.image)
     request = RolloutInferRequest([{"role": "assistant", "content": first}], images=[reference])
     choice = ChatCompletionResponseChoice(0, ChatMessage("assistant", first), "stop")
@@ -214,6 +213,3 @@ def test_the_gold_reply_earns_full_marks(record: Record) -> None:
         scores = score_one(completion, **row, rollout_infos=rollout_infos)
         assert scores.pop("zoomin_iou") >= 0.9  # corners are whole model pixels: (27 / 28) ** 2 at worst
         assert set(scores.values()) == {1.0}
-    assert gold_reply(record).boxes == [
-        to_model(b, record.image.size, model_size(record.image.size)) for b in record.boxes
-    ]

@@ -11,7 +11,7 @@ Images stay references and boxes in the answers are model pixels, so the rows ho
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from datasets import Dataset, Features, List, Value
@@ -20,9 +20,9 @@ from swift.dataset import DatasetLoader, DatasetSyntax, RowPreprocessor
 from swift.utils import is_local_master
 
 from swift_zoomin import prompts
-from swift_zoomin.boxes import model_size, to_model
+from swift_zoomin.boxes import to_model
 from swift_zoomin.episode import Episode
-from swift_zoomin.images import ImageRef
+from swift_zoomin.images import ImageError, ImageRef
 from swift_zoomin.records import Record, RecordError, read_records
 from swift_zoomin.replies import PARTS, VERDICTS, Reply, render_reply
 
@@ -54,20 +54,21 @@ class RecordsLoader(DatasetLoader):
 def records_to_rows(records: list[Record], purpose: str, path: str = "records") -> list[dict[str, Any]]:
     """Rows of one purpose, with every field of the record as a column for the reward functions."""
     build, needed = PURPOSES[purpose]
-    missing = [
-        f"{path}: {record.name} has no {name}; {purpose} teaches it"
-        for record in records
-        for name in needed
-        if not _has(record, name)
-    ]
-    if missing:
-        raise RecordError("\n".join(missing[:20]))
+    if faults := [f"{path}: {fault}" for record in records for fault in _faults(record, purpose, needed)]:
+        raise RecordError("\n".join(faults[:20]))
     donors = {verdict: [record for record in records if record.label == verdict] for verdict in VERDICTS}
     return [_row(record, turns) for record in records for turns in build(record, donors)]
 
 
-def _has(record: Record, name: str) -> bool:
-    return record.boxes is not None if name == "boxes" else bool(record.explanation)
+def _faults(record: Record, purpose: str, needed: tuple[str, ...]) -> Iterator[str]:
+    """What keeps a sound record from this purpose, under the pixel limits in force."""
+    for name in needed:
+        if getattr(record, name) in (None, ""):
+            yield f"{record.name} has no {name}; {purpose} teaches it"
+    try:
+        _ = record.image.size_model
+    except ImageError as error:
+        yield str(error)
 
 
 def _row(record: Record, turns: tuple[list[Message], list[ImageRef]]) -> dict[str, Any]:
@@ -85,8 +86,8 @@ def _row(record: Record, turns: tuple[list[Message], list[ImageRef]]) -> dict[st
 
 def gold_reply(record: Record) -> Reply:
     """The annotation as a reply; boxes in model pixels."""
-    size = record.image.size
-    boxes = [to_model(box, size, model_size(size)) for box in record.boxes or []]
+    image = record.image
+    boxes = [to_model(box, image.size, image.size_model) for box in record.boxes or []]
     return Reply(record.label, [list(map(float, box)) for box in boxes], record.box_labels, record.explanation)
 
 

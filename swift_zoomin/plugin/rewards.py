@@ -41,7 +41,7 @@ def trajectories(completions: list[str], columns: dict[str, Any]) -> Iterator[Tr
         replies = infos.get("replies")
         first = parse_reply(replies[0] if replies else completion)
         last = first if not replies else parse_reply(replies[1]) if len(replies) > 1 else Reply()
-        boxes_px = infos["boxes_px"] if replies else to_original_boxes(first, _size(columns["images"][at][0]))
+        boxes_px = infos["boxes_px"] if replies else to_original_boxes(first, _image(columns["images"][at][0]))
         yield Trajectory(
             first,
             last,
@@ -52,9 +52,9 @@ def trajectories(completions: list[str], columns: dict[str, Any]) -> Iterator[Tr
         )
 
 
-def _size(image: Any) -> tuple[int, int]:
+def _image(image: Any) -> ImageRef:
     path = image["path"] if isinstance(image, dict) else image
-    return (ImageRef.parse(path) or ImageRef.of(path)).size
+    return ImageRef.parse(path) or ImageRef.of(path)
 
 
 def _reward(name: str, score: Callable[[Trajectory], Score]) -> type[ORM]:

@@ -1,0 +1,171 @@
+"""The command `zoomin`, run as a user runs it, without a model."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from swift_zoomin.cli import main
+from swift_zoomin.records import read_records, write_records
+
+BOXED = {"image": "images/0.png", "label": "generated", "explanation": "The sign melts.", "boxes": [[10, 10, 30, 30]]}
+ROWS = [
+    {**BOXED, "box_labels": ["sign"], "source": "gpt-image-1"},
+    {"image": "images/1.png", "label": "real"},
+    {"image": "images/2.png", "label": "real", "explanation": "Sharp.", "boxes": []},
+]
+SIZES = [(60, 40), (40, 60), (30, 30)]
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    (tmp_path / "data" / "images").mkdir(parents=True)
+    for number, size in enumerate(SIZES):
+        Image.new("RGB", size, (200, 40 * number, 0)).save(tmp_path / "data" / "images" / f"{number}.png")
+    write_records(tmp_path / "data" / "records.jsonl", ROWS)
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def zoomin(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Run the command; its exit code, what it printed, and its errors."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["zoomin", *map(str, arguments)])
+        code = main()
+        return code, *capsys.readouterr()
+
+    return run
+
+
+def predict(folder: Path, *verdicts: str | None) -> Path:
+    """Predictions for the first images of the data."""
+    rows = [{"image": f"../data/images/{at}.png", "verdict": verdict} for at, verdict in enumerate(verdicts)]
+    write_records(folder / "predictions.jsonl", rows)
+    return folder / "predictions.jsonl"
+
+
+@pytest.mark.parametrize("command", ["detect", "evaluate", "check", "convert"])
+def test_every_command_explains_itself(zoomin, capsys: pytest.CaptureFixture[str], command: str) -> None:
+    with pytest.raises(SystemExit) as done:
+        zoomin(command, "--help")
+    assert done.value.code == 0
+    assert f"usage: zoomin {command}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [[], ["guess"], ["detect", "a.png"], ["evaluate"], ["convert", "records.jsonl"]])
+def test_a_command_line_that_makes_no_sense_is_refused(zoomin, capsys, arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as done:
+        zoomin(*arguments)
+    assert done.value.code == 2
+    assert "usage: zoomin" in capsys.readouterr().err
+
+
+def test_check_counts_what_is_there(zoomin, data: Path) -> None:
+    code, out, err = zoomin("check", data / "records.jsonl")
+    assert (code, err) == (0, "")
+    assert out == "3 records: 2 real, 1 generated, 1 boxes; no fault\n"
+
+
+def test_check_reports_all_faults_with_file_and_line(zoomin, data: Path) -> None:
+    faulty = [
+        ROWS[0],
+        {**ROWS[1], "label": "fake"},
+        {**ROWS[2], "boxes": [[0, 0, 31, 9]]},
+        {**ROWS[1], "image": "3.png"},
+    ]
+    write_records(data / "records.jsonl", faulty)
+    code, out, err = zoomin("check", data / "records.jsonl")
+    assert (code, out) == (1, "")
+    assert err.startswith("zoomin: ")
+    assert 'records.jsonl:2: label "fake"; expected "real" or "generated"' in err
+    assert "records.jsonl:3: boxes [0, 0, 31, 9]; expected [x1, y1, x2, y2]" in err
+    assert re.search(r"records\.jsonl:4: image .*3\.png: no such image file", err)
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("command", [["check"], ["convert"], ["evaluate"]])
+def test_an_absent_records_file_is_named(zoomin, data: Path, command: list[str]) -> None:
+    more = {"check": [], "convert": [data / "out"], "evaluate": [predict(data.parent / "run")]}[command[0]]
+    code, _, err = zoomin(*command, data / "absent.jsonl", *more)
+    assert code == 1
+    assert err == f"zoomin: {data / 'absent.jsonl'}: no such records file\n"
+
+
+def test_evaluate_prints_a_table_and_writes_the_figures(zoomin, data: Path) -> None:
+    predictions = predict(data.parent / "run", "generated", "generated")
+    out_file = data.parent / "run" / "metrics.json"
+    code, out, err = zoomin("evaluate", data / "records.jsonl", predictions, "--out", out_file)
+    assert (code, err) == (0, "")
+    metrics = json.loads(out_file.read_text())
+    assert (metrics["images"], metrics["accuracy"], metrics["missing"]) == (3, pytest.approx(1 / 3), 1)
+    assert metrics["iou"] is None
+    shown = dict(line.split(maxsplit=1) for line in out.splitlines())
+    assert (shown["accuracy"], shown["missing"], shown["iou"]) == ("0.333", "1", "-")
+    assert shown["signature"] == metrics["signature"]
+
+
+def test_evaluate_reports_a_faulty_prediction(zoomin, data: Path) -> None:
+    predictions = predict(data.parent / "run", "generated", "fake")
+    code, out, err = zoomin("evaluate", data / "records.jsonl", predictions)
+    assert (code, out) == (1, "")
+    assert err == f'zoomin: {predictions}:2: verdict \'fake\'; expected "real", "generated" or null\n'
+
+
+def test_evaluate_names_an_absent_predictions_file(zoomin, data: Path) -> None:
+    code, _, err = zoomin("evaluate", data / "records.jsonl", data / "absent.jsonl")
+    assert code == 1
+    assert err == f"zoomin: {data / 'absent.jsonl'}: no such predictions file\n"
+
+
+def test_convert_writes_squares_that_pass_the_check(zoomin, data: Path) -> None:
+    code, out, _ = zoomin("convert", data / "records.jsonl", data.parent / "square")
+    assert code == 0
+    assert f"wrote 3 records to {data.parent / 'square' / 'records.jsonl'}" in out
+    assert zoomin("check", data.parent / "square" / "records.jsonl")[0] == 0
+    records = read_records(data.parent / "square" / "records.jsonl")
+    for number, record in enumerate(records):
+        with Image.open(record.image.path) as image:
+            assert (image.size, image.format) == ((512, 512), "PNG")
+            assert image.getpixel((256, 256)) == (200, 40 * number, 0)
+    # 60 x 40 keeps columns 10 to 50: [10, 10, 30, 30] is [0, 10, 20, 30] there, times 512 / 40 = 12.8
+    assert [record.boxes for record in records] == [[[0.0, 128.0, 256.0, 384.0]], None, []]
+    assert records[0].box_labels == ["sign"]
+    assert records[0].extra == {"source": "gpt-image-1"}
+    assert [record.label for record in records] == ["generated", "real", "real"]
+    assert [record.explanation for record in records] == ["The sign melts.", "", "Sharp."]
+
+
+def test_convert_takes_the_side_in_pixels(zoomin, data: Path) -> None:
+    assert zoomin("convert", data / "records.jsonl", data.parent / "square", "--side-px", 64)[0] == 0
+    records = read_records(data.parent / "square" / "records.jsonl")
+    assert [record.image.size for record in records] == [(64, 64)] * 3
+
+
+def test_convert_drops_a_box_that_rounds_to_nothing(zoomin, data: Path) -> None:
+    # The hull 0..60 is wider than the square, so columns 10..50 stay: of the first box 0.0003 * 12.8 = 0.004 pixels
+    boxes = [[0, 0, 10.0003, 40], [40, 0, 60, 40]]
+    write_records(data / "records.jsonl", [{**BOXED, "boxes": boxes, "box_labels": ["sliver", "half"]}])
+    assert zoomin("convert", data / "records.jsonl", data.parent / "square")[0] == 0
+    (record,) = read_records(data.parent / "square" / "records.jsonl")
+    assert (record.boxes, record.box_labels) == ([[384.0, 0.0, 512.0, 512.0]], ["half"])  # 40 - 10 = 30, times 12.8
+
+
+def test_detect_finds_images_in_files_folders_and_records_and_does_none_twice(zoomin, data: Path) -> None:
+    (data / "images" / "notes.txt").write_text("no image")
+    predictions = predict(data.parent / "run", "generated", None, "real")
+    before = predictions.read_bytes()
+    sources = (data / "images" / "1.png", data / "images", data / "records.jsonl")
+    # All are done, so the model, which does not exist, is never loaded.
+    code, out, _ = zoomin("detect", *sources, "--model", data / "none", "--out", predictions)
+    assert (code, out) == (0, "3 of 3 images are done already\n")
+    assert predictions.read_bytes() == before
+
+
+def test_detect_reports_a_faulty_predictions_file_before_it_loads_a_model(zoomin, data: Path) -> None:
+    predictions = predict(data.parent / "run", "fake")
+    code, _, err = zoomin("detect", data / "images", "--model", data / "none", "--out", predictions)
+    assert code == 1
+    assert f"{predictions}:1: verdict 'fake'" in err

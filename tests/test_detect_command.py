@@ -1,0 +1,45 @@
+"""`zoomin detect` on a trained folder with both real engines, stopped and resumed, and evaluated."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def zoomin(*arguments: object) -> str:
+    command = [sys.executable, "-m", "swift_zoomin.cli", *map(str, arguments)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert done.returncode == 0, done.stdout[-4000:]
+    return done.stdout
+
+
+def predictions(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.mark.vllm
+def test_both_engines_say_the_same_and_a_stopped_run_goes_on(
+    trained_dir: Path, benchmark_dir: Path, tmp_path: Path
+) -> None:
+    records = benchmark_dir / "test/records.jsonl"
+    out = {engine: tmp_path / f"{engine}.jsonl" for engine in ("transformers", "vllm")}
+    for engine, path in out.items():
+        zoomin("detect", records, "--model", trained_dir, "--engine", engine, "--max-new-tokens", 100, "--out", path)
+    of_transformers, of_vllm = map(predictions, out.values())
+    assert len(of_transformers) == 8
+    assert all(len(prediction["replies"]) == 2 for prediction in of_transformers)
+    assert [p["replies"] for p in of_transformers] == [p["replies"] for p in of_vllm]
+
+    lines = out["transformers"].read_text().splitlines(keepends=True)
+    out["transformers"].write_text("".join(lines[:5]))
+    printed = zoomin("detect", records, "--model", trained_dir, "--max-new-tokens", 100, "--out", out["transformers"])
+    assert "5 of 8 images are done already" in printed
+    assert [p["image"] for p in predictions(out["transformers"])] == [p["image"] for p in of_transformers]
+
+    printed = zoomin("evaluate", records, out["transformers"], "--out", tmp_path / "metrics.json")
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics["images"] == 8
+    assert metrics["missing"] == 0
+    assert f"accuracy    {metrics['accuracy']:.3f}" in printed

@@ -1,0 +1,196 @@
+"""Detection against an engine that answers from a script: order, batches, two turns, and what ends an exchange."""
+
+import json
+from copy import deepcopy
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from qwen_vl_utils import vision_process
+
+from swift_zoomin import prompts
+from swift_zoomin.detector import Answer, Conversation, Detector
+from swift_zoomin.images import ImageError
+from swift_zoomin.replies import Reply, parse_reply, render_reply
+
+FIELDS = [
+    *("image", "verdict", "initial_verdict", "boxes", "box_labels", "explanation", "initial_explanation"),
+    *("replies", "width", "height", "seconds", "error"),
+]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _at_most_256_image_tokens():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(vision_process, "IMAGE_MAX_TOKEN_NUM", 256)
+        yield
+
+
+def answer(verdict: str, *boxes: list[float], cut: bool = False, explanation: str = "Melted.") -> Answer:
+    text = render_reply(Reply(verdict, list(boxes), ["part"] * len(boxes), explanation))
+    return Answer(text, [ord(letter) for letter in text], cut)
+
+
+class ScriptedEngine:
+    """Answers from a script of replies by image name, and remembers every conversation as it was asked."""
+
+    def __init__(self, script: dict[str, list[Answer | ImageError]]) -> None:
+        self.script = script
+        self.asked: list[list[Conversation]] = []
+
+    def ask(self, conversations: list[Conversation]) -> list[Answer | ImageError]:
+        self.asked.append(deepcopy(conversations))
+        return [self.script[Path(c.images[0].path).stem][len(c.episode.replies)] for c in conversations]
+
+    def names(self) -> list[list[str]]:
+        return [[Path(c.images[0].path).stem for c in batch] for batch in self.asked]
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> dict[str, str]:
+    """Paths of five images of 1000 x 700, which the model sees as 532 x 364."""
+    paths = {name: str(tmp_path / f"{name}.png") for name in "abcde"}
+    for path in paths.values():
+        Image.new("RGB", (1000, 700), "grey").save(path)
+    return paths
+
+
+def test_a_prediction_has_the_fields_and_frames_of_the_format(images: dict[str, str]) -> None:
+    # 1000 / 532 across and 700 / 364 down
+    first = answer("real", [53.2, 36.4, 266, 182], [600, 0, 700, 9], explanation="A clean photo.")
+    engine = ScriptedEngine({"a": [first, answer("generated", explanation="The sign melts.")]})
+    (prediction,) = Detector(engine=engine).detect([images["a"]])
+    assert list(prediction) == FIELDS
+    assert 0 <= prediction.pop("seconds") < 60
+    assert prediction == {
+        "image": images["a"],
+        "verdict": "generated",
+        "initial_verdict": "real",
+        "boxes": [[100.0, 70.0, 500.0, 350.0], [1000.0, 0.0, 1000.0, 17.31]],  # 9 * 700 / 364; outside, no area
+        "box_labels": ["part", "part"],
+        "explanation": "The sign melts.",
+        "initial_explanation": "A clean photo.",
+        "replies": [first.text, answer("generated", explanation="The sign melts.").text],
+        "width": 1000,
+        "height": 700,
+        "error": None,
+    }
+    assert json.loads(json.dumps(prediction)) == prediction
+
+
+def test_the_second_turn_sends_crops_and_the_sampled_ids(images: dict[str, str]) -> None:
+    first = answer("real", [53.2, 36.4, 266, 182], [266, 182, 532, 364])
+    engine = ScriptedEngine({"a": [first, answer("generated")]})
+    list(Detector(engine=engine).detect([images["a"]]))
+    (turn1,), (turn2,) = engine.asked
+    user = {"role": "user", "content": prompts.QUERY1}
+    assert turn1.messages == [user]
+    assert [image.window for image in turn1.images] == [None]
+    said = {"role": "assistant", "content": first.token_ids}  # not the text: it may tokenise otherwise
+    assert turn2.messages == [user, said, {"role": "user", "content": prompts.query2(2)}]
+    assert [image.window for image in turn2.images] == [None, (100, 70, 500, 350), (500, 350, 1000, 700)]
+
+
+def test_order_is_kept_and_batches_end_where_they_should(images: dict[str, str]) -> None:
+    verdicts = {"a": "real", "b": "generated", "c": "real", "d": "generated", "e": "generated"}
+    engine = ScriptedEngine({name: [answer("real"), answer(verdict)] for name, verdict in verdicts.items()})
+    paths = [images[name] for name in "ecabd"]
+    predictions = list(Detector(engine=engine, batch_size=2).detect(paths))
+    assert [prediction["image"] for prediction in predictions] == paths
+    assert [prediction["verdict"] for prediction in predictions] == [verdicts[name] for name in "ecabd"]
+    assert engine.names() == [["e", "c"], ["e", "c"], ["a", "b"], ["a", "b"], ["d"], ["d"]]
+
+
+def test_predictions_come_a_batch_at_a_time(images: dict[str, str]) -> None:
+    engine = ScriptedEngine({name: [answer("real"), answer("real")] for name in images})
+    predictions = Detector(engine=engine, batch_size=1).detect(iter(images.values()))
+    assert engine.names() == []
+    assert next(predictions)["image"] == images["a"]
+    assert engine.names() == [["a"], ["a"]]
+
+
+def test_no_image_gives_no_prediction() -> None:
+    engine = ScriptedEngine({})
+    assert list(Detector(engine=engine).detect([])) == []
+    assert engine.asked == []
+
+
+def test_a_cut_first_reply_ends_the_exchange_without_a_verdict(images: dict[str, str]) -> None:
+    cut = answer("generated", [53.2, 36.4, 266, 182], cut=True)
+    engine = ScriptedEngine({"a": [cut], "b": [answer("real"), answer("generated")]})
+    first, second = Detector(engine=engine).detect([images["a"], images["b"]])
+    assert engine.names() == [["a", "b"], ["b"]]
+    assert first["error"] == "reply 1 was cut by the length limit"
+    assert (first["verdict"], first["initial_verdict"]) == (None, "generated")
+    assert (first["explanation"], first["initial_explanation"]) == ("", "Melted.")
+    assert first["boxes"] == [[100.0, 70.0, 500.0, 350.0]]
+    assert first["replies"] == [cut.text]
+    assert (second["verdict"], second["error"]) == ("generated", None)
+
+
+def test_a_cut_second_reply_is_kept_and_reported(images: dict[str, str]) -> None:
+    engine = ScriptedEngine({"a": [answer("real"), Answer("<explanation>On and on and", [1], cut=True)]})
+    (prediction,) = Detector(engine=engine).detect([images["a"]])
+    assert prediction["error"] == "reply 2 was cut by the length limit"
+    assert (prediction["verdict"], prediction["initial_verdict"]) == (None, "real")
+    assert prediction["explanation"] == "On and on and"
+
+
+def test_an_unreadable_image_stops_nothing(images: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "text.png").write_text("no image")
+    engine = ScriptedEngine({"a": [answer("real"), answer("real")], "b": [answer("real"), answer("real")]})
+    paths = [str(tmp_path / "text.png"), images["a"], str(tmp_path / "absent.png"), images["b"]]
+    predictions = list(Detector(engine=engine).detect(paths))
+    assert [prediction["image"] for prediction in predictions] == paths
+    assert [prediction["verdict"] for prediction in predictions] == [None, "real", None, "real"]
+    assert "text.png: not a readable image" in predictions[0]["error"]
+    assert "absent.png: no such image file" in predictions[2]["error"]
+    assert engine.names() == [["a", "b"], ["a", "b"]]
+
+
+def test_a_batch_of_unreadable_images_asks_nothing(tmp_path: Path) -> None:
+    engine = ScriptedEngine({})
+    predictions = list(Detector(engine=engine).detect([str(tmp_path / "1.png"), str(tmp_path / "2.png")]))
+    assert [prediction["verdict"] for prediction in predictions] == [None, None]
+    assert all("no such image file" in prediction["error"] for prediction in predictions)
+    assert engine.asked == []
+
+
+@pytest.mark.parametrize("turn", [1, 2])
+def test_an_image_that_the_engine_cannot_read_ends_one_exchange_only(images: dict[str, str], turn: int) -> None:
+    damaged = ImageError("a.png: damaged image")
+    engine = ScriptedEngine(
+        {"a": [answer("real"), damaged] if turn == 2 else [damaged], "b": [answer("real"), answer("generated")]}
+    )
+    first, second = Detector(engine=engine).detect([images["a"], images["b"]])
+    assert list(first) == FIELDS
+    assert first["error"] == "a.png: damaged image"
+    assert first["verdict"] is None
+    assert first["initial_verdict"] == ("real" if turn == 2 else None)
+    assert len(first["replies"]) == turn - 1
+    assert (second["verdict"], second["error"]) == ("generated", None)
+    assert engine.names() == [["a", "b"], ["a", "b"] if turn == 2 else ["b"]]
+
+
+def test_a_reply_that_cannot_be_read_is_followed_by_query_2(images: dict[str, str]) -> None:
+    engine = ScriptedEngine({"a": [Answer("<image><|im_end|>\x00", [1], False), answer("generated")]})
+    (prediction,) = Detector(engine=engine).detect([images["a"]])
+    assert engine.asked[1][0].messages[-1]["content"] == prompts.query2(0)
+    assert len(engine.asked[1][0].images) == 1
+    assert (prediction["initial_verdict"], prediction["verdict"], prediction["error"]) == (None, "generated", None)
+    assert prediction["boxes"] == []
+
+
+def test_choose_decides_what_is_looked_at_again(images: dict[str, str]) -> None:
+    first = answer("real", [53.2, 36.4, 266, 182], [266, 182, 532, 364])
+    engine = ScriptedEngine({"a": [first, answer("real")]})
+    (prediction,) = Detector(engine=engine, choose=lambda boxes_px: boxes_px[1:]).detect([images["a"]])
+    assert [image.window for image in engine.asked[1][0].images] == [None, (500, 350, 1000, 700)]
+    assert len(prediction["boxes"]) == len(parse_reply(first.text).boxes) == 2
+
+
+def test_the_same_image_twice_is_asked_about_twice(images: dict[str, str]) -> None:
+    engine = ScriptedEngine({"a": [answer("real"), answer("generated")]})
+    predictions = list(Detector(engine=engine).detect([images["a"]] * 2))
+    assert [prediction["verdict"] for prediction in predictions] == ["generated"] * 2
+    assert predictions[0]["replies"] is not predictions[1]["replies"]

@@ -1,0 +1,187 @@
+"""The figures of Table 1 by hand arithmetic, and what counts as wrong."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from swift_zoomin import scoring
+from swift_zoomin.evaluation import evaluate, read_predictions, table
+from swift_zoomin.images import ImageRef
+from swift_zoomin.records import Record, RecordError, read_records, write_records
+
+BOX, HALF = [0, 0, 10, 10], [5, 0, 15, 10]  # IoU 50 / 150
+# name: (label, annotated boxes, reference, initial verdict, final verdict, predicted boxes, final explanation)
+GOLDEN = {
+    "0": ("real", [BOX], "the sign is sharp", "real", "real", [BOX], "the sign is sharp"),  # IoU 1, BLEU 1
+    "1": ("real", [], "", "generated", "real", [], ""),  # changed, right; IoU 1: none annotated, none marked
+    "2": ("real", [BOX], "", "real", "generated", [HALF], "x"),  # changed, wrong; IoU 1/3
+    "3": ("generated", [BOX], "the cat", "generated", "generated", [], "cat the"),  # IoU 0; BLEU-1 1, BLEU-2 sqrt(1/2)
+    "4": ("generated", None, "", "real", "generated", [BOX], "x"),  # changed, right; not annotated
+    "5": ("generated", None, "", "generated", None, [], ""),  # changed, wrong: no final verdict
+    "6": ("generated", None, "", None, "generated", [], ""),  # changed, right
+    "7": ("real", [BOX], "the cat", *["missing"] * 4),  # no prediction: IoU 0, BLEU 0, all wrong
+    "8": ("generated", None, "", None, None, [], ""),  # no verdict twice: not changed, wrong
+    "9": ("real", None, "", "real", "real", [BOX], "x"),
+}
+EXPECTED = {
+    "images": 10,
+    "accuracy": 6 / 10,  # 0 1 3 4 6 9
+    "i_acc": 5 / 10,  # 0 2 3 5 9
+    "c_cases": 5 / 10,  # 1 2 4 5 6
+    "c_acc": 3 / 5,  # 1 4 6
+    "bleu1": 2 / 3,  # (1 + 1 + 0) / 3
+    "bleu2": (1 + math.sqrt(0.5)) / 3,
+    "iou": (1 + 1 + 1 / 3 + 0 + 0) / 5,  # 0 1 2 3 7
+    "missing": 1,
+    "no_verdict": 2,  # 5 8
+}
+
+
+def record(name: str, label: str, boxes: list | None = None, explanation: str = "", folder: Path = Path("/")) -> Record:
+    image = ImageRef(str(folder / f"{name}.png"), (100, 100))
+    return Record(f"{name}.png", image, label, explanation, boxes, [""] * len(boxes or []))
+
+
+def write(path: Path, *rows: Any) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(
+        "".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows), encoding="utf-8"
+    )
+    return path
+
+
+def test_the_figures_follow_hand_arithmetic(tmp_path: Path) -> None:
+    rows = [
+        {"image": f"{name}.png", "initial_verdict": first, "verdict": last, "boxes": boxes, "explanation": text}
+        for name, (_, _, _, first, last, boxes, text) in GOLDEN.items()
+        if first != "missing"
+    ]
+    records = [record(name, row[0], row[1], row[2], tmp_path) for name, row in GOLDEN.items()]
+    metrics = evaluate(records, read_predictions(write(tmp_path / "predictions.jsonl", *rows)))
+    assert metrics.pop("signature") == scoring.signature()
+    assert metrics == pytest.approx(EXPECTED)
+    assert list(metrics) == list(EXPECTED)
+
+
+def test_a_missing_prediction_counts_as_wrong() -> None:
+    records = [record("a", "real"), record("b", "generated")]
+    metrics = evaluate(records, {Path("/a.png"): {"verdict": "real", "initial_verdict": "real"}})
+    assert (metrics["accuracy"], metrics["i_acc"], metrics["missing"], metrics["no_verdict"]) == (0.5, 0.5, 1, 0)
+    assert (metrics["c_cases"], metrics["c_acc"]) == (0.0, None)  # no case to be right about
+
+
+def test_a_prediction_without_a_verdict_counts_as_wrong_for_both_labels() -> None:
+    records = [record("a", "real"), record("b", "generated")]
+    metrics = evaluate(records, {Path(f"/{name}.png"): {"verdict": None} for name in "ab"})
+    assert (metrics["images"], metrics["accuracy"], metrics["missing"], metrics["no_verdict"]) == (2, 0.0, 0, 2)
+
+
+def test_no_prediction_at_all_is_all_wrong() -> None:
+    metrics = evaluate([record("a", "real", [BOX], "text")], {})
+    assert (metrics["accuracy"], metrics["missing"]) == (0.0, 1)
+    assert [metrics[name] for name in ("i_acc", "c_cases", "bleu2", "iou")] == [None] * 4
+
+
+def test_a_detector_that_is_not_ours_has_an_accuracy_and_nothing_else(tmp_path: Path) -> None:
+    records = [record(name, "real", [BOX], "a reference", tmp_path) for name in "abcd"]
+    verdicts = ["real", "real", "real", "generated"]
+    rows = [{"image": f"{name}.png", "verdict": verdict} for name, verdict in zip("abcd", verdicts, strict=True)]
+    metrics = evaluate(records, read_predictions(write(tmp_path / "theirs.jsonl", *rows)))
+    assert metrics["accuracy"] == 0.75
+    assert {name for name, value in metrics.items() if value is None} == set(EXPECTED) - {
+        *("images", "accuracy", "missing", "no_verdict")
+    }
+
+
+def test_an_unreadable_image_counts_as_wrong_beside_the_others() -> None:
+    unread = {"verdict": None, "replies": [], "seconds": 0.1, "error": "b.png: no such image file"}
+    read = {"verdict": "real", "initial_verdict": "real", "boxes": [BOX], "explanation": "the cat"}
+    records = [record(name, "real", [BOX], "the cat") for name in "ab"]
+    metrics = evaluate(records, {Path("/a.png"): read, Path("/b.png"): unread})
+    figures = ("accuracy", "i_acc", "bleu1", "bleu2", "iou")
+    assert [metrics[name] for name in figures] == [0.5] * 5  # one right, one wrong, none left out
+    assert (metrics["c_cases"], metrics["no_verdict"], metrics["missing"]) == (0.0, 1, 0)
+
+
+GOOD = {"image": "a.png", "verdict": "real"}
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"image": "a.png", "verdict"', "predictions.jsonl:2: "),
+        ({"image": "a.png", "verdict": "fake"}, "predictions.jsonl:2: verdict 'fake'; expected \"real\""),
+        ({"image": "a.png", "verdict": ["real"]}, "predictions.jsonl:2: verdict ['real']"),
+        ({"image": "a.png"}, "predictions.jsonl:2: field 'verdict' is missing; expected image and verdict"),
+        ({"verdict": "real"}, "predictions.jsonl:2: field 'image' is missing"),
+        ({"image": 7, "verdict": "real"}, "predictions.jsonl:2: "),
+        ({"image": "a\x00.png", "verdict": "real"}, "predictions.jsonl:2: "),
+        ("[1, 2]", "predictions.jsonl:2: "),
+        ("7", "predictions.jsonl:2: "),
+    ],
+)
+def test_a_fault_is_reported_with_file_and_line(tmp_path: Path, line: Any, message: str) -> None:
+    path = write(tmp_path / "predictions.jsonl", GOOD, line, GOOD)
+    with pytest.raises(RecordError) as caught:
+        read_predictions(path)
+    assert message in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_all_faults_are_reported_at_once(tmp_path: Path) -> None:
+    path = write(tmp_path / "predictions.jsonl", {"image": "a.png"}, GOOD, {"image": "a.png", "verdict": "fake"})
+    with pytest.raises(RecordError) as caught:
+        read_predictions(path)
+    assert [line.split(": ")[0] for line in str(caught.value).splitlines()] == [f"{path}:1", f"{path}:3"]
+
+
+def test_a_file_that_is_absent_or_no_text_is_reported(tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match="no such predictions file"):
+        read_predictions(tmp_path / "absent.jsonl")
+    (tmp_path / "binary.jsonl").write_bytes(b'{"image": "a.png", "verdict": "real"}\n\xff\xfe\n')
+    with pytest.raises(RecordError, match=r"binary\.jsonl:2: "):
+        read_predictions(tmp_path / "binary.jsonl")
+
+
+@pytest.mark.parametrize("mark", ["\u2028", "\u2029", "\u0085", "\x1c", "\r\n"])
+def test_line_marks_inside_a_reply_do_not_end_the_line(tmp_path: Path, mark: str) -> None:
+    write_records(
+        tmp_path / "predictions.jsonl", [{**GOOD, "explanation": f"one{mark}two"}, {**GOOD, "image": "b.png"}]
+    )
+    predictions = read_predictions(tmp_path / "predictions.jsonl")
+    assert len(predictions) == 2
+    assert predictions[(tmp_path / "a.png").resolve()]["explanation"] == f"one{mark}two"
+
+
+def test_a_last_line_without_an_end_is_read(tmp_path: Path) -> None:
+    (tmp_path / "predictions.jsonl").write_text(json.dumps(GOOD) + "\n" + json.dumps({**GOOD, "image": "b.png"}))
+    assert {path.name for path in read_predictions(tmp_path / "predictions.jsonl")} == {"a.png", "b.png"}
+
+
+def test_paths_are_relative_to_each_file(tmp_path: Path) -> None:
+    (tmp_path / "data" / "images").mkdir(parents=True)
+    for name in "ab":
+        Image.new("RGB", (40, 40)).save(tmp_path / "data" / "images" / f"{name}.png")
+    (tmp_path / "linked").symlink_to(tmp_path / "data")
+    rows = [{"image": f"images/{name}.png", "label": "real"} for name in "ab"]
+    write_records(tmp_path / "data" / "records.jsonl", rows)
+    ours = {"image": "../../data/images/a.png", "verdict": "real"}
+    absolute = {"image": str(tmp_path / "linked" / "images" / "b.png"), "verdict": "real"}
+    path = write(tmp_path / "output" / "run" / "predictions.jsonl", ours, absolute)
+    for folder in ("data", "linked"):
+        metrics = evaluate(read_records(tmp_path / folder / "records.jsonl"), read_predictions(path))
+        assert (metrics["accuracy"], metrics["missing"]) == (1.0, 0)
+
+
+def test_the_table_shows_a_dash_for_what_is_not_applicable() -> None:
+    lines = table({"images": 10, "accuracy": 2 / 3, "iou": None, "signature": "s"}).splitlines()
+    assert [line.split() for line in lines] == [
+        ["images", "10"],
+        ["accuracy", "0.667"],
+        ["iou", "-"],
+        ["signature", "s"],
+    ]

@@ -1,0 +1,249 @@
+"""Records files: what is read, what is written, and every fault reported at once with file, row and field."""
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from swift_zoomin.images import ImageRef
+from swift_zoomin.records import Record, RecordError, read_records, write_records
+from swift_zoomin.replies import text_problem
+
+ROW = {"image": "images/a.png", "label": "real"}
+BOX = "expected [x1, y1, x2, y2] in order inside the upright 40x20 image"
+
+
+def encoded(kind: str, colour: str = "red", **options: Any) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (40, 20), colour).save(file, kind, **options)
+    return file.getvalue()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Images for records: a whole PNG, a JPEG that ends too soon, a text."""
+    (tmp_path / "images").mkdir()
+    for name, data in {"a.png": encoded("PNG"), "cut.jpg": encoded("JPEG")[:-9], "text.png": b"no image"}.items():
+        (tmp_path / "images" / name).write_bytes(data)
+    return tmp_path
+
+
+def write(folder: Path, *rows: dict[str, Any] | str) -> Path:
+    """A records file of these rows, their image and label filled in; a text is a line as it stands."""
+    lines = [row if isinstance(row, str) else json.dumps({**ROW, **row}) for row in rows]
+    (folder / "records.jsonl").write_text("".join(line + "\n" for line in lines))
+    return folder / "records.jsonl"
+
+
+def write_parquet(folder: Path, *rows: dict[str, Any]) -> Path:
+    pyarrow.parquet.write_table(pa.Table.from_pylist(list(rows)), folder / "records.parquet")
+    return folder / "records.parquet"
+
+
+def faults_of(path: Path) -> list[str]:
+    """The faults of a file, each without the file's name."""
+    with pytest.raises(RecordError) as caught:
+        read_records(path)
+    lines = str(caught.value).splitlines()
+    assert all(line.startswith((f"{path}:", "... and ")) for line in lines)
+    return [line.removeprefix(f"{path}:") for line in lines]
+
+
+def test_what_was_written_is_read(folder: Path) -> None:
+    row = {**ROW, "explanation": "“Melted”", "boxes": [[0, 0.5, 40, 20]], "box_labels": ["sign"], "source": "x"}
+    write_records(folder / "records.jsonl", [row, ROW])
+    image = ImageRef(str(folder / "images/a.png"), (40, 20))
+    first = Record("images/a.png", image, "real", "“Melted”", [[0, 0.5, 40, 20]], ["sign"], {"source": "x"})
+    assert read_records(folder / "records.jsonl") == [first, Record("images/a.png", image, "real")]
+
+
+def test_images_are_found_beside_the_file_from_any_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(folder, {}, {"image": str(folder / "images/a.png")})
+    monkeypatch.chdir(folder.parent)
+    paths = [record.image.path for record in read_records(f"{folder.name}/records.jsonl")]
+    assert paths == [f"{folder}/images/a.png"] * 2
+
+
+def test_no_boxes_and_no_annotation_are_different_things(folder: Path) -> None:
+    path = write(folder, {}, {"boxes": []}, {"boxes": None}, {"boxes": [[1, 2, 3, 4]]})
+    assert [record.boxes for record in read_records(path)] == [None, [], None, [[1, 2, 3, 4]]]
+    assert [record.box_labels for record in read_records(path)] == [[], [], [], [""]]
+
+
+def test_blank_lines_are_skipped_but_counted(folder: Path) -> None:
+    assert len(read_records(write(folder, "", {}, " \t", {}))) == 2
+    assert faults_of(write(folder, "", {}, " \t", "[]")) == ["4: list; expected a JSON object"]
+
+
+def test_boxes_are_inside_the_upright_image(folder: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # 40 x 20 stored, 20 x 40 upright
+    (folder / "images/a.png").write_bytes(encoded("PNG", exif=exif))
+    assert len(read_records(write(folder, {"boxes": [[0, 0, 20, 40]]}))) == 1
+    assert "inside the upright 20x40 image" in faults_of(write(folder, {"boxes": [[0, 0, 40, 20]]}))[0]
+
+
+FAULTS: list[tuple[Any, str]] = [
+    ({"label": "fake"}, 'label "fake"; expected "real" or "generated"'),
+    ('{"image": "images/a.png"}', 'label null; expected "real" or "generated"'),
+    ({"label": []}, 'label []; expected "real" or "generated"'),
+    ({"label": {}}, 'label {}; expected "real" or "generated"'),
+    ('{"label": "real"}', "image None; expected a path"),
+    ({"boxes": [[0, 0, 41, 20]]}, f"boxes [0, 0, 41, 20]; {BOX}"),  # beyond the right edge
+    ({"boxes": [[9, 9, 3, 3]]}, f"boxes [9, 9, 3, 3]; {BOX}"),  # swapped corners
+    ({"boxes": [[3, 3, 3, 9]]}, f"boxes [3, 3, 3, 9]; {BOX}"),  # no width
+    ({"boxes": [[0, 0, float("nan"), 5]]}, f"boxes [0, 0, nan, 5]; {BOX}"),
+    ({"boxes": [[0, 0, 5]]}, f"boxes [0, 0, 5]; {BOX}"),
+    ({"boxes": [[0, 0, True, 5]]}, f"boxes [0, 0, True, 5]; {BOX}"),
+    ({"boxes": [5]}, f"boxes 5; {BOX}"),
+    ({"boxes": [[0, 0, 5, 5]], "box_labels": []}, "box_labels has 0 entries; expected one for each of 1 boxes"),
+    ({"explanation": "So <verdict>real</verdict>"}, "explanation holds the tag <verdict>; remove it"),
+    ({"boxes": [[0, 0, 5, 5]], "box_labels": ["</regions>"]}, "box_labels holds the tag </regions>; remove it"),
+    ({"image": "images/none.png"}, "image "),
+    ({"image": "images/text.png"}, "image "),
+    ({"image": "images/cut.jpg"}, "image "),
+    ('{"image": "images/a.png", "label"', "not JSON ("),
+    ("[" * 100_000, "not JSON ("),  # nested without end
+    ("[1, 2]", "list; expected a JSON object"),  # from here on, wrong types
+    ('"text"', "str; expected a JSON object"),
+    ({"image": 3}, "image 3; expected a path"),
+    ({"image": "a\0b.png"}, "image "),
+    ({"explanation": 4}, "explanation 4; expected text"),
+    ({"explanation": []}, "explanation []; expected text"),
+    ({"boxes": [[0, 0, 5, 5]], "box_labels": [3]}, "box_labels 3; expected text"),
+    ({"boxes": [[0, 0, 5, 5]], "box_labels": "a"}, "box_labels "),  # a text has one letter for each box
+    ({"boxes": [[0, 0, 5, 5]], "box_labels": {"a": 1}}, "box_labels "),
+    ({"box_labels": 7}, "box_labels "),
+    ({"boxes": 5}, "boxes 5; "),
+    ({"boxes": [[0, 0, 10**400, 5]]}, "boxes "),  # beyond every float
+]
+
+
+@pytest.mark.parametrize(("row", "fault"), FAULTS, ids=lambda value: str(value)[:40])
+def test_a_fault_is_reported_with_row_and_field(folder: Path, row: Any, fault: str) -> None:
+    [reported] = faults_of(write(folder, {}, row))
+    assert reported.startswith(f"2: {fault}")
+
+
+def test_all_faults_are_reported_at_once_in_order(folder: Path) -> None:
+    reported = faults_of(write(folder, *(row for row, _ in FAULTS[:20])))
+    for number, (line, (_, fault)) in enumerate(zip(reported, FAULTS[:20], strict=True), 1):
+        assert line.startswith(f"{number}: {fault}")
+    row = {"label": 0, "explanation": "<regions>", "boxes": [[0, 0, 9, 99], 1], "box_labels": ["a"]}
+    fields = [fault.split()[1] for fault in faults_of(write(folder, row))]
+    assert sorted(fields) == ["box_labels", "boxes", "boxes", "explanation", "label"]
+
+
+def test_more_than_20_faults_are_counted(folder: Path) -> None:
+    reported = faults_of(write(folder, *[{"label": "fake"}] * 23))
+    assert [line.split(":")[0] for line in reported[:20]] == [str(number) for number in range(1, 21)]
+    assert reported[20:] == ["... and 3 more"]
+
+
+def test_a_file_without_records_is_a_fault(folder: Path) -> None:
+    for path, fault in [(write(folder), "holds no record"), (folder / "none.jsonl", "no such records file")]:
+        with pytest.raises(RecordError, match=fault):
+            read_records(path)
+    (folder / "text.parquet").write_text("no Parquet")
+    with pytest.raises(RecordError, match=r"text\.parquet"):
+        read_records(folder / "text.parquet")
+
+
+def test_only_decoding_finds_a_cut_image(folder: Path) -> None:
+    path = write(folder, {"image": "images/cut.jpg"})
+    assert read_records(path, decode=False)[0].image.size == (40, 20)
+    assert "cut.jpg" in faults_of(path)[0]
+
+
+def test_a_write_that_fails_leaves_the_old_file(folder: Path) -> None:
+    path = write(folder, {})
+    before = path.read_bytes()
+    with pytest.raises(TypeError):
+        write_records(path, [ROW, {"image": object()}])
+    assert path.read_bytes() == before
+
+
+def test_a_written_file_is_as_readable_as_any_other(folder: Path) -> None:
+    write_records(folder / "new.jsonl", [ROW])
+    assert (folder / "new.jsonl").stat().st_mode == (folder / "images/a.png").stat().st_mode
+
+
+def test_parquet_images_are_put_into_files_named_by_content_once(folder: Path) -> None:
+    red, blue = encoded("PNG"), encoded("PNG", "blue")
+    path = write_parquet(folder, *({"image": data, "label": "real", "n": n} for n, data in enumerate([red, blue, red])))
+    records = read_records(path)
+    for record, data, n in zip(records, (red, blue, red), range(3), strict=True):
+        assert record.name == f"records.images/{hashlib.sha256(data).hexdigest()[:32]}"
+        assert (Path(record.image.path).read_bytes(), record.extra) == (data, {"n": n})
+    files = {file: (os.stat(file).st_mtime_ns, os.stat(file).st_ino) for file in (folder / "records.images").iterdir()}
+    assert len(files) == 2
+    assert read_records(path) == records
+    assert {file: (os.stat(file).st_mtime_ns, os.stat(file).st_ino) for file in files} == files
+
+
+def test_parquet_images_may_be_structs_or_paths(folder: Path) -> None:
+    red = encoded("PNG")
+    layouts = [{"bytes": red, "path": "b.png"}, {"bytes": red, "path": None}, {"bytes": None, "path": "images/a.png"}]
+    rows = [{"image": image, "label": "generated", "boxes": [[1, 2, 3, 4]], "box_labels": None} for image in layouts]
+    for record, _ in zip(read_records(write_parquet(folder, *rows)), rows, strict=True):
+        assert Path(record.image.path).read_bytes() == red
+        assert (record.boxes, record.box_labels) == ([[1, 2, 3, 4]], [""])
+    assert read_records(write_parquet(folder, ROW))[0].name == "images/a.png"
+
+
+@pytest.mark.parametrize("bad", [b"no image", b"", encoded("PNG")[:60], None])
+def test_damaged_parquet_images_are_reported_with_their_row(folder: Path, bad: bytes | None) -> None:
+    rows = [{"image": data, "label": "real"} for data in [encoded("PNG")] * 69 + [bad]]  # in the second batch of 64
+    [fault] = faults_of(write_parquet(folder, *rows))
+    assert fault.startswith("70: image ")
+
+
+def test_a_label_of_bytes_is_reported(folder: Path) -> None:
+    [fault] = faults_of(write_parquet(folder, {**ROW, "label": b"real"}))
+    assert fault.startswith("1: label ")
+
+
+def read_rows(*rows: Any) -> list[Record]:
+    with tempfile.TemporaryDirectory() as name:
+        (Path(name) / "images").mkdir()
+        (Path(name) / "images/a.png").write_bytes(encoded("PNG"))
+        write_records(Path(name) / "records.jsonl", rows)
+        return read_records(Path(name) / "records.jsonl")
+
+
+texts = st.text().filter(lambda text: not text_problem(text))
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.just([0, 0, 5, 5]),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=6,
+)
+
+
+@given(st.lists(st.tuples(texts, texts, texts), min_size=1, max_size=5))
+@settings(max_examples=50, deadline=None)
+def test_any_text_survives_writing_and_reading(rows: list[tuple[str, str, str]]) -> None:
+    full = {**ROW, "boxes": [[0, 0, 40, 20]]}
+    records = read_rows(*({**full, "explanation": a, "box_labels": [b], "source": c} for a, b, c in rows))
+    assert [(record.explanation, *record.box_labels, record.extra["source"]) for record in records] == rows
+
+
+@given(st.dictionaries(st.sampled_from([*ROW, "explanation", "boxes", "box_labels", "source"]), values))
+@settings(max_examples=300, deadline=None)
+def test_any_row_is_a_record_or_a_fault(row: dict[str, Any]) -> None:
+    with contextlib.suppress(RecordError):  # no other error
+        [record] = read_rows({**ROW, **row})
+        assert record.label in ("real", "generated")
+        assert isinstance(record.explanation, str)
+        assert isinstance(record.box_labels, list)
+        assert len(record.box_labels) == len(record.boxes or [])
