@@ -65,9 +65,17 @@ def iou(a: Box, b: Box) -> float:
 
 
 def scale_box(box: Box, source: Size, target: Size) -> list[float]:
-    """The same box in an image of size `target` that was resized from size `source`; no rounding."""
-    across, down = target[0] / source[0], target[1] / source[1]
-    return [box[0] * across, box[1] * down, box[2] * across, box[3] * down]
+    """The same box in an image of size `target` that was resized from size `source`; no rounding.
+
+    Multiplied before divided, so that the image's edge stays exactly its edge.
+    """
+    (width, height), (to_width, to_height) = source, target
+    return [
+        box[0] * to_width / width,
+        box[1] * to_height / height,
+        box[2] * to_width / width,
+        box[3] * to_height / height,
+    ]
 
 
 def _whole_interval(start: float, end: float, limit: int) -> tuple[int, int]:

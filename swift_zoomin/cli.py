@@ -46,6 +46,8 @@ def _add_detect(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
 
 def _detect(options: argparse.Namespace) -> int:
     images = list(dict.fromkeys(path.resolve() for path in _image_files(options.images)))
+    if not images:
+        raise ImageError(f"{', '.join(map(str, options.images))}: no image found")
     done = read_predictions(options.out) if options.out.exists() else {}
     todo = [str(path) for path in images if path not in done]
     if done:
@@ -87,6 +89,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     metrics = evaluate(read_records(options.records, decode=False), read_predictions(options.predictions))
     print(table(metrics))
     if options.out:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
         options.out.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
     return 0
 
@@ -121,12 +124,13 @@ def _convert(options: argparse.Namespace) -> int:
     (options.folder / "images").mkdir(parents=True, exist_ok=True)
     for number, record in enumerate(tqdm(records, "converting")):
         image, boxes = square(open_upright(record.image.path), record.boxes or [], options.side_px)
+        boxes = [[round(number, 2) for number in box] for box in boxes]
         inside = [at for at, box in enumerate(boxes) if box[0] < box[2] and box[1] < box[3]]
         name = f"images/{number:06d}.png"  # one lossless format for both classes: no codec tells them apart
         image.save(options.folder / name)
         row = {**record.extra, "image": name, "label": record.label, "explanation": record.explanation}
         if record.boxes is not None:
-            row["boxes"] = [[round(x, 2) for x in boxes[at]] for at in inside]
+            row["boxes"] = [boxes[at] for at in inside]
             row["box_labels"] = [record.box_labels[at] for at in inside]
         rows.append(row)
     write_records(options.folder / "records.jsonl", rows)

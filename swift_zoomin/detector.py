@@ -113,12 +113,11 @@ class Detector:
 
 
 def to_prediction(path: str, result: Conversation | ImageError, seconds: float) -> Prediction:
-    if isinstance(result, ImageError):
-        return {"image": path, "verdict": None, "replies": [], "seconds": seconds, "error": str(result)}
-    episode = result.episode
-    first = episode.first if episode.replies else Reply()
-    last = parse_reply(episode.replies[1]) if len(episode.replies) > 1 else Reply()
-    boxes_px = episode.boxes_px if episode.replies else []
+    """The prediction format (module docstring); what an image never got to is null or empty."""
+    episode = result.episode if isinstance(result, Conversation) else None
+    replies = episode.replies if episode else []
+    first, boxes_px = (episode.first, episode.boxes_px) if episode and replies else (Reply(), [])
+    last = parse_reply(replies[1]) if len(replies) > 1 else Reply()
     return {
         "image": path,
         "verdict": last.verdict,
@@ -127,9 +126,9 @@ def to_prediction(path: str, result: Conversation | ImageError, seconds: float) 
         "box_labels": first.box_labels,
         "explanation": last.explanation,
         "initial_explanation": first.explanation,
-        "replies": episode.replies,
-        "width": episode.image.size[0],
-        "height": episode.image.size[1],
+        "replies": replies,
+        "width": episode and episode.image.size[0],
+        "height": episode and episode.image.size[1],
         "seconds": seconds,
-        "error": result.error,
+        "error": result.error if isinstance(result, Conversation) else str(result),
     }

@@ -13,14 +13,13 @@ A record without a prediction, or whose prediction has no verdict, counts as wro
 None where the predictions cannot have it (a detector of another kind gives `image` and `verdict` alone).
 """
 
-import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from swift_zoomin import scoring
-from swift_zoomin.records import Record, RecordError
-from swift_zoomin.replies import VERDICTS
+from swift_zoomin.records import Record, RecordError, json_rows
+from swift_zoomin.replies import VERDICTS, as_box
 
 Prediction = dict[str, Any]
 
@@ -31,19 +30,33 @@ def read_predictions(path: Path | str) -> dict[Path, Prediction]:
     if not path.is_file():
         raise RecordError(f"{path}: no such predictions file")
     predictions, faults = {}, []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        try:
-            prediction = json.loads(line)
-            if prediction["verdict"] not in (*VERDICTS, None):
-                raise ValueError(f'verdict {prediction["verdict"]!r}; expected "real", "generated" or null')
+    for where, prediction in json_rows(path):
+        if fault := _fault(prediction):
+            faults.append(f"{where}: {fault}")
+        else:
             predictions[(path.parent / prediction["image"]).resolve()] = prediction
-        except KeyError as error:
-            faults.append(f"{path}:{number}: field {error} is missing; expected image and verdict")
-        except (TypeError, ValueError) as error:
-            faults.append(f"{path}:{number}: {error}")
     if faults:
         raise RecordError("\n".join(faults[:20]))
     return predictions
+
+
+def _fault(prediction: Any) -> str | None:
+    """What is wrong with a prediction, ours or a foreign detector's, or None."""
+    if not isinstance(prediction, dict):
+        return str(prediction) if isinstance(prediction, ValueError) else "no JSON object"
+    for name in ("image", "verdict"):
+        if name not in prediction:
+            return f"field {name!r} is missing; expected image and verdict"
+    if not isinstance(prediction["image"], str) or "\0" in prediction["image"]:
+        return f"image {prediction['image']!r}; expected a path relative to the predictions file"
+    if prediction["verdict"] not in (*VERDICTS, None):
+        return f'verdict {prediction["verdict"]!r}; expected "real", "generated" or null'
+    if not isinstance(prediction.get("explanation") or "", str):
+        return f"explanation {prediction['explanation']!r}; expected text"
+    boxes = prediction.get("boxes") or []
+    if not isinstance(boxes, list) or not all(as_box(box) for box in boxes):
+        return f"boxes {boxes}; expected a list of [x1, y1, x2, y2]"
+    return None
 
 
 def evaluate(records: Iterable[Record], predictions: dict[Path, Prediction]) -> dict[str, Any]:
@@ -52,7 +65,7 @@ def evaluate(records: Iterable[Record], predictions: dict[Path, Prediction]) -> 
     given = [(record, prediction or {}) for record, prediction in pairs]
     changed = [(r, p) for r, p in given if "initial_verdict" in p and p["initial_verdict"] != p["verdict"]]
     two_turn = any("initial_verdict" in p for _, p in given)
-    explained = [(r, p) for r, p in given if r.explanation] if any("explanation" in p for _, p in given) else []
+    explained = [(r, p) for r, p in given if r.explanation.strip()] if any("explanation" in p for _, p in given) else []
     boxed = [(r, p) for r, p in given if r.boxes is not None] if any("boxes" in p for _, p in given) else []
     return {
         "images": len(given),

@@ -50,7 +50,7 @@ def read_records(path: Path | str, decode: bool = True) -> list[Record]:
     path = Path(path)
     if not path.is_file():
         raise RecordError(f"{path}: no such records file")
-    rows = list(_parquet_rows(path) if path.suffix == ".parquet" else _json_rows(path))
+    rows = list(_parquet_rows(path) if path.suffix == ".parquet" else json_rows(path))
     if not rows:
         raise RecordError(f"{path}: holds no record")
 
@@ -81,7 +81,8 @@ def _write_whole(path: Path, content: bytes) -> None:
     os.replace(unfinished, path)
 
 
-def _json_rows(path: Path) -> Iterator[tuple[str, Any]]:
+def json_rows(path: Path) -> Iterator[tuple[str, Any]]:
+    """The values of a JSON Lines file, each with its `file:line`; a line that is no JSON comes as a ValueError."""
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             if not line.strip():
@@ -143,7 +144,7 @@ def _check_row(row: Any, path: Path, report: Callable[[str], None], decode: bool
         box_labels = [""] * len(boxes or [])
     if len(box_labels) != len(boxes or []):
         report(f"box_labels has {len(box_labels)} entries; expected one for each of {len(boxes or [])} boxes")
-    if not image:
+    if not image or not isinstance(explanation, str):
         return None
     extra = {key: value for key, value in row.items() if key not in _OWN_FIELDS}
     return Record(row["image"], image, str(label), explanation, boxes, box_labels, extra)

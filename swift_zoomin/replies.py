@@ -23,12 +23,12 @@ from typing import Any
 VERDICTS = ("real", "generated")
 PARTS = ("explanation", "regions", "verdict")
 
-_NUMBER = r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*"
+_NUMBER = r"\s*([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)\s*"
 _FOUR_NUMBERS = re.compile(rf"[\[(]{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}[\])]")
 _TWO_POINTS = re.compile(rf"\({_NUMBER},{_NUMBER}\)\s*,\s*\({_NUMBER},{_NUMBER}\)")
 _LABEL = re.compile(r'"label"\s*:\s*("(?:[^"\\]|\\.)*")')
-_VERDICT = re.compile(r"<verdict>\s*(real|generated)\s*</verdict>", re.IGNORECASE)
-_TAG = re.compile(r"</?(?:explanation|regions|verdict)>", re.IGNORECASE)
+_VERDICT = re.compile(r"<verdict>\s*(real|generated)\s*</verdict>", re.IGNORECASE | re.ASCII)
+_TAG = re.compile(r"</?(?:explanation|regions|verdict)>", re.IGNORECASE | re.ASCII)
 _MARKUP = re.compile(r"```.*?(?:```|$)|\{[^{}]*\}|<\|[a-z_]+\|>", re.DOTALL)
 
 
@@ -52,7 +52,7 @@ def parse_reply(text: str) -> Reply:
     return Reply(
         verdict=verdicts.pop() if len(verdicts) == 1 else None,
         boxes=[box for box, _ in found],
-        box_labels=[label for _, label in found],
+        box_labels=[label.encode("utf-8", "replace").decode() for _, label in found],  # "\\ud800" escapes a surrogate
         explanation=(sections["explanation"] or _without_boxes(rest)).strip(),
     )
 
@@ -101,16 +101,16 @@ def _read_json(text: str) -> list[tuple[list[float], str]]:
 
 def _walk(value: Any) -> Iterator[tuple[list[float], str]]:
     """Boxes of a JSON value: an object with a box, four numbers, or a list of either."""
-    for item in value if isinstance(value, list) and not _as_box(value) else [value]:
+    for item in value if isinstance(value, list) and not as_box(value) else [value]:
         numbers, label = item, ""
         if isinstance(item, dict):
             numbers = next((item[key] for key in ("bbox_2d", "bbox", "box") if key in item), None)
             label = item.get("label", "")
-        if box := _as_box(numbers):
+        if box := as_box(numbers):
             yield box, label if isinstance(label, str) else ""
 
 
-def _as_box(numbers: Any) -> list[float] | None:
+def as_box(numbers: Any) -> list[float] | None:
     """Four finite numbers as a box with ordered corners; None for anything else."""
     if not isinstance(numbers, list) or len(numbers) != 4:
         return None
@@ -129,7 +129,7 @@ def _read_loosely(text: str) -> Iterator[tuple[list[float], str]]:
     """Boxes of a text that is no JSON, in order; a box's label is the nearest one before the next box."""
     matches = sorted([*_FOUR_NUMBERS.finditer(text), *_TWO_POINTS.finditer(text)], key=re.Match.start)
     for match, following in zip_longest(matches, matches[1:]):
-        if box := _as_box([float(number) for number in match.groups()]):
+        if box := as_box([float(number) for number in match.groups()]):
             named = _LABEL.search(text, match.end(), following.start() if following else len(text))
             yield box, _unquote(named.group(1)) if named else ""
 

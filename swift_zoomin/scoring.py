@@ -50,7 +50,7 @@ def bleu(candidate: str, reference: str, order: int = 2) -> float:
 
 def bleu_reward(reply: Reply, reference: str | None) -> float | None:
     """Eq. 4 for a reply's explanation, tags and boxes left out; None without a reference explanation."""
-    return bleu(reply.explanation, reference) if reference else None
+    return bleu(reply.explanation, reference) if reference and reference.strip() else None
 
 
 def signature(order: int = 2) -> str:

@@ -63,7 +63,8 @@ def records_to_rows(records: list[Record], purpose: str, path: str = "records") 
 def _faults(record: Record, purpose: str, needed: tuple[str, ...]) -> Iterator[str]:
     """What keeps a sound record from this purpose, under the pixel limits in force."""
     for name in needed:
-        if getattr(record, name) in (None, ""):
+        value = getattr(record, name)
+        if value is None or (isinstance(value, str) and not value.strip()):
             yield f"{record.name} has no {name}; {purpose} teaches it"
     try:
         _ = record.image.size_model
