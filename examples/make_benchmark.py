@@ -45,7 +45,7 @@ def draw_scene(
 ) -> tuple[Image.Image, list[Box], list[str]]:
     """One image, the boxes of its panels in pixels, and their colours."""
     grey = rng.randint(90, 160)
-    image = Image.new("RGB", (SIDE_PX, SIDE_PX), (grey, grey, grey))
+    image = _wall(grey)
     places: list[Box] = []
     while len(places) < panels + distractors:
         width, height = (PERIOD_PX * rng.randint(24, 34) for _ in range(2))
@@ -55,6 +55,7 @@ def draw_scene(
             places.append(place)
         elif rng.random() < 0.01:  # no room left: start over
             places.clear()
+    places[:panels] = sorted(places[:panels])  # left to right, so that their order can be learnt
     colours = rng.sample(list(COLOURS), panels)
     for place, colour in zip(places, colours, strict=False):
         image.paste(_striped(place, COLOURS[colour], label, rng), place[:2])
@@ -63,6 +64,12 @@ def draw_scene(
         tone = (grey + rng.choice((-50, 50)),) * 3
         draw.ellipse((place[0], place[1], place[2] - 1, place[3] - 1), fill=tone)
     return image, places[:panels], colours
+
+
+def _wall(grey: int) -> Image.Image:
+    """A background that grows warmer to the right and bluer downwards, as a landmark for where things are."""
+    down = Image.linear_gradient("L").resize((SIDE_PX, SIDE_PX)).point(lambda value: grey - 40 + value * 80 // 255)
+    return Image.merge("RGB", (down.transpose(Image.Transpose.ROTATE_90), Image.new("L", down.size, grey), down))
 
 
 def _overlap(a: Box, b: Box, gap: int = PERIOD_PX * 3) -> bool:

@@ -35,11 +35,22 @@ GRPO = ["rlhf", "--rlhf_type", "grpo", "--custom_register_path", "swift_zoomin"]
 ROLLOUT = ["--use_vllm", "false", "--num_generations", "2", "--per_device_train_batch_size", "4"]
 
 
+def child_environment(**changes: str) -> dict[str, str]:
+    """This environment, changed, and without what ms-swift derives from MAX_PIXELS and leaves in it."""
+    kept = {name: value for name, value in os.environ.items() if not name.endswith("_TOKEN_NUM")}
+    return {**kept, **changes}
+
+
 def run_swift(*arguments: object, cwd: Path = ROOT, fails: bool = False, **environment: str) -> str:
     """Run one `swift` command in a process of its own and return what it printed."""
     command = [str(Path(sys.executable).parent / "swift"), *map(str, arguments)]
     done = subprocess.run(
-        command, cwd=cwd, env={**os.environ, **environment}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        cwd=cwd,
+        env=child_environment(**environment),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     assert (done.returncode != 0) == fails, done.stdout[-6000:]
     return done.stdout

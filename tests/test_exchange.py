@@ -64,6 +64,7 @@ def test_query_2_has_the_same_prompt_ids_in_sft_transformers_and_vllm(
         str(trained_dir), **ENGINE, max_model_len=1024, enforce_eager=True, limit_mm_per_prompt={"image": 7, "video": 0}
     )
     of_vllm = [output.response.prompt_token_ids for output in vllm.infer(requests, config)]
+    vllm.engine.engine_core.shutdown()  # its worker process would stay as long as this one
     for row, ids, ids_vllm in zip(rows, of_transformers, of_vllm, strict=True):
         assert ids == ids_vllm
         assert ids == encode_for_training(engine, row)["input_ids"][: len(ids)]
