@@ -74,7 +74,7 @@ def make_config(tokenizer: PreTrainedTokenizerFast, vocabulary: int) -> Qwen2_5_
             "num_attention_heads": 2,
             "num_key_value_heads": 2,
             "max_position_embeddings": 32768,
-            "rope_parameters": {"rope_type": "default", "mrope_section": [8, 12, 12], "rope_theta": 10000.0},
+            "rope_parameters": {"rope_type": "default", "mrope_section": [8, 12, 12], "rope_theta": 10.0},
             "tie_word_embeddings": True,
             "bos_token_id": tokenizer.pad_token_id,
             "eos_token_id": tokenizer.eos_token_id,

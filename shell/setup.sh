@@ -29,7 +29,12 @@ fi
 echo "setup: installing the $STACK stack into .venv with $("$PYTHON" --version)"
 rm -rf .venv
 "$PYTHON" -m venv .venv
-PIP_CONSTRAINT=constraints-$STACK.txt .venv/bin/python -m pip install --quiet --editable ".[$STACK,test]"
+if ! PIP_CONSTRAINT=constraints-$STACK.txt .venv/bin/python -m pip install --quiet --editable ".[$STACK,test]"; then
+    echo "setup: pip could not install the $STACK stack (its message is above)." >&2
+    echo "setup: vLLM's CPU build wants torch's CPU build; pip must be able to find that, for instance in a folder of" >&2
+    echo "setup: wheels: PIP_FIND_LINKS=/path/to/wheels bash shell/setup.sh" >&2
+    exit 1
+fi
 
 # Where torch is a CPU build and torchvision is not, torchvision's compiled operators cannot load, and importing it
 # fails because their schemas are missing. Declare them in this environment, before torchvision is imported.
