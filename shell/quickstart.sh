@@ -3,7 +3,7 @@
 #
 #   needs   what setup.sh needs; 6 GB of memory; a GPU is used if there is one
 #   hours   0.2 on 2 cores, installation included
-#   options TRAIN_IMAGES (2000), TEST_IMAGES (100), GRPO_STEPS (10): more of each, for a model that knows more
+#   options TRAIN_IMAGES (1200), TEST_IMAGES (100), GRPO_STEPS (10): more of each, for a model that knows more
 #   output  output/quickstart: records.jsonl (held-out images), predictions.jsonl, metrics.json, one folder a stage
 #   next    shell/test.sh
 set -euo pipefail
@@ -22,7 +22,7 @@ export OMP_NUM_THREADS=1
 started=$SECONDS
 
 python examples/make_model.py "$model"
-python examples/make_benchmark.py "$data" --train "${TRAIN_IMAGES:-2000}" --test "${TEST_IMAGES:-100}"
+python examples/make_benchmark.py "$data" --train "${TRAIN_IMAGES:-1200}" --test "${TEST_IMAGES:-100}"
 
 common=(--custom_register_path swift_zoomin --model_type qwen2_5_vl --template zoomin --tuner_type full
     --freeze_vit false --freeze_aligner false --torch_dtype float32 --gradient_checkpointing false
