@@ -4,6 +4,7 @@ import json
 import math
 from pathlib import Path
 
+import pyarrow.parquet
 import pytest
 from conftest import COMMON, GRPO, ROLLOUT, ROOT, SFT, logged, run_swift
 
@@ -35,12 +36,16 @@ def test_sft_from_the_repository_root_learns_the_form_of_a_reply(sft_dir: Path) 
     assert json.loads((sft_dir / "args.json").read_text())["custom_register_path"] == ["swift_zoomin"]
 
 
-def test_sft_from_an_empty_directory_in_two_processes(model_dir: Path, benchmark_dir: Path, tmp_path: Path) -> None:
-    empty, out = tmp_path / "empty", tmp_path / "out"
+def test_sft_on_parquet_from_an_empty_directory_in_two_processes(
+    model_dir: Path, benchmark_dir: Path, tmp_path: Path
+) -> None:
+    empty, out, parquet = tmp_path / "empty", tmp_path / "out", tmp_path / "records.parquet"
     empty.mkdir()
-    data = f"{benchmark_dir}/train/records.jsonl:sft"
+    rows = map(json.loads, (benchmark_dir / "train/records.jsonl").read_text().splitlines())
+    with_bytes = [{**row, "image": (benchmark_dir / "train" / row["image"]).read_bytes()} for row in rows]
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(with_bytes), parquet)
     run_swift(
-        *(*SFT, *COMMON, "--model", model_dir, "--dataset", data, "--output_dir", out, "--max_steps", 2),
+        *(*SFT, *COMMON, "--model", model_dir, "--dataset", f"{parquet}:sft", "--output_dir", out, "--max_steps", 2),
         *("--use_cpu", "true", "--ddp_backend", "gloo"),
         cwd=empty,
         NPROC_PER_NODE="2",

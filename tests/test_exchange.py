@@ -91,6 +91,21 @@ def test_sft_trains_each_reply_and_nothing_else(engine: TransformersEngine, reco
         assert labelled(encode_for_training(engine, row), engine.tokenizer) == expected
 
 
+@pytest.mark.parametrize("purpose", ["explain", "ground", "verdict"])
+def test_a_one_turn_variant_trains_its_one_answer(
+    engine: TransformersEngine, records: list[Record], purpose: str
+) -> None:
+    [row] = records_to_rows(records[:1], purpose)
+    question, answer = (message["content"] for message in row["messages"])
+    for part, purposes in (
+        ("explanation", "explain ground"),
+        ("regions", "ground"),
+        ("verdict", "explain ground verdict"),
+    ):
+        assert (f"<{part}>" in answer) == (f"<{part}>" in question) == (purpose in purposes)
+    assert labelled(encode_for_training(engine, row), engine.tokenizer) == [answer + "<|im_end|>\n"]
+
+
 def test_the_untrained_first_reply_is_wrong_as_often_as_right(records: list[Record]) -> None:
     rows = records_to_rows(records, "sft")[1::2]
     right = sum(f"<verdict>{row['label']}</verdict>" in row["messages"][1]["content"] for row in rows)
