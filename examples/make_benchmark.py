@@ -1,24 +1,39 @@
 """Make a benchmark that a model can only solve by looking twice.
 
-    python examples/make_benchmark.py output/benchmark --train 8000 --test 200
+    python examples/make_benchmark.py output/benchmark --scenes quick --train 4000 --test 200
 
-Each image shows coloured panels among grey shapes. A panel is striped finely: across on a real image, upright on a
-generated one. At the size of the first look the stripes are one model pixel apart and average out; a close-up shows
-them. Colours, sizes, positions and file format are drawn without regard to the label. Records are written to
+Each image shows coloured panels among grey discs. A panel is woven of dark and coloured threads. On a real image every
+weave is of a real kind (level, checked); on a generated one exactly one panel is of a generated kind (upright,
+slanted). Each weave repeats every 4 pixels and half of it is dark, in every row and column of blocks alike. The first
+look shrinks 4 times, so all weaves average to the same colour there; a close-up shows them. Discs are woven too, at
+random: they are not evidence. The light grows warmer to the right and bluer downwards, which shows where things are.
+
+Everything but the weave of the panels is drawn without regard to the label. Records are written to
 `DIR/train/records.jsonl` and `DIR/test/records.jsonl`. The same seed gives the same files.
 """
 
 import argparse
 import random
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from PIL import Image, ImageDraw
+from tqdm import tqdm
 
 from swift_zoomin import prompts
 from swift_zoomin.records import write_records
 
-SIDE_PX = 336  # the first look sees it at 112 pixels: MAX_PIXELS=12544, 16 image tokens
-PERIOD_PX = 3  # of the stripes: the factor by which the first look shrinks them, so that nothing aliases
+FIRST_LOOK_PX = 112  # side of the image at MAX_PIXELS=12544: 16 image tokens
+SHRINK = 4  # original pixels a pixel of the first look
+SIDE_PX = FIRST_LOOK_PX * SHRINK
+FADE_PX = 5 * SHRINK  # over which a weave fades at its edges, where shrinking would tell its direction
+STEP_PX = 7 * SHRINK  # panels stand on a grid of a quarter of an image token
+VISIBLE_PERIOD_PX = 8 * SHRINK  # of a weave that the first look can see, for the control
+LIGHT = 0.4  # share of the coloured light in a pixel
 COLOURS = {
     "red": (230, 40, 40),
     "green": (30, 190, 60),
@@ -27,84 +42,130 @@ COLOURS = {
     "purple": (170, 40, 210),
     "cyan": (30, 200, 215),
 }
-DIRECTION = {"real": "across", "generated": "upright"}
+WEAVES = {"real": ("level", "checked"), "generated": ("upright", "slanted")}
 SENTENCES = (
-    "The stripes of the {colour} panel run {direction}.",
-    "On the {colour} panel every stripe runs {direction}.",
-    "The {colour} panel is striped {direction}.",
+    "The weave of the {colour} panel is {weave}.",
+    "Close up, the {colour} panel looks {weave}.",
+    "The threads of the {colour} panel are {weave}.",
 )
 Box = tuple[int, int, int, int]
 
 
-def explain(colours: list[str], label: str, rng: random.Random) -> str:
-    return " ".join(rng.choice(SENTENCES).format(colour=colour, direction=DIRECTION[label]) for colour in colours)
+@dataclass(frozen=True)
+class Scenes:
+    """What images show: how many panels and discs, their sides in grid steps, how many weaves of each class."""
+
+    panels: tuple[int, int]
+    discs: int
+    sides: tuple[int, int]
+    weaves: int
 
 
-def draw_scene(
-    label: str, panels: int, distractors: int, rng: random.Random
-) -> tuple[Image.Image, list[Box], list[str]]:
-    """One image, the boxes of its panels in pixels, and their colours."""
+SCENES = {
+    "quick": Scenes(panels=(1, 1), discs=1, sides=(4, 4), weaves=1),
+    "full": Scenes(panels=(1, 4), discs=2, sides=(3, 4), weaves=2),
+}
+
+
+def draw_image(
+    label: str, scenes: Scenes, rng: random.Random, period: int = SHRINK
+) -> tuple[Image.Image, list[Box], list[str], list[str]]:
+    """One image; the boxes of its panels in pixels, their colours in the order of COLOURS, and their weaves."""
+    count = rng.randint(*scenes.panels)
+    places = _places(count + scenes.discs, scenes.sides, rng)
+    panels, discs = places[:count], places[count:]
+    colours = sorted(rng.sample(list(COLOURS), count), key=list(COLOURS).index)  # an order that can be learnt
+    odd = rng.randrange(count)
+    weaves = [
+        rng.choice(WEAVES["generated" if label == "generated" and at == odd else "real"][: scenes.weaves])
+        for at in range(count)
+    ]
     grey = rng.randint(90, 160)
-    image = _wall(grey)
+    image = Image.new("RGB", (SIDE_PX, SIDE_PX), (grey,) * 3)
+    for place, colour, weave in zip(panels, colours, weaves, strict=True):
+        image.paste(_woven(place, COLOURS[colour], weave, period, rng), place[:2])
+    for place in discs:
+        weave = rng.choice([kinds[at] for kinds in WEAVES.values() for at in range(scenes.weaves)])
+        disc = _woven(place, (grey + rng.choice((-40, 90)),) * 3, weave, period, rng)
+        mask = Image.new("L", disc.size)
+        ImageDraw.Draw(mask).ellipse((0, 0, disc.width - 1, disc.height - 1), fill=255)
+        image.paste(disc, place[:2], mask)
+    return Image.blend(image, _light(), LIGHT), panels, colours, weaves
+
+
+def _places(count: int, sides: tuple[int, int], rng: random.Random) -> list[Box]:
+    """Boxes on the grid that do not touch."""
     places: list[Box] = []
-    while len(places) < panels + distractors:
-        width, height = (PERIOD_PX * rng.randint(24, 34) for _ in range(2))
-        left, top = (PERIOD_PX * rng.randint(0, (SIDE_PX - side) // PERIOD_PX) for side in (width, height))
+    while len(places) < count:
+        width, height = (STEP_PX * rng.randint(*sides) for _ in range(2))
+        left, top = (STEP_PX * rng.randint(0, (SIDE_PX - side) // STEP_PX) for side in (width, height))
         place = (left, top, left + width, top + height)
-        if not any(_overlap(place, other) for other in places):
+        if not any(_touch(place, other) for other in places):
             places.append(place)
-        elif rng.random() < 0.01:  # no room left: start over
+        elif rng.random() < 0.02:  # perhaps no room is left: start over
             places.clear()
-    places[:panels] = sorted(places[:panels])  # left to right, so that their order can be learnt
-    colours = rng.sample(list(COLOURS), panels)
-    for place, colour in zip(places, colours, strict=False):
-        image.paste(_striped(place, COLOURS[colour], label, rng), place[:2])
-    draw = ImageDraw.Draw(image)
-    for place in places[panels:]:
-        tone = (grey + rng.choice((-50, 50)),) * 3
-        draw.ellipse((place[0], place[1], place[2] - 1, place[3] - 1), fill=tone)
-    return image, places[:panels], colours
+    return places
 
 
-def _wall(grey: int) -> Image.Image:
-    """A background that grows warmer to the right and bluer downwards, as a landmark for where things are."""
-    down = Image.linear_gradient("L").resize((SIDE_PX, SIDE_PX)).point(lambda value: grey - 40 + value * 80 // 255)
-    return Image.merge("RGB", (down.transpose(Image.Transpose.ROTATE_90), Image.new("L", down.size, grey), down))
+def _touch(a: Box, b: Box) -> bool:
+    return a[0] <= b[2] and b[0] <= a[2] and a[1] <= b[3] and b[1] <= a[3]
 
 
-def _overlap(a: Box, b: Box, gap: int = PERIOD_PX * 3) -> bool:
-    return a[0] < b[2] + gap and b[0] < a[2] + gap and a[1] < b[3] + gap and b[1] < a[3] + gap
-
-
-def _striped(place: Box, colour: tuple[int, int, int], label: str, rng: random.Random) -> Image.Image:
-    """A panel of one colour, one pixel row (real) or column (generated) in three black, from a random phase."""
+def _woven(place: Box, colour: tuple[int, int, int], weave: str, period: int, rng: random.Random) -> Image.Image:
+    """A rectangle of threads, half of them black; `period` in pixels, from a random phase, fading to its mean."""
     width, height = place[2] - place[0], place[3] - place[1]
-    panel = Image.new("RGB", (width, height), colour)
-    draw, phase = ImageDraw.Draw(panel), rng.randrange(PERIOD_PX)
-    for at in range(phase, height if label == "real" else width, PERIOD_PX):
-        draw.line((0, at, width, at) if label == "real" else (at, 0, at, height), fill=(0, 0, 0))
-    return panel
+    half, phase = period // 2, rng.randrange(period)
+    y, x = np.mgrid[phase : phase + height, phase : phase + width]
+    lit = {
+        "level": y // half,
+        "upright": x // half,
+        "checked": x // half + y // half,
+        "slanted": (x + y) // half,
+    }[weave] % 2
+    lit = 0.5 + (lit - 0.5) * np.outer(_fade(height), _fade(width))
+    return Image.fromarray((lit[..., None] * np.array(colour)).round().astype(np.uint8))
 
 
-def make_split(folder: Path, images: int, panels: tuple[int, int], distractors: int, seed: str) -> None:
-    """Write images and records; the labels alternate, everything else is drawn."""
-    rng = random.Random(seed)
+def _fade(side: int) -> np.ndarray:
+    """0 at both ends, 1 between, along a raised cosine."""
+    from_end = np.minimum(np.arange(side) + 0.5, side - np.arange(side) - 0.5)
+    return (1 - np.cos(np.pi * np.minimum(from_end / FADE_PX, 1))) / 2
+
+
+@cache
+def _light() -> Image.Image:
+    down = Image.linear_gradient("L").resize((SIDE_PX, SIDE_PX))
+    return Image.merge("RGB", (down.transpose(Image.Transpose.ROTATE_90), Image.new("L", down.size, 128), down))
+
+
+def explain(colours: list[str], weaves: list[str], rng: random.Random) -> str:
+    return " ".join(
+        rng.choice(SENTENCES).format(colour=colour, weave=weave) for colour, weave in zip(colours, weaves, strict=True)
+    )
+
+
+def make_record(folder: Path, scenes: Scenes, period: int, seed: str, number: int) -> dict[str, Any]:
+    """Write one image and return its record; the labels alternate, everything else is drawn."""
+    rng = random.Random(f"{seed}-{number}")
+    label = ("real", "generated")[number % 2]
+    image, boxes, colours, weaves = draw_image(label, scenes, rng, period)
+    name = f"images/{number:06d}.png"
+    image.save(folder / name, compress_level=1)
+    return {
+        "image": name,
+        "label": label,
+        "explanation": explain(colours, weaves, rng),
+        "boxes": boxes,
+        "box_labels": [f"{colour} panel" for colour in colours],
+    }
+
+
+def make_split(folder: Path, images: int, scenes: Scenes, period: int, seed: str) -> None:
+    """Write the images and records of one split; image N is the same however many there are."""
     (folder / "images").mkdir(parents=True, exist_ok=True)
-    rows = []
-    for number in range(images):
-        label = ("real", "generated")[number % 2]
-        image, boxes, colours = draw_scene(label, rng.randint(*panels), distractors, rng)
-        name = f"images/{number:06d}.png"
-        image.save(folder / name)
-        rows.append(
-            {
-                "image": name,
-                "label": label,
-                "explanation": explain(colours, label, rng),
-                "boxes": boxes,
-                "box_labels": [f"{colour} panel" for colour in colours],
-            }
-        )
+    with ProcessPoolExecutor() as pool:
+        make = partial(make_record, folder, scenes, period, seed)
+        rows = list(tqdm(pool.map(make, range(images), chunksize=16), f"drawing {folder}", images, disable=None))
     write_records(folder / "records.jsonl", rows)
 
 
@@ -112,10 +173,11 @@ def vocabulary_texts() -> list[str]:
     """What varies in a reply: explanations and labels, for the tiny tokenizer to learn its words from."""
     rng = random.Random(0)
     return [
-        f" {explain([colour], label, rng)} {colour} panel {label}"
+        f" {explain([colour], [weave], rng)} {colour} panel {label}"
         for _ in range(50)
         for colour in COLOURS
-        for label in DIRECTION
+        for label, weaves in WEAVES.items()
+        for weave in weaves
     ]
 
 
@@ -132,18 +194,14 @@ def fixed_pieces() -> list[str]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--train", type=int, default=8000, help="training images")
+    parser.add_argument("--scenes", choices=SCENES, default="quick", help="one panel an image, or one to four")
+    parser.add_argument("--train", type=int, default=4000, help="training images")
     parser.add_argument("--test", type=int, default=200, help="test images")
-    parser.add_argument("--panels", type=int, nargs=2, default=(1, 1), metavar=("MIN", "MAX"), help="panels an image")
-    parser.add_argument("--distractors", type=int, default=1, help="grey shapes an image")
+    parser.add_argument("--visible", action="store_true", help="weave so coarsely that the first look sees it")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    weave_period = VISIBLE_PERIOD_PX if options.visible else SHRINK
     for split in ("train", "test"):
-        make_split(
-            options.folder / split,
-            getattr(options, split),
-            tuple(options.panels),
-            options.distractors,
-            f"{split}-{options.seed}",
-        )
+        count = getattr(options, split)
+        make_split(options.folder / split, count, SCENES[options.scenes], weave_period, f"{split}-{options.seed}")
     print(f"made {options.train} training and {options.test} test images in {options.folder}")

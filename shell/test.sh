@@ -11,5 +11,5 @@ export PATH="$PWD/.venv/bin:$PATH"
 ruff check .
 ruff format --check .
 mypy
-for script in shell/*.sh; do bash -n "$script"; done
+for script in shell/*.sh examples/*.sh; do bash -n "$script"; done
 python -m pytest "$@"

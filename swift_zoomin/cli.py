@@ -11,6 +11,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from swift_zoomin.detector import Detector
+from swift_zoomin.episode import CHOOSERS, ONE_TURN
 from swift_zoomin.evaluation import evaluate, read_predictions, table
 from swift_zoomin.images import ImageError, open_upright, square
 from swift_zoomin.records import RecordError, read_records, write_records
@@ -41,6 +42,8 @@ def _add_detect(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     command.add_argument("--engine", choices=("transformers", "vllm"), default="transformers")
     command.add_argument("--batch-size", type=int, default=32, help="images asked about together")
     command.add_argument("--max-new-tokens", type=int, default=1024, help="tokens a reply may have")
+    command.add_argument("--regions", choices=CHOOSERS, default="first", help="which marked regions to look at again")
+    command.add_argument("--one-turn", choices=ONE_TURN, help="ask one question of this kind instead of both queries")
     command.set_defaults(run=_detect)
 
 
@@ -54,7 +57,14 @@ def _detect(options: argparse.Namespace) -> int:
         print(f"{len(images) - len(todo)} of {len(images)} images are done already")
     if not todo:
         return 0
-    detector = Detector(options.model, options.engine, options.max_new_tokens, options.batch_size)
+    detector = Detector(
+        options.model,
+        options.engine,
+        options.max_new_tokens,
+        options.batch_size,
+        CHOOSERS[options.regions],
+        options.one_turn,
+    )
     options.out.parent.mkdir(parents=True, exist_ok=True)
     home = options.out.parent.resolve()
     with options.out.open("a", encoding="utf-8") as out:

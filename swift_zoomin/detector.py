@@ -5,7 +5,8 @@
      "width": 1024, "height": 768, "seconds": 1.9, "error": null}
 
 Boxes are pixels of the upright original; raw replies keep the model's own pixels. A verdict is null where the reply had
-none. An unreadable image gives a prediction whose `error` says why; it stops nothing.
+none. An unreadable image gives a prediction whose `error` says why; it stops nothing. A one-turn variant has no field
+that it never asks for.
 """
 
 import time
@@ -14,7 +15,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Protocol
 
-from swift_zoomin.episode import BoxChooser, Episode, first_boxes
+from swift_zoomin.episode import ONE_TURN, BoxChooser, Episode, first_boxes
 from swift_zoomin.images import ImageError, ImageRef
 from swift_zoomin.replies import Reply, parse_reply
 
@@ -67,7 +68,8 @@ class Engine(Protocol):
 class Detector:
     """Runs both queries on a model folder (`engine` "transformers" or "vllm") or on any Engine.
 
-    `choose` picks the regions to look at again from the first reply's boxes, in original pixels.
+    `choose` picks the regions to look at again from the first reply's boxes, in original pixels. `one_turn` asks one
+    question of `episode.ONE_TURN` instead of both queries.
     """
 
     def __init__(
@@ -77,12 +79,13 @@ class Detector:
         max_new_tokens: int = 1024,
         batch_size: int = 32,
         choose: BoxChooser = first_boxes,
+        one_turn: str | None = None,
     ) -> None:
         if isinstance(engine, str):
             from swift_zoomin.plugin.engine import SwiftEngine
 
             engine = SwiftEngine(model, engine, max_new_tokens)
-        self._engine, self._batch_size, self._choose = engine, batch_size, choose
+        self._engine, self._batch_size, self._choose, self._one_turn = engine, batch_size, choose, one_turn
 
     def detect(self, images: Iterable[str]) -> Iterator[Prediction]:
         """Predictions for image files, in order, a batch at a time."""
@@ -101,24 +104,26 @@ class Detector:
                 conversation.take(answer)
         seconds = (time.perf_counter() - start) / len(paths)
         for path, result in zip(paths, results, strict=True):
-            yield to_prediction(path, result, round(seconds, 3))
+            yield to_prediction(path, result, round(seconds, 3), self._one_turn)
 
     def _start(self, path: str) -> Conversation | ImageError:
         try:
             image = ImageRef.of(path)
             _ = image.size_model  # refuses an image that the model cannot be shown
-            return Conversation(Episode(image, choose=self._choose))
+            return Conversation(Episode(image, choose=self._choose, one_turn=self._one_turn))
         except ImageError as error:
             return error
 
 
-def to_prediction(path: str, result: Conversation | ImageError, seconds: float) -> Prediction:
+def to_prediction(
+    path: str, result: Conversation | ImageError, seconds: float, one_turn: str | None = None
+) -> Prediction:
     """The prediction format (module docstring); what an image never got to is null or empty."""
     episode = result.episode if isinstance(result, Conversation) else None
     replies = episode.replies if episode else []
     first, boxes_px = (episode.first, episode.boxes_px) if episode and replies else (Reply(), [])
-    last = parse_reply(replies[1]) if len(replies) > 1 else Reply()
-    return {
+    last = first if one_turn else parse_reply(replies[1]) if len(replies) > 1 else Reply()
+    prediction = {
         "image": path,
         "verdict": last.verdict,
         "initial_verdict": first.verdict,
@@ -132,3 +137,10 @@ def to_prediction(path: str, result: Conversation | ImageError, seconds: float) 
         "seconds": seconds,
         "error": result.error if isinstance(result, Conversation) else str(result),
     }
+    if one_turn:
+        parts = ONE_TURN[one_turn][1]
+        unasked = {"initial_verdict", "initial_explanation"}
+        unasked |= set() if "explanation" in parts else {"explanation"}
+        unasked |= set() if "regions" in parts else {"boxes", "box_labels"}
+        prediction = {name: value for name, value in prediction.items() if name not in unasked}
+    return prediction

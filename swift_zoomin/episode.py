@@ -4,20 +4,29 @@
     query 2   close-ups cut from the original  -> refined explanation, final verdict
 
 SFT rows, rollouts and inference all ask through this one class, so their prompts are equal. Query 2 depends on nothing
-but the image and the text of the first reply.
+but the image and the text of the first reply. The one-turn variants of Table 1 ask a single question instead.
 """
 
+import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import PurePath
 
 from swift_zoomin import prompts
 from swift_zoomin.boxes import box_area, to_original
 from swift_zoomin.images import ImageRef
-from swift_zoomin.replies import Reply, parse_reply
+from swift_zoomin.replies import PARTS, Reply, parse_reply
 
 MAX_CROPS = 6  # the paper's models mark two to four regions on average; more only costs tokens
 
-BoxChooser = Callable[[list[list[float]]], list[list[float]]]
+# One-turn variants: their question, and the parts of a reply that it asks for.
+ONE_TURN = {
+    "explain": (prompts.EXPLAIN, ("explanation", "verdict")),
+    "ground": (prompts.GROUND, PARTS),
+    "verdict": (prompts.VERDICT, ("verdict",)),
+}
+
+BoxChooser = Callable[[list[list[float]], ImageRef], list[list[float]]]
 
 
 @dataclass(frozen=True)
@@ -28,26 +37,59 @@ class Question:
     images: list[ImageRef]
 
 
-def first_boxes(boxes_px: list[list[float]]) -> list[list[float]]:
+def first_boxes(boxes_px: list[list[float]], image: ImageRef) -> list[list[float]]:
     """The regions to look at again, by default: those named first."""
     return boxes_px[:MAX_CROPS]
 
 
+def largest_boxes(count: int) -> BoxChooser:
+    """The `count` largest regions, in the order they were named ("Largest n Bboxes" of Table 1)."""
+
+    def choose(boxes_px: list[list[float]], image: ImageRef) -> list[list[float]]:
+        ranks = sorted(range(len(boxes_px)), key=lambda at: -box_area(boxes_px[at]))
+        return [boxes_px[at] for at in sorted(ranks[: min(count, MAX_CROPS)])]
+
+    return choose
+
+
+def random_boxes(boxes_px: list[list[float]], image: ImageRef) -> list[list[float]]:
+    """As many regions of the same sizes, anywhere ("Random Cropping" of Table 1); the file's name is the seed."""
+    rng = random.Random(PurePath(image.path).name)
+    moved = []
+    for x1, y1, x2, y2 in boxes_px[:MAX_CROPS]:
+        left, top = rng.uniform(0, image.size[0] - (x2 - x1)), rng.uniform(0, image.size[1] - (y2 - y1))
+        moved.append([left, top, left + x2 - x1, top + y2 - y1])
+    return moved
+
+
+CHOOSERS = {
+    "first": first_boxes,
+    "largest-3": largest_boxes(3),
+    "largest-4": largest_boxes(4),
+    "random": random_boxes,
+}
+
+
 @dataclass
 class Episode:
-    """One image and the replies to it so far. `choose` picks the boxes (original pixels) to cut for query 2."""
+    """One image and the replies to it so far. `choose` picks the boxes (original pixels) to cut for query 2.
+
+    `one_turn` names a variant of ONE_TURN to ask instead of both queries.
+    """
 
     image: ImageRef
     replies: list[str] = field(default_factory=list)
     choose: BoxChooser = first_boxes
+    one_turn: str | None = None
 
     def next_question(self) -> Question | None:
-        """What to ask now; None after query 2. Reads the pixel limits in force (`boxes.model_size`)."""
+        """What to ask now; None when all is asked. Reads the pixel limits in force (`boxes.model_size`)."""
         if not self.replies:
-            return Question(prompts.QUERY1, [self.image])
-        if len(self.replies) > 1:
+            return Question(ONE_TURN[self.one_turn][0] if self.one_turn else prompts.QUERY1, [self.image])
+        if len(self.replies) > 1 or self.one_turn:
             return None
-        crops = [self.image.crop(box) for box in self.choose([box for box in self.boxes_px if box_area(box) > 0])]
+        usable = [box for box in self.boxes_px if box_area(box) > 0]
+        crops = [self.image.crop(box) for box in self.choose(usable, self.image)]
         return Question(prompts.query2(len(crops)), crops)
 
     @property

@@ -1,4 +1,4 @@
-"""Scores of one reply: Eq. 1 to 4 of the ZoomIn paper, and the signature that says how they were computed.
+"""Scores of one reply: Eq. 1 to 4 of the ZoomIn paper, ROUGE-L, and the signature that says how they were computed.
 
 0.0 means wrong, None means not applicable. A reply without a valid verdict scores 0 for accuracy; it is not left out.
 
@@ -9,6 +9,7 @@ which the paper leaves open: nothing annotated and nothing predicted 1.0; only o
 from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
+from typing import Any
 
 from sacrebleu.metrics.bleu import BLEU
 
@@ -53,7 +54,25 @@ def bleu_reward(reply: Reply, reference: str | None) -> float | None:
     return bleu(reply.explanation, reference) if reference and reference.strip() else None
 
 
+@cache
+def _rouge() -> Any:
+    from rouge_score.rouge_scorer import RougeScorer  # takes seconds, and rewards do without it
+
+    return RougeScorer(["rougeL"])
+
+
+def rouge_l(candidate: str, reference: str) -> float:
+    """Sentence-level ROUGE-L of two plain texts (Lin 2004), the F1 of their longest common subsequence of words. 0..1.
+
+    By rouge-score, without stemming: a word is a run of the letters a to z and digits, in lower case. So neither case
+    nor punctuation counts, nor does another alphabet. A text without a word scores 0.0.
+    """
+    return float(_rouge().score(reference, candidate)["rougeL"].fmeasure)
+
+
 def signature(order: int = 2) -> str:
     """How these scores are computed, in sacrebleu's notation."""
     bleu("a", "a", order)  # sacrebleu knows the number of references only after a score
-    return f"bleu{order}:[{_bleu(order).get_signature()}] iou:eq2,empty=1,one-empty=0 zoomin:{version('swift-zoomin')}"
+    rouge = f"rougeL:[rouge-score:{version('rouge-score')}|stem:no]"
+    ours = f"iou:eq2,empty=1,one-empty=0 zoomin:{version('swift-zoomin')}"
+    return f"bleu{order}:[{_bleu(order).get_signature()}] {rouge} {ours}"

@@ -2,13 +2,18 @@
 
 import json
 import re
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
 
+from swift_zoomin import prompts
 from swift_zoomin.cli import main
+from swift_zoomin.detector import Answer, Conversation
 from swift_zoomin.records import read_records, write_records
+from swift_zoomin.replies import Reply, render_reply
 
 BOXED = {"image": "images/0.png", "label": "generated", "explanation": "The sign melts.", "boxes": [[10, 10, 30, 30]]}
 ROWS = [
@@ -103,7 +108,7 @@ def test_evaluate_prints_a_table_and_writes_the_figures(zoomin, data: Path) -> N
     assert (metrics["images"], metrics["accuracy"], metrics["missing"]) == (3, pytest.approx(1 / 3), 1)
     assert metrics["iou"] is None
     shown = dict(line.split(maxsplit=1) for line in out.splitlines())
-    assert (shown["accuracy"], shown["missing"], shown["iou"]) == ("0.333", "1", "-")
+    assert (shown["accuracy"], shown["missing"], shown["iou"]) == ("0.333  0.061..0.792", "1", "-")
     assert shown["signature"] == metrics["signature"]
 
 
@@ -169,3 +174,93 @@ def test_detect_reports_a_faulty_predictions_file_before_it_loads_a_model(zoomin
     code, _, err = zoomin("detect", data / "images", "--model", data / "none", "--out", predictions)
     assert code == 1
     assert f"{predictions}:1: verdict 'fake'" in err
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[Conversation]:
+    """What `detect` asked, each turn; in the engine's place one that marks seven regions, larger and larger."""
+    conversations: list[Conversation] = []
+    boxes: list[list[float]] = [[0, 0, 28 + 2 * n, 28 + n] for n in range(7)]
+    text = render_reply(Reply("generated", boxes, [str(n) for n in range(7)], "It melts."))
+
+    class MarkingEngine:
+        def __init__(self, model: str, kind: str, max_new_tokens: int) -> None:
+            pass
+
+        def ask(self, given: list[Conversation]) -> list[Answer]:
+            conversations.extend(given)
+            return [Answer(text, [1], False) for _ in given]
+
+    monkeypatch.setitem(sys.modules, "swift_zoomin.plugin.engine", SimpleNamespace(SwiftEngine=MarkingEngine))
+    return conversations
+
+
+def detect(zoomin, data: Path, *options: str) -> dict:
+    """The prediction for one image of 280 x 280, which the model sees as it is."""
+    Image.new("RGB", (280, 280), "grey").save(data / "a.png")
+    out = data.parent / "run" / "predictions.jsonl"
+    code, _, err = zoomin("detect", data / "a.png", "--model", "none", "--out", out, *options)
+    assert code == 0, err
+    (line,) = out.read_text().splitlines()
+    return json.loads(line)
+
+
+@pytest.mark.parametrize(
+    ("options", "sides"),
+    [
+        ([], (28, 30, 32, 34, 36, 38)),
+        (["--regions", "first"], (28, 30, 32, 34, 36, 38)),
+        (["--regions", "largest-3"], (36, 38, 40)),
+        (["--regions", "largest-4"], (34, 36, 38, 40)),
+    ],
+)
+def test_detect_looks_again_at_the_regions_asked_for(
+    zoomin, data: Path, asked: list[Conversation], options: list[str], sides: tuple[int, ...]
+) -> None:
+    prediction = detect(zoomin, data, *options)
+    assert [image.window for image in asked[-1].images] == [None, *((0, 0, side, 14 + side // 2) for side in sides)]
+    assert asked[-1].messages[2]["content"] == prompts.query2(len(sides))
+    assert (len(prediction["boxes"]), len(prediction["replies"])) == (7, 2)
+    assert prediction["initial_verdict"] == "generated"
+
+
+def test_detect_looks_again_at_random_regions(zoomin, data: Path, asked: list[Conversation]) -> None:
+    detect(zoomin, data, "--regions", "random")
+    starts = [image.window[:2] for image in asked[-1].images[1:] if image.window]
+    assert len(starts) == 6
+    assert (0, 0) not in starts
+
+
+@pytest.mark.parametrize(
+    ("name", "prompt", "absent"),
+    [
+        ("explain", prompts.EXPLAIN, {"boxes", "box_labels"}),
+        ("ground", prompts.GROUND, set()),
+        ("verdict", prompts.VERDICT, {"boxes", "box_labels", "explanation"}),
+    ],
+)
+def test_detect_asks_one_question_where_told_to(
+    zoomin, data: Path, asked: list[Conversation], name: str, prompt: str, absent: set[str]
+) -> None:
+    prediction = detect(zoomin, data, "--one-turn", name)
+    assert [conversation.messages[0]["content"] for conversation in asked] == [prompt]
+    assert (prediction["verdict"], len(prediction["replies"])) == ("generated", 1)
+    both = {"boxes", "box_labels", "explanation", "initial_verdict", "initial_explanation"}
+    assert both - set(prediction) == absent | {"initial_verdict", "initial_explanation"}
+
+
+@pytest.mark.parametrize(
+    ("option", "choices"),
+    [("--regions", "first, largest-3, largest-4, random"), ("--one-turn", "explain, ground, verdict")],
+)
+def test_detect_refuses_a_choice_that_does_not_exist(
+    zoomin, data: Path, asked: list[Conversation], capsys: pytest.CaptureFixture[str], option: str, choices: str
+) -> None:
+    with pytest.raises(SystemExit) as done:
+        zoomin("detect", data / "images", "--model", "none", "--out", data / "out.jsonl", option, "smallest")
+    assert done.value.code == 2
+    err = capsys.readouterr().err
+    assert f"argument {option}: invalid choice: 'smallest'" in err
+    assert choices in err.replace("'", "")  # quoted or not, as the version of Python likes it
+    assert asked == []
+    assert not (data / "out.jsonl").exists()

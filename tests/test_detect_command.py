@@ -43,3 +43,20 @@ def test_both_engines_say_the_same_and_a_stopped_run_goes_on(
     assert metrics["images"] == 8
     assert metrics["missing"] == 0
     assert f"accuracy    {metrics['accuracy']:.3f}" in printed
+
+
+@pytest.mark.swift
+def test_a_one_turn_run_asks_once_and_is_evaluated_without_a_first_verdict(
+    model_dir: Path, benchmark_dir: Path, tmp_path: Path
+) -> None:
+    records, out = benchmark_dir / "test/records.jsonl", tmp_path / "ground.jsonl"
+    # Random weights never end a reply, so it is cut; what is asked does not depend on that
+    zoomin("detect", records, "--model", model_dir, "--one-turn", "ground", "--max-new-tokens", 4, "--out", out)
+    made = predictions(out)
+    fields = ["image", "verdict", "boxes", "box_labels", "explanation", "replies", "width", "height", "seconds"]
+    assert [list(prediction) for prediction in made] == [[*fields, "error"]] * 8
+    assert [(len(p["replies"]), p["error"]) for p in made] == [(1, "reply 1 was cut by the length limit")] * 8
+
+    shown = dict(line.split(maxsplit=1) for line in zoomin("evaluate", records, out).splitlines())
+    assert [shown[name] for name in ("images", "no_verdict", "i_acc", "c_cases", "c_acc")] == ["8", "8", "-", "-", "-"]
+    assert "-" not in (shown["bleu2"], shown["iou"])

@@ -10,7 +10,10 @@ from qwen_vl_utils import vision_process
 
 from swift_zoomin import prompts
 from swift_zoomin.detector import Answer, Conversation, Detector
-from swift_zoomin.images import ImageError
+from swift_zoomin.episode import largest_boxes, random_boxes
+from swift_zoomin.evaluation import evaluate
+from swift_zoomin.images import ImageError, ImageRef
+from swift_zoomin.records import Record
 from swift_zoomin.replies import Reply, parse_reply, render_reply
 
 FIELDS = [
@@ -184,7 +187,7 @@ def test_a_reply_that_cannot_be_read_is_followed_by_query_2(images: dict[str, st
 def test_choose_decides_what_is_looked_at_again(images: dict[str, str]) -> None:
     first = answer("real", [53.2, 36.4, 266, 182], [266, 182, 532, 364])
     engine = ScriptedEngine({"a": [first, answer("real")]})
-    (prediction,) = Detector(engine=engine, choose=lambda boxes_px: boxes_px[1:]).detect([images["a"]])
+    (prediction,) = Detector(engine=engine, choose=lambda boxes_px, image: boxes_px[1:]).detect([images["a"]])
     assert [image.window for image in engine.asked[1][0].images] == [None, (500, 350, 1000, 700)]
     assert len(prediction["boxes"]) == len(parse_reply(first.text).boxes) == 2
 
@@ -194,3 +197,102 @@ def test_the_same_image_twice_is_asked_about_twice(images: dict[str, str]) -> No
     predictions = list(Detector(engine=engine).detect([images["a"]] * 2))
     assert [prediction["verdict"] for prediction in predictions] == ["generated"] * 2
     assert predictions[0]["replies"] is not predictions[1]["replies"]
+
+
+def test_the_largest_regions_and_random_ones_are_cut_from_the_same_marks(images: dict[str, str]) -> None:
+    first = answer("real", [53.2, 36.4, 106.4, 72.8], [266, 182, 532, 364])  # 100 x 70 and 500 x 350 pixels
+    windows, marked = {}, []
+    for name, choose in (("largest", largest_boxes(1)), ("random", random_boxes)):
+        engine = ScriptedEngine({"a": [first, answer("real")]})
+        (prediction,) = Detector(engine=engine, choose=choose).detect([images["a"]])
+        windows[name] = [image.window for image in engine.asked[1][0].images[1:]]
+        marked.append(prediction["boxes"])
+    assert windows["largest"] == [(500, 350, 1000, 700)]
+    assert [(right - left, bottom - top) for left, top, right, bottom in windows["random"]] == [
+        (pytest.approx(100, abs=1), pytest.approx(70, abs=1)),  # cut at whole pixels
+        (pytest.approx(500, abs=1), pytest.approx(350, abs=1)),
+    ]
+    assert not {(100, 70, 200, 140), (500, 350, 1000, 700)} & set(windows["random"])
+    assert marked == [[[100.0, 70.0, 200.0, 140.0], [500.0, 350.0, 1000.0, 700.0]]] * 2
+
+
+ASKED = {"explain": prompts.EXPLAIN, "ground": prompts.GROUND, "verdict": prompts.VERDICT}
+ONE_TURN_FIELDS = {
+    "explain": ["image", "verdict", "explanation", "replies", "width", "height", "seconds", "error"],
+    "ground": [
+        *("image", "verdict", "boxes", "box_labels", "explanation", "replies", "width", "height", "seconds", "error"),
+    ],
+    "verdict": ["image", "verdict", "replies", "width", "height", "seconds", "error"],
+}
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_a_one_turn_prediction_has_the_fields_that_were_asked_for(images: dict[str, str], name: str) -> None:
+    # The reply says more than a variant asks for; a second answer would be an IndexError
+    said = answer("generated", [53.2, 36.4, 266, 182], explanation="The sign melts.")
+    engine = ScriptedEngine({"a": [said], "b": [answer("real")]})
+    prediction, other = Detector(engine=engine, one_turn=name).detect([images["a"], images["b"]])
+    assert engine.names() == [["a", "b"]]
+    assert [c.messages for c in engine.asked[0]] == [[{"role": "user", "content": ASKED[name]}]] * 2
+    assert [[image.window for image in c.images] for c in engine.asked[0]] == [[None]] * 2
+    assert list(prediction) == list(other) == ONE_TURN_FIELDS[name]
+    expected = {
+        "verdict": "generated",
+        "boxes": [[100.0, 70.0, 500.0, 350.0]],
+        "box_labels": ["part"],
+        "explanation": "The sign melts.",
+        "replies": [said.text],
+        "width": 1000,
+        "height": 700,
+        "error": None,
+    }
+    assert {key: prediction[key] for key in expected if key in prediction} == {
+        key: value for key, value in expected.items() if key in ONE_TURN_FIELDS[name]
+    }
+    assert other["verdict"] == "real"
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_a_one_turn_prediction_that_failed_has_the_same_fields(images: dict[str, str], name: str) -> None:
+    engine = ScriptedEngine(
+        {
+            "a": [answer("generated", cut=True)],
+            "b": [ImageError("b.png: damaged image")],
+            "c": [Answer("No idea.", [1], False)],
+        }
+    )
+    paths = [images["a"], images["b"], images["c"], images["d"] + ".absent"]
+    predictions = list(Detector(engine=engine, one_turn=name).detect(paths))
+    assert [list(prediction) for prediction in predictions] == [ONE_TURN_FIELDS[name]] * 4
+    assert [prediction["verdict"] for prediction in predictions] == ["generated", None, None, None]
+    assert [prediction["error"] for prediction in predictions] == [
+        "reply 1 was cut by the length limit",
+        "b.png: damaged image",
+        None,
+        f"{images['d']}.absent: no such image file",
+    ]
+    assert engine.names() == [["a", "b", "c"]]
+
+
+@pytest.mark.parametrize(
+    ("name", "figures"),
+    [
+        ("explain", {"accuracy": 0.5, "bleu2": 0.5, "rouge_l": 0.5, "iou": None}),
+        ("ground", {"accuracy": 0.5, "bleu2": 0.5, "rouge_l": 0.5, "iou": 0.5}),
+        ("verdict", {"accuracy": 0.5, "bleu2": None, "rouge_l": None, "iou": None}),
+    ],
+)
+def test_one_turn_predictions_are_judged_by_what_was_asked(
+    images: dict[str, str], name: str, figures: dict[str, float | None]
+) -> None:
+    right = answer("generated", [53.2, 36.4, 266, 182], explanation="The sign melts.")
+    engine = ScriptedEngine({"a": [right], "b": [answer("real", explanation="Sharp edges")]})
+    predictions = Detector(engine=engine, one_turn=name).detect([images["a"], images["b"]])
+    records = [
+        Record(path, ImageRef.of(path), "generated", "The sign melts.", [[100.0, 70.0, 500.0, 350.0]])
+        for path in (images["a"], images["b"])
+    ]
+    metrics = evaluate(records, {Path(prediction["image"]).resolve(): prediction for prediction in predictions})
+    assert {key: metrics[key] for key in figures} == figures
+    assert [metrics[key] for key in ("i_acc", "c_cases", "c_acc")] == [None] * 3
+    assert (metrics["missing"], metrics["no_verdict"]) == (0, 0)

@@ -1,4 +1,4 @@
-"""What is asked next, given an image and the replies so far."""
+"""What is asked next, given an image and the replies so far, and which regions are looked at again."""
 
 import pytest
 from hypothesis import given
@@ -7,7 +7,16 @@ from qwen_vl_utils import vision_process
 
 from swift_zoomin import prompts
 from swift_zoomin.boxes import MIN_CROP_SIDE_PX
-from swift_zoomin.episode import MAX_CROPS, Episode, first_boxes
+from swift_zoomin.episode import (
+    CHOOSERS,
+    MAX_CROPS,
+    ONE_TURN,
+    BoxChooser,
+    Episode,
+    first_boxes,
+    largest_boxes,
+    random_boxes,
+)
 from swift_zoomin.images import ImageRef
 from swift_zoomin.replies import Reply, render_reply
 
@@ -107,23 +116,158 @@ def test_there_is_no_third_question() -> None:
 
 
 def test_choose_picks_from_the_usable_boxes_in_original_pixels() -> None:
-    given_boxes = []
+    given_boxes, given_images = [], []
 
-    def last_one(boxes_px: list[list[float]]) -> list[list[float]]:
+    def last_one(boxes_px: list[list[float]], image: ImageRef) -> list[list[float]]:
         given_boxes.extend(boxes_px)
+        given_images.append(image)
         return boxes_px[-1:]
 
     first = reply([0, 0, 266, 182], [600, 400, 700, 500], [266, 182, 532, 364])
     question = Episode(IMAGE, [first], choose=last_one).next_question()
     assert question
     assert given_boxes == [pytest.approx([0, 0, 500, 350]), pytest.approx([500, 350, 1000, 700])]
+    assert given_images == [IMAGE]
     assert [image.window for image in question.images] == [(500, 350, 1000, 700)]
     assert question.text == prompts.query2(1)
 
 
 def test_the_regions_named_first_are_looked_at_by_default() -> None:
-    assert first_boxes(grid(9)) == grid(6)
-    assert first_boxes([]) == []
+    assert first_boxes(grid(9), IMAGE) == grid(6)
+    assert first_boxes([], IMAGE) == []
+    question = Episode(IMAGE, [reply(*grid(9))]).next_question()
+    assert question == Episode(IMAGE, [reply(*grid(9))], choose=CHOOSERS["first"]).next_question()
+
+
+def areas(*sides: int) -> list[list[float]]:
+    """Squares of these sides in pixels, side by side; each is told from the others by where it starts."""
+    return [[100 * at, 0, 100 * at + side, side] for at, side in enumerate(sides)]
+
+
+@pytest.mark.parametrize(
+    ("sides", "count", "kept"),
+    [
+        ((20, 10, 40, 30), 2, (2, 3)),
+        ((30, 10, 40, 20), 3, (0, 2, 3)),  # as they were named, not by size
+        ((10, 20, 20, 20), 2, (1, 2)),  # the first named of equals
+        ((20, 30, 20), 1, (1,)),
+        ((20, 10), 4, (0, 1)),
+        ((), 3, ()),
+        ((1, 2, 3, 4, 5, 6, 7, 8), 8, (2, 3, 4, 5, 6, 7)),  # MAX_CROPS
+    ],
+)
+def test_the_largest_regions_keep_the_order_in_which_they_were_named(
+    sides: tuple[int, ...], count: int, kept: tuple[int, ...]
+) -> None:
+    boxes_px = areas(*sides)
+    assert largest_boxes(count)(boxes_px, IMAGE) == [boxes_px[at] for at in kept]
+    assert boxes_px == areas(*sides)
+
+
+def test_a_wide_flat_region_is_not_larger_than_a_square_of_more_pixels() -> None:
+    flat, square = [0, 0, 90, 10], [0, 50, 40, 90]  # 900 and 1,600 pixels
+    assert largest_boxes(1)([flat, square], IMAGE) == [square]
+
+
+SIZES = st.tuples(st.integers(1, 4000), st.integers(1, 4000))
+CORNERS = st.lists(st.tuples(*[st.floats(0, 1)] * 4), max_size=9)
+
+
+def inside(size: tuple[int, int], corners: list[tuple[float, ...]]) -> list[list[float]]:
+    """Boxes with an area in an image of this size, from corners as shares of it."""
+    (width, height), ends = size, [(sorted((a, c)), sorted((b, d))) for a, b, c, d in corners]
+    boxes_px = [[x1 * width, y1 * height, x2 * width, y2 * height] for (x1, x2), (y1, y2) in ends]
+    return [box for box in boxes_px if box[0] < box[2] and box[1] < box[3]]
+
+
+@given(SIZES, CORNERS)
+def test_random_regions_have_the_same_sizes_and_lie_inside_the_image(size: tuple[int, int], corners: list) -> None:
+    image, boxes_px = ImageRef("/images/a.png", size), inside(size, corners)
+    moved = random_boxes(boxes_px, image)
+    assert len(moved) == min(len(boxes_px), MAX_CROPS)
+    for box, was in zip(moved, boxes_px, strict=False):
+        assert (box[2] - box[0], box[3] - box[1]) == pytest.approx((was[2] - was[0], was[3] - was[1]), abs=1e-9)
+        assert min(box) >= 0
+        assert box[2] <= size[0] + 1e-9  # one rounding error
+        assert box[3] <= size[1] + 1e-9
+        left, top, right, bottom = image.crop(box).window or (0, 0, 0, 0)
+        assert 0 <= left < right <= size[0]
+        assert 0 <= top < bottom <= size[1]
+    assert random_boxes(boxes_px, image) == moved
+
+
+def test_random_regions_lie_anywhere_whatever_the_model_marked() -> None:
+    images = [ImageRef(f"/images/{n}.png", (1000, 700)) for n in range(400)]
+    lefts, tops = zip(*(random_boxes([[0, 0, 200, 100]], image)[0][:2] for image in images), strict=True)
+    assert max(lefts) > 780  # of 800: 0.975 ** 400 = 4e-5 is the chance of none above it
+    assert min(lefts) < 20
+    assert max(tops) > 585  # of 600
+    assert min(tops) < 15
+    assert sum(lefts) / 400 == pytest.approx(400, abs=35)  # 3 * 800 / sqrt(12 * 400)
+    assert sum(tops) / 400 == pytest.approx(300, abs=26)
+
+
+def test_random_regions_depend_on_the_file_name_alone() -> None:
+    def regions(path: str, boxes_px: list[list[float]] | None = None) -> list[list[float]]:
+        return random_boxes(boxes_px or grid(4), ImageRef(path, (1000, 700)))
+
+    first = regions("/images/a.png")
+    assert first == regions("/images/a.png") == regions("/elsewhere/b/a.png") == regions("a.png")
+    assert regions("/images/b.png") != first
+    assert regions("/images/a.png", [[500, 300, 540, 340]])[0] == pytest.approx(first[0])  # 40 x 40 as well
+    assert len({(box[0], box[1]) for box in first}) == 4  # each its own place
+    assert all(box not in grid(4) for box in first)
+
+
+@pytest.mark.parametrize(("name", "seen"), [("first", 6), ("largest-3", 3), ("largest-4", 4), ("random", 6)])
+def test_a_chooser_decides_what_is_cut_and_not_what_was_marked(name: str, seen: int) -> None:
+    marked = [[40 * n, 10, 40 * n + 30 + n, 40 + n] for n in range(9)]  # each larger than the one before
+    episode = Episode(IMAGE, [reply(*marked)], choose=CHOOSERS[name])
+    question = episode.next_question()
+    assert question
+    assert question.text == prompts.query2(seen)
+    assert len(question.images) == seen
+    assert len(episode.boxes_px) == 9
+    default = Episode(IMAGE, [reply(*marked)]).next_question()
+    assert default
+    lasts = Episode(IMAGE, [reply(*marked[-seen:])]).next_question()
+    assert lasts
+    assert (question == default) == (name == "first")
+    assert (question == lasts) == name.startswith("largest")
+
+
+@pytest.mark.parametrize("choose", CHOOSERS.values(), ids=CHOOSERS)
+def test_no_chooser_needs_a_region(choose: BoxChooser) -> None:
+    assert choose([], IMAGE) == []
+    question = Episode(IMAGE, [reply([600, 400, 700, 500])], choose=choose).next_question()  # outside
+    assert question
+    assert question.text == prompts.query2(0)
+
+
+ASKED = {"explain": prompts.EXPLAIN, "ground": prompts.GROUND, "verdict": prompts.VERDICT}
+
+
+@pytest.mark.parametrize("name", ONE_TURN)
+def test_a_one_turn_variant_asks_its_own_question_for_its_own_parts(name: str) -> None:
+    question = Episode(IMAGE, one_turn=name).next_question()
+    assert question
+    assert question.text == ASKED[name]
+    assert question.images == [IMAGE]
+    _, parts = ONE_TURN[name]
+    assert parts == tuple(part for part in ("explanation", "regions", "verdict") if f"<{part}>" in question.text)
+
+
+def test_the_one_turn_variants_are_those_of_the_paper() -> None:
+    assert list(ONE_TURN) == list(ASKED)
+
+
+@given(
+    st.sampled_from(list(ONE_TURN)),
+    st.text() | st.sampled_from([reply(), reply([1, 2, 30, 40]), "<verdict>real</verdict>"]),
+)
+def test_a_one_turn_variant_asks_nothing_more_whatever_the_reply(name: str, first: str) -> None:
+    assert Episode(IMAGE, [first], one_turn=name).next_question() is None
+    assert Episode(IMAGE, [first, first], one_turn=name).next_question() is None
 
 
 @given(st.text(), st.sampled_from(["<image>", "<|im_end|>", "<bbox>", "[1, 2, 30, 40]", reply([1, 2, 30, 40])]))

@@ -1,4 +1,4 @@
-"""The figures of Table 1 by hand arithmetic, and what counts as wrong."""
+"""The figures of Table 1 and their intervals by hand arithmetic, and what counts as wrong."""
 
 import json
 import math
@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from swift_zoomin import scoring
@@ -23,7 +25,7 @@ GOLDEN = {
     "4": ("generated", None, "", "real", "generated", [BOX], "x"),  # changed, right; not annotated
     "5": ("generated", None, "", "generated", None, [], ""),  # changed, wrong: no final verdict
     "6": ("generated", None, "", None, "generated", [], ""),  # changed, right
-    "7": ("real", [BOX], "the cat", *["missing"] * 4),  # no prediction: IoU 0, BLEU 0, all wrong
+    "7": ("real", [BOX], "the cat", *["missing"] * 4),  # no prediction: IoU, BLEU, ROUGE 0, all wrong
     "8": ("generated", None, "", None, None, [], ""),  # no verdict twice: not changed, wrong
     "9": ("real", None, "", "real", "real", [BOX], "x"),
 }
@@ -35,10 +37,12 @@ EXPECTED = {
     "c_acc": 3 / 5,  # 1 4 6
     "bleu1": 2 / 3,  # (1 + 1 + 0) / 3
     "bleu2": (1 + math.sqrt(0.5)) / 3,
+    "rouge_l": (1 + 1 / 2 + 0) / 3,  # of "cat the", one word of two is in order
     "iou": (1 + 1 + 1 / 3 + 0 + 0) / 5,  # 0 1 2 3 7
     "missing": 1,
     "no_verdict": 2,  # 5 8
 }
+FIGURES = ["accuracy", "i_acc", "c_cases", "c_acc", "bleu1", "bleu2", "rouge_l", "iou"]
 
 
 def record(name: str, label: str, boxes: list | None = None, explanation: str = "", folder: Path = Path("/")) -> Record:
@@ -62,6 +66,7 @@ def test_the_figures_follow_hand_arithmetic(tmp_path: Path) -> None:
     ]
     records = [record(name, row[0], row[1], row[2], tmp_path) for name, row in GOLDEN.items()]
     metrics = evaluate(records, read_predictions(write(tmp_path / "predictions.jsonl", *rows)))
+    assert list(metrics.pop("intervals")) == FIGURES
     assert metrics.pop("signature") == scoring.signature()
     assert metrics == pytest.approx(EXPECTED)
     assert list(metrics) == list(EXPECTED)
@@ -83,7 +88,7 @@ def test_a_prediction_without_a_verdict_counts_as_wrong_for_both_labels() -> Non
 def test_no_prediction_at_all_is_all_wrong() -> None:
     metrics = evaluate([record("a", "real", [BOX], "text")], {})
     assert (metrics["accuracy"], metrics["missing"]) == (0.0, 1)
-    assert [metrics[name] for name in ("i_acc", "c_cases", "bleu2", "iou")] == [None] * 4
+    assert [metrics[name] for name in ("i_acc", "c_cases", "bleu2", "rouge_l", "iou")] == [None] * 5
 
 
 def test_a_detector_that_is_not_ours_has_an_accuracy_and_nothing_else(tmp_path: Path) -> None:
@@ -102,8 +107,8 @@ def test_an_unreadable_image_counts_as_wrong_beside_the_others() -> None:
     read = {"verdict": "real", "initial_verdict": "real", "boxes": [BOX], "explanation": "the cat"}
     records = [record(name, "real", [BOX], "the cat") for name in "ab"]
     metrics = evaluate(records, {Path("/a.png"): read, Path("/b.png"): unread})
-    figures = ("accuracy", "i_acc", "bleu1", "bleu2", "iou")
-    assert [metrics[name] for name in figures] == [0.5] * 5  # one right, one wrong, none left out
+    figures = ("accuracy", "i_acc", "bleu1", "bleu2", "rouge_l", "iou")
+    assert [metrics[name] for name in figures] == [0.5] * 6  # one right, one wrong, none left out
     assert (metrics["c_cases"], metrics["no_verdict"], metrics["missing"]) == (0.0, 1, 0)
 
 
@@ -177,11 +182,106 @@ def test_paths_are_relative_to_each_file(tmp_path: Path) -> None:
         assert (metrics["accuracy"], metrics["missing"]) == (1.0, 0)
 
 
-def test_the_table_shows_a_dash_for_what_is_not_applicable() -> None:
-    lines = table({"images": 10, "accuracy": 2 / 3, "iou": None, "signature": "s"}).splitlines()
-    assert [line.split() for line in lines] == [
-        ["images", "10"],
-        ["accuracy", "0.667"],
-        ["iou", "-"],
-        ["signature", "s"],
+def verdicts(right: int, wrong: int, **more: Any) -> dict[str, Any]:
+    """The metrics of this many right and wrong final verdicts."""
+    names = [str(n) for n in range(right + wrong)]
+    predictions = {
+        Path(f"/{name}.png"): {"verdict": "real" if n < right else "generated", **more} for n, name in enumerate(names)
+    }
+    return evaluate([record(name, "real") for name in names], predictions)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "expected"),
+    [
+        (8, 2, [0.490, 0.943]),  # (8 + 1.921) / 13.841 = 0.7167 -+ 1.960 / 13.841 * sqrt(1.6 + 0.960) = 0.2266
+        (0, 10, [0.0, 0.278]),  # 3.841 / 13.841
+        (10, 0, [0.722, 1.0]),  # 10 / 13.841
+        (97, 3, [0.915, 0.990]),
+        (1, 0, [0.207, 1.0]),  # 1 / 4.841
+    ],
+)
+def test_the_interval_of_a_share_is_wilsons(right: int, wrong: int, expected: list[float]) -> None:
+    n, p, z2 = right + wrong, right / (right + wrong), 1.9599639845400545**2
+    centre, half = (p + z2 / 2 / n) / (1 + z2 / n), math.sqrt(z2 * (p * (1 - p) / n + z2 / 4 / n / n)) / (1 + z2 / n)
+    bounds = verdicts(right, wrong)["intervals"]["accuracy"]
+    assert bounds == pytest.approx([centre - half, centre + half])
+    assert bounds == pytest.approx(expected, abs=5e-4)
+
+
+def test_each_share_has_the_interval_of_its_own_cases() -> None:
+    metrics = verdicts(8, 2, initial_verdict="generated")  # all 10 wrong at first, 8 changed and are right now
+    intervals = metrics["intervals"]
+    assert [metrics[name] for name in ("accuracy", "i_acc", "c_cases", "c_acc")] == [0.8, 0.0, 0.8, 1.0]
+    assert intervals["c_cases"] == intervals["accuracy"] == verdicts(8, 2)["intervals"]["accuracy"]
+    assert intervals["i_acc"] == verdicts(0, 10)["intervals"]["accuracy"]
+    assert intervals["c_acc"] == verdicts(8, 0)["intervals"]["accuracy"]
+
+
+def explained(texts: list[str], boxes: list[list]) -> dict[str, Any]:
+    """The metrics of these final explanations, the reference being "the cat", and these lists of predicted boxes."""
+    records = [record(str(n), "real", [BOX], "the cat") for n in range(len(texts))]
+    rows = zip(records, texts, boxes, strict=True)
+    said = {Path(r.image.path): {"verdict": "real", "explanation": text, "boxes": box} for r, text, box in rows}
+    return evaluate(records, said)
+
+
+def test_the_interval_of_a_mean_is_that_of_resampled_images() -> None:
+    metrics = explained(["the cat"] * 50 + ["dog"] * 50, [[BOX]] * 20 + [[]] * 80)
+    # Hits of 100 draws at 1/2: P(< 40) = 0.0176, P(<= 40) = 0.0284, so the 2.5th percentile is 40 and, by symmetry, the
+    # 97.5th 60. At 1/5: P(< 12) = 0.0126, P(<= 12) = 0.0253 and P(<= 27) = 0.9658, P(<= 28) = 0.9800: 12 and 28.
+    for name in ("bleu1", "bleu2", "rouge_l"):
+        assert metrics["intervals"][name] == pytest.approx([0.40, 0.60], abs=0.011)  # 2,000 resamples: off by one hit
+    assert metrics["intervals"]["iou"] == pytest.approx([0.12, 0.28], abs=0.011)
+    assert metrics["intervals"]["bleu1"] == metrics["intervals"]["rouge_l"]  # the same images in each resample
+
+
+def test_images_that_all_score_the_same_have_an_interval_without_width() -> None:
+    metrics = explained(["cat the"] * 3, [[HALF]] * 3)
+    assert metrics["intervals"]["rouge_l"] == [0.5, 0.5]
+    assert metrics["intervals"]["iou"] == pytest.approx([1 / 3, 1 / 3])
+
+
+rows = st.tuples(
+    st.sampled_from(["real", "generated"]),
+    st.sampled_from(["real", "generated", None]),
+    st.sampled_from(["real", "generated", None]),
+    st.sampled_from(["the cat", "cat the", "the dog sat", "x", ""]),
+    st.sampled_from([[], [BOX], [HALF], [BOX, HALF]]),
+)
+
+
+@settings(deadline=None)  # the first call imports what intervals need
+@given(st.lists(rows, min_size=1, max_size=12))
+def test_an_interval_holds_its_figure_lies_in_0_to_1_and_never_changes(given_rows: list[tuple]) -> None:
+    records = [record(str(n), label, [BOX], "the cat") for n, (label, *_) in enumerate(given_rows)]
+    names = ("initial_verdict", "verdict", "explanation", "boxes")
+    predictions = {Path(f"/{n}.png"): dict(zip(names, row[1:], strict=True)) for n, row in enumerate(given_rows)}
+    metrics = evaluate(records, predictions)
+    for name, bounds in metrics["intervals"].items():
+        if metrics[name] is None:
+            assert (name, bounds) == ("c_acc", None)
+        else:
+            low, high = bounds
+            assert 0 <= low <= metrics[name] + 1e-12
+            assert metrics[name] - 1e-12 <= high <= 1
+    assert evaluate(records, predictions) == metrics
+    assert json.loads(json.dumps(metrics)) == metrics
+
+
+def test_a_figure_that_is_not_applicable_has_no_interval() -> None:
+    metrics = verdicts(3, 1)
+    assert [name for name, bounds in metrics["intervals"].items() if bounds] == ["accuracy"]
+    assert [name for name in FIGURES if metrics[name] is not None] == ["accuracy"]
+
+
+def test_the_table_shows_intervals_and_a_dash_for_what_is_not_applicable() -> None:
+    metrics = {"images": 10, "accuracy": 2 / 3, "iou": None, "missing": 0, "signature": "s"}
+    lines = table({**metrics, "intervals": {"accuracy": [0.35, 0.88], "iou": None}}).splitlines()
+    assert lines == [
+        "images      10",
+        "accuracy    0.667  0.350..0.880",
+        "iou         -",
+        "missing     0",
+        "signature   s",
     ]

@@ -1,4 +1,4 @@
-"""Eq. 1 to 4 of the paper by hand arithmetic, how Eq. 2 is gamed, and BLEU against sacrebleu's own numbers."""
+"""Eq. 1 to 4 of the paper and ROUGE-L by hand arithmetic, how Eq. 2 is gamed, and BLEU against sacrebleu's numbers."""
 
 import math
 from importlib.metadata import version
@@ -6,13 +6,13 @@ from importlib.metadata import version
 import pytest
 import sacrebleu
 import shapely
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
 
 from swift_zoomin.replies import Reply, parse_reply
-from swift_zoomin.scoring import accuracy_reward, bleu, bleu_reward, format_reward, iou_reward, signature
+from swift_zoomin.scoring import accuracy_reward, bleu, bleu_reward, format_reward, iou_reward, rouge_l, signature
 
 A, B, C = [0, 0, 100, 100], [200, 0, 300, 100], [0, 300, 190, 500]  # annotated; C has 190 * 200 = 38,000 pixels
 NEAR_B = [242, 0, 342, 100]  # 58 of 100 columns shared: 5800 / (10000 + 10000 - 5800) = 58 / 142 = 0.408
@@ -150,6 +150,42 @@ def test_a_text_that_tokenises_to_nothing_matches_nothing(text: str) -> None:
     assert bleu(text, text) == 0.0
 
 
+@pytest.mark.parametrize(
+    ("candidate", "reference", "expected"),
+    [
+        ("the cat", "the cat", 1.0),
+        ("police kill the gunman", "police killed the gunman", 0.75),  # Lin 2004: LCS 3 of 4 and 4
+        ("the gunman kill police", "police killed the gunman", 0.5),  # Lin 2004: "the gunman", LCS 2 of 4 and 4
+        ("the cat sat", "the cat sat on the mat", 2 / 3),  # LCS 3: P 3/3, R 3/6, F 2 * 1/2 / (3/2)
+        ("the cat sat on the mat", "the cat sat", 2 / 3),  # P 3/6, R 3/3: F favours neither side
+        ("a sign on a wall melts", "a wall sign melts", 0.6),  # "a sign melts", LCS 3: P 3/6, R 3/4, F 3/4 / (5/4)
+        ("the the the", "the cat", 0.4),  # LCS 1, a word matches once: P 1/3, R 1/2, F 1/3 / (5/6)
+        ("b c.\na.", "a.\nb c.", 2 / 3),  # "b c", LCS 2 of 3 and 3: a text is one sequence, not one a line or sentence
+        ("It MELTS!", "it melts", 1.0),  # neither case nor punctuation counts
+        ("it's", "its", 0.0),  # "it s": an apostrophe parts words
+        ("it melted", "it melts", 0.5),  # no stemming: LCS 1 of 2 and 2
+        ("a café", "a caf", 1.0),  # letters outside a to z part words as well
+        ("dog", "cat", 0.0),
+        ("", "the cat", 0.0),
+        ("the cat", "", 0.0),
+        ("...", "...", 0.0),  # no word at all
+        ("手", "手", 0.0),
+    ],
+)
+def test_rouge_l_follows_hand_arithmetic(candidate: str, reference: str, expected: float) -> None:
+    assert rouge_l(candidate, reference) == pytest.approx(expected)
+    assert isinstance(rouge_l(candidate, reference), float)
+
+
+@settings(deadline=None)  # the first call imports rouge-score
+@given(words | st.text(), words | st.text())
+def test_rouge_l_is_a_share_and_favours_neither_side(candidate: str, reference: str) -> None:
+    score = rouge_l(candidate, reference)
+    assert 0 <= score <= 1
+    assert rouge_l(reference, candidate) == pytest.approx(score)
+    assert rouge_l(candidate + " end", candidate + " end") == 1.0
+
+
 def test_tags_and_boxes_do_not_count_as_words() -> None:
     text = '<explanation>The sign melts.</explanation><regions>[{"bbox_2d": [1, 2, 3, 4]}]</regions>'
     assert bleu_reward(parse_reply(text), "The sign melts.") == 1.0
@@ -172,6 +208,7 @@ def test_the_signature_says_how_scores_are_made(order: int) -> None:
         "eff:yes",
         "nrefs:1",
         sacrebleus,
+        f"rougeL:[rouge-score:{version('rouge-score')}|stem:no]",
         "iou:eq2",
         f"zoomin:{version('swift-zoomin')}",
     ):

@@ -21,7 +21,7 @@ from swift.utils import is_local_master
 
 from swift_zoomin import prompts
 from swift_zoomin.boxes import to_model
-from swift_zoomin.episode import Episode
+from swift_zoomin.episode import ONE_TURN, Episode
 from swift_zoomin.images import ImageError, ImageRef
 from swift_zoomin.records import Record, RecordError, read_records
 from swift_zoomin.replies import PARTS, VERDICTS, Reply, render_reply
@@ -137,6 +137,8 @@ def _both_queries(record: Record, first: Reply, **more: Any) -> tuple[list[Messa
 
 
 def _one_turn(prompt: str, parts: tuple[str, ...] = ()) -> Callable[[Record, Donors], list[Any]]:
+    """Rows of one question, with the annotation's `parts` as the answer to learn; no part, no answer."""
+
     def build(record: Record, donors: Donors) -> list[Any]:
         answer = [_assistant(render_reply(gold_reply(record), parts))] if parts else []
         return [([_user(prompt), *answer], [record.image])]
@@ -162,7 +164,7 @@ PURPOSES: dict[str, tuple[Callable[[Record, Donors], list[Any]], tuple[str, ...]
     "sft_joint": (_sft_joint, ("explanation", "boxes")),
     "query1": (_query1, ()),
     "query2": (_query1, ()),
-    "explain": (_one_turn(prompts.EXPLAIN, _SECOND), ("explanation",)),
-    "ground": (_one_turn(prompts.GROUND, PARTS), ("explanation", "boxes")),
-    "verdict": (_one_turn(prompts.VERDICT, ("verdict",)), ()),
+    "explain": (_one_turn(*ONE_TURN["explain"]), ("explanation",)),
+    "ground": (_one_turn(*ONE_TURN["ground"]), ("explanation", "boxes")),
+    "verdict": (_one_turn(*ONE_TURN["verdict"]), ()),
 }

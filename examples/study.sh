@@ -1,0 +1,89 @@
+#!/usr/bin/env bash
+# The paper's Table 1 in the small: one seed of the ablation study, trained and evaluated through the recipes.
+#
+#   bash examples/study.sh full 1         # ZoomIn and SFT only: the headline rows
+#   bash examples/study.sh full 1 all     # every row, the control and the learning curves too
+#   python examples/study_report.py output/study/full    # the table over all seeds there are, and the curves' picture
+#
+#   needs   shell/setup.sh was run;  size quick or full: 2 cores, 6 GB of memory;  gpu: one GPU
+#   options TRAIN_IMAGES, TEST_IMAGES, GRPO_STEPS; STUDY (output/study)
+#   output  $STUDY/SIZE/SEED, one folder a row; run again, it goes on with the first stage that is not finished
+set -euo pipefail
+cd "$(dirname "$0")/.."
+PATH="$PWD/.venv/bin:$PATH"
+# shellcheck source-path=SCRIPTDIR source=../examples/tiny.sh
+source examples/tiny.sh
+
+size=${1:?"quick, full or gpu"} seed=${2:?"a number"} rows=${3:-headline}
+case $size in
+    quick) scenes=quick images=6000 steps=100 tokens=80 ;;
+    full) scenes=full images=16000 steps=200 tokens=200 ;;
+    gpu) scenes=full images=40000 steps=400 tokens=200 ;;
+    *) echo "study: size $size; expected quick, full or gpu" >&2 && exit 2 ;;
+esac
+steps=${GRPO_STEPS:-$steps}
+out=$(realpath -m "${STUDY:-output/study}")/$size/$seed
+train=$out/benchmark/train/records.jsonl
+test=$out/benchmark/test/records.jsonl
+mkdir -p "$out"
+
+# once NAME COMMAND ...: run a stage that writes to $out/NAME, unless it is finished.
+once() {
+    if [ ! -e "$out/$1/finished" ]; then
+        echo "$(date +%T) $1"
+        mkdir -p "$out/$1"
+        OUT=$out/$1 quietly "$out/$1.log" "${@:2}"
+        touch "$out/$1/finished"
+    fi
+}
+sft() { # NAME PURPOSE [BENCHMARK]
+    MODEL=$out/pretrained DATA=${3:-$train} PURPOSE=$2 once "$1" bash shell/sft.sh "${tiny_sft[@]}" --seed "$seed" \
+        --save_steps 0.1 --save_total_limit 10
+}
+grpo() { # NAME QUERY MODEL REWARDS
+    MODEL=$out/$3 DATA=$train REWARDS=$4 once "$1" bash "shell/grpo_$2.sh" "${tiny_grpo[@]}" --max_steps "$steps" \
+        --max_completion_length "$tokens" --seed "$seed" --save_steps 0.2 --save_total_limit 5
+}
+look() { # ROW MODEL [zoomin detect's arguments]
+    MODEL=$out/$2 DATA=${data:-$test} once "$1" bash shell/detect.sh --batch-size 100 --max-new-tokens "$tokens" "${@:3}"
+}
+
+once model python examples/make_model.py "$out/model" --seed "$seed"
+# Qwen2.5-VL can read, locate and describe before anyone fine-tunes it. So can this model after scenes of one panel.
+once simple python examples/make_benchmark.py "$out/simple" --seed "$seed" --train "${TRAIN_IMAGES:-6000}" --test 0
+MODEL=$out/model DATA=$out/simple/train/records.jsonl once pretrained bash shell/sft.sh "${tiny_sft[@]}" --seed "$seed"
+once benchmark python examples/make_benchmark.py "$out/benchmark" --scenes "$scenes" --seed "$seed" \
+    --train "${TRAIN_IMAGES:-$images}" --test "${TEST_IMAGES:-300}"
+
+sft sft sft
+look "rows/SFT, decoupled rows" sft
+grpo grpo1 query1 sft "zoomin_format zoomin_iou"
+look "rows/SFT and GRPO stage 1" grpo1
+grpo grpo2 query2 grpo1 "zoomin_accuracy zoomin_bleu"
+look "rows/ZoomIn" grpo2
+if [ "$rows" != all ]; then exit; fi
+
+sft joint sft_joint
+look "rows/SFT, joint rows" joint
+for variant in explain ground verdict; do
+    sft $variant $variant
+    look "rows/one-turn: $variant" $variant --one-turn $variant
+done
+grpo no_bleu query2 grpo1 zoomin_accuracy
+look "rows/no BLEU reward" no_bleu
+grpo dual1 query1 sft "zoomin_format zoomin_iou zoomin_accuracy_query1"
+grpo dual2 query2 dual1 "zoomin_accuracy zoomin_bleu"
+look "rows/dual verdict reward" dual2
+for regions in random largest-3 largest-4; do
+    look "rows/regions: $regions" grpo2 --regions $regions
+done
+
+once visible python examples/make_benchmark.py "$out/visible" --scenes "$scenes" --seed "$seed" --visible \
+    --train "${TRAIN_IMAGES:-$images}" --test "${TEST_IMAGES:-300}"
+sft visible_verdict verdict "$out/visible/train/records.jsonl"
+data=$out/visible/test/records.jsonl look "rows/control: visible evidence, one-turn: verdict" visible_verdict --one-turn verdict
+
+for checkpoint in "$out"/{sft,grpo1,grpo2}/checkpoint-*; do
+    stage=$(basename "$(dirname "$checkpoint")")
+    look "curves/$stage-${checkpoint##*-}" "$stage/${checkpoint##*/}"
+done

@@ -1,0 +1,118 @@
+"""The table and the learning curves of a study, over all seeds there are.
+
+    python examples/study_report.py output/study/full
+
+Writes beside the folders of the seeds `table.md` (Table 1 of the paper: each row over the test images of all its seeds,
+with 95% intervals), `table.json`, and `curves.png` (of the first seed whose checkpoints were looked at).
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+from swift_zoomin.evaluation import evaluate, read_predictions
+from swift_zoomin.records import read_records
+
+matplotlib.use("agg")
+import matplotlib.pyplot as plt
+
+COLUMNS = {
+    "accuracy": "Acc.",
+    "i_acc": "I-Acc.",
+    "c_acc": "C-Acc.",
+    "c_cases": "C-Cases",
+    "bleu1": "BLEU-1",
+    "bleu2": "BLEU-2",
+    "rouge_l": "ROUGE-L",
+    "iou": "IoU",
+}
+STAGES = {"sft": "SFT", "grpo1": "GRPO stage 1", "grpo2": "GRPO stage 2"}
+
+
+def read_rows(study: Path) -> dict[str, dict[str, Any]]:
+    """Figures of every row, pooled over the seeds that have it: each seed has test images of its own."""
+    rows = {}
+    names = sorted({folder.name for folder in study.glob("*/rows/*") if (folder / "finished").exists()}, key=_rank)
+    for name in names:
+        seeds = [folder for folder in sorted(study.glob(f"*/rows/{name}")) if (folder / "finished").exists()]
+        records, predictions = [], {}
+        for folder in seeds:
+            benchmark = "visible" if name.startswith("control") else "benchmark"
+            records += read_records(folder.parents[1] / benchmark / "test" / "records.jsonl", decode=False)
+            predictions.update(read_predictions(folder / "predictions.jsonl"))
+        each = {seed.parents[1].name: json.loads((seed / "metrics.json").read_text())["accuracy"] for seed in seeds}
+        rows[name] = {**evaluate(records, predictions), "accuracy_by_seed": each}
+    return rows
+
+
+def _rank(name: str) -> tuple[int, str]:
+    order = ["one-turn", "SFT, joint", "SFT, dec", "SFT and", "no BLEU", "dual", "regions", "ZoomIn", "control"]
+    return next((at for at, start in enumerate(order) if name.startswith(start)), len(order)), name
+
+
+def markdown(rows: dict[str, dict[str, Any]]) -> str:
+    lines = ["| row | seeds | " + " | ".join(COLUMNS.values()) + " |", "|---" * (len(COLUMNS) + 2) + "|"]
+    for name, figures in rows.items():
+        cells = [_cell(figures, column) for column in COLUMNS]
+        lines.append("| " + " | ".join([name, str(len(figures["accuracy_by_seed"])), *cells]) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(figures: dict[str, Any], column: str) -> str:
+    if figures[column] is None:
+        return "-"
+    low, high = figures["intervals"][column]
+    return f"{figures[column]:.3f} ({low:.3f}..{high:.3f})"
+
+
+def draw_curves(seed: Path, file: Path) -> None:
+    """Rewards as logged at each step, and what each kept checkpoint does on the test images, over the three stages."""
+    figure, axes = plt.subplots(2, len(STAGES), figsize=(12, 6), sharey="row", squeeze=False)
+    for (stage, title), top, bottom in zip(STAGES.items(), *axes, strict=True):
+        logged = [json.loads(line) for line in (seed / stage / "logging.jsonl").read_text().splitlines()]
+        steps = [(int(str(line["global_step/max_steps"]).split("/")[0]), line) for line in logged if "loss" in line]
+        names = sorted({key for _, line in steps for key in line if key.startswith("rewards/") and "/mean" in key})
+        for name in names or ["token_acc"]:
+            label = name.removeprefix("rewards/").removesuffix("/mean")
+            top.plot(*zip(*[(step, line[name]) for step, line in steps if name in line], strict=True), label=label)
+        points = sorted(
+            (int(path.parent.name.split("-")[-1]), path) for path in seed.glob(f"curves/{stage}-*/metrics.json")
+        )
+        figures = [(step, json.loads(path.read_text())) for step, path in points]
+        for column, label in (("i_acc", "accuracy, query 1"), ("accuracy", "accuracy, query 2"), ("iou", "IoU")):
+            bottom.plot([step for step, _ in figures], [one[column] for _, one in figures], marker="o", label=label)
+        top.set_title(title)
+        bottom.set_xlabel("optimiser step")
+        for axis in (top, bottom):
+            axis.set_ylim(0, 1.03)
+            axis.grid(alpha=0.3)
+            axis.legend(fontsize=8, loc="lower right")
+    axes[0][0].set_ylabel("training: as logged")
+    axes[1][0].set_ylabel("test images")
+    figure.tight_layout()
+    figure.savefig(file, dpi=110)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("study", type=Path, help="output/study/SIZE")
+    study = parser.parse_args().study
+    rows = read_rows(study)
+    if not rows:
+        print(f"study_report: no finished row below {study}; run examples/study.sh first", file=sys.stderr)
+        return 1
+    (study / "table.json").write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+    (study / "table.md").write_text(markdown(rows), encoding="utf-8")
+    print(markdown(rows))
+    with_curves = sorted({path.parent for path in study.glob("*/curves")})
+    if with_curves:
+        draw_curves(with_curves[0], study / "curves.png")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
