@@ -31,6 +31,7 @@ FIRST_LOOK_PX = 112  # side of the image at MAX_PIXELS=12544: 16 image tokens
 SHRINK = 4  # original pixels a pixel of the first look
 SIDE_PX = FIRST_LOOK_PX * SHRINK
 FADE_PX = 5 * SHRINK  # over which a weave fades at its edges, where shrinking would tell its direction
+GRAIN = 4  # standard deviation of the noise on a weave: without it, rounding would leave traces that shrinking keeps
 STEP_PX = 7 * SHRINK  # panels stand on a grid of a quarter of an image token
 VISIBLE_PERIOD_PX = 8 * SHRINK  # of a weave that the first look can see, for the control
 LIGHT = 0.4  # share of the coloured light in a pixel
@@ -45,7 +46,7 @@ COLOURS = {
 WEAVES = {"real": ("level", "checked"), "generated": ("upright", "slanted")}
 SENTENCES = (
     "The weave of the {colour} panel is {weave}.",
-    "Close up, the {colour} panel looks {weave}.",
+    "From near the {colour} panel looks {weave}.",
     "The threads of the {colour} panel are {weave}.",
 )
 Box = tuple[int, int, int, int]
@@ -63,7 +64,7 @@ class Scenes:
 
 SCENES = {
     "quick": Scenes(panels=(1, 1), discs=1, sides=(4, 4), weaves=1),
-    "full": Scenes(panels=(1, 4), discs=2, sides=(3, 4), weaves=2),
+    "full": Scenes(panels=(1, 4), discs=1, sides=(4, 4), weaves=2),
 }
 
 
@@ -123,7 +124,8 @@ def _woven(place: Box, colour: tuple[int, int, int], weave: str, period: int, rn
         "slanted": (x + y) // half,
     }[weave] % 2
     lit = 0.5 + (lit - 0.5) * np.outer(_fade(height), _fade(width))
-    return Image.fromarray((lit[..., None] * np.array(colour)).round().astype(np.uint8))
+    grain = np.random.default_rng(rng.getrandbits(64)).normal(0, GRAIN, (height, width, 3))
+    return Image.fromarray((lit[..., None] * np.array(colour) + grain).round().clip(0, 255).astype(np.uint8))
 
 
 def _fade(side: int) -> np.ndarray:
@@ -173,11 +175,12 @@ def vocabulary_texts() -> list[str]:
     """What varies in a reply: explanations and labels, for the tiny tokenizer to learn its words from."""
     rng = random.Random(0)
     return [
-        f" {explain([colour], [weave], rng)} {colour} panel {label}"
+        text
         for _ in range(50)
         for colour in COLOURS
         for label, weaves in WEAVES.items()
         for weave in weaves
+        for text in (explain([colour], [weave], rng), f" {explain([colour], [weave], rng)}", f"{colour} panel", label)
     ]
 
 
