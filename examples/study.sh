@@ -80,8 +80,8 @@ done
 
 once visible python examples/make_benchmark.py "$out/visible" --scenes "$scenes" --seed "$seed" --visible \
     --train "${TRAIN_IMAGES:-$images}" --test "${TEST_IMAGES:-300}"
-sft visible_verdict verdict "$out/visible/train/records.jsonl"
-data=$out/visible/test/records.jsonl look "rows/control: visible evidence, one-turn: verdict" visible_verdict --one-turn verdict
+sft visible_sft sft "$out/visible/train/records.jsonl"
+data=$out/visible/test/records.jsonl look "rows/control: visible evidence" visible_sft  # I-Acc. is what it is about
 
 for checkpoint in "$out"/{sft,grpo1,grpo2}/checkpoint-*; do
     stage=$(basename "$(dirname "$checkpoint")")

@@ -3,7 +3,7 @@
 #
 #   needs   what setup.sh needs; 6 GB of memory; a GPU is used if there is one
 #   hours   0.3 on 2 cores, installation included
-#   options TRAIN_IMAGES (6000), TEST_IMAGES (400), GRPO_STEPS (30)
+#   options TRAIN_IMAGES (7500), TEST_IMAGES (400), GRPO_STEPS (30)
 #   output  output/quickstart: records.jsonl (held-out images), predictions.jsonl, metrics.json, one folder a stage
 #   next    examples/study.sh: the ablations
 set -euo pipefail
@@ -19,7 +19,7 @@ rm -rf "$out"
 started=$SECONDS
 
 python examples/make_model.py "$out/model"
-python examples/make_benchmark.py "$out/benchmark" --train "${TRAIN_IMAGES:-6000}" --test "${TEST_IMAGES:-400}"
+python examples/make_benchmark.py "$out/benchmark" --train "${TRAIN_IMAGES:-7500}" --test "${TEST_IMAGES:-400}"
 
 echo "== SFT: both queries"
 MODEL=$out/model DATA=$train OUT=$out/sft quietly "$out/sft.log" bash shell/sft.sh "${tiny_sft[@]}"
