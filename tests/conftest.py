@@ -36,8 +36,12 @@ ROLLOUT = ["--use_vllm", "false", "--num_generations", "2", "--per_device_train_
 
 
 def child_environment(**changes: str) -> dict[str, str]:
-    """This environment, changed, and without what ms-swift derives from MAX_PIXELS and leaves in it."""
-    kept = {name: value for name, value in os.environ.items() if not name.endswith("_TOKEN_NUM")}
+    """This environment, changed, and without what running ms-swift in this process leaves in it.
+
+    That is what it derives from MAX_PIXELS, and a process group's names and port.
+    """
+    left = ("_TOKEN_NUM", "RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "NPROC_PER_NODE")
+    kept = {name: value for name, value in os.environ.items() if not name.endswith(left)}
     return {**kept, **changes}
 
 

@@ -26,12 +26,15 @@ def make_hostile(source: Path, folder: Path) -> None:
     tokenizer.add_tokens(WORDS)
     tokenizer.save_pretrained(folder)
     config = json.loads((source / "config.json").read_text())
+    layer = f"model.layers.{config['text_config']['num_hidden_layers'] - 1}.self_attn"
     config["tie_word_embeddings"] = config["text_config"]["tie_word_embeddings"] = False
-    (folder / "config.json").write_text(json.dumps(config))
     weights = load_file(source / "model.safetensors")
     embedding = weights["model.embed_tokens.weight"]
+    embedding = torch.cat([embedding, embedding[:64]])  # room for the words
     assert len(tokenizer) <= len(embedding)
-    layer = "model.layers.3.self_attn"
+    weights["model.embed_tokens.weight"] = embedding
+    config["text_config"]["vocab_size"] = len(embedding)
+    (folder / "config.json").write_text(json.dumps(config))
     weights[f"{layer}.v_proj.bias"] = torch.full_like(weights[f"{layer}.v_proj.bias"], 1000.0)
     weights[f"{layer}.o_proj.weight"] = torch.eye(len(embedding[0]))
     head = torch.zeros_like(embedding)
