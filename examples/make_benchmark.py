@@ -4,7 +4,7 @@
 
 Each image shows coloured panels among grey discs. A panel is woven of dark and coloured threads. On a real image every
 weave is of a real kind (level, checked); on a generated one exactly one panel is of a generated kind (upright,
-slanted). Each weave repeats every 4 pixels and half of it is dark, in every row and column of blocks alike. The first
+slanted). A weave repeats every 4 pixels, and half of each block of 4 x 4 pixels is dark, whatever the weave. The first
 look shrinks 4 times, so all weaves average to the same colour there; a close-up shows them. Discs are woven too, at
 random: they are not evidence. The light grows warmer to the right and bluer downwards, which shows where things are.
 

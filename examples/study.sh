@@ -3,7 +3,7 @@
 #
 #   bash examples/study.sh full 1         # ZoomIn and SFT only: the headline rows
 #   bash examples/study.sh full 1 all     # every row, the control and the learning curves too
-#   python examples/study_report.py output/study/full    # the table over all seeds there are, and the curves' picture
+#   .venv/bin/python examples/study_report.py output/study/full    # table over all seeds, curves
 #
 #   needs   shell/setup.sh was run;  size quick or full: 2 cores, 6 GB of memory;  gpu: one GPU
 #   options TRAIN_IMAGES, TEST_IMAGES, GRPO_STEPS; STUDY (output/study)

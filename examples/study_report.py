@@ -1,6 +1,6 @@
 """The table and the learning curves of a study, over all seeds there are.
 
-    python examples/study_report.py output/study/full
+    .venv/bin/python examples/study_report.py output/study/full
 
 Writes beside the folders of the seeds `table.md` (Table 1 of the paper: each row over the test images of all its seeds,
 with 95% intervals), `table.json`, and `curves.png` (of the first seed whose checkpoints were looked at).
