@@ -33,7 +33,7 @@ SIDE_PX = FIRST_LOOK_PX * SHRINK
 FADE_PX = 5 * SHRINK  # over which a weave fades at its edges, where shrinking would tell its direction
 GRAIN = 4  # standard deviation of the noise on a weave: without it, rounding would leave traces that shrinking keeps
 STEP_PX = 7 * SHRINK  # panels stand on a grid of a quarter of an image token
-VISIBLE_PERIOD_PX = 8 * SHRINK  # of a weave that the first look can see, for the control
+VISIBLE_PERIOD_PX = SHRINK * SHRINK  # as many pixels of the first look as a close-up shows, for the control
 LIGHT = 0.4  # share of the coloured light in a pixel
 COLOURS = {
     "red": (230, 40, 40),

@@ -17,7 +17,7 @@ source examples/tiny.sh
 size=${1:?"quick, full or gpu"} seed=${2:?"a number"} rows=${3:-headline}
 case $size in
     quick) scenes=quick images=6000 steps=100 tokens=80 ;;
-    full) scenes=full images=16000 steps=200 tokens=200 ;;
+    full) scenes=full images=24000 steps=200 tokens=200 ;;
     gpu) scenes=full images=40000 steps=400 tokens=200 ;;
     *) echo "study: size $size; expected quick, full or gpu" >&2 && exit 2 ;;
 esac

@@ -2,7 +2,7 @@
 # Set up, lint, check types and run all tests. Tests that need a GPU run where there is one.
 #
 #   needs   what setup.sh needs; 8 GB of memory
-#   hours   0.4 on 2 cores, installation included
+#   hours   0.5 on 2 cores, installation included
 #   options are passed to pytest: bash shell/test.sh -m "not swift and not vllm"
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -21,16 +21,22 @@ MAX_CROP_ASPECT = 8  # a thinner window is widened with context: a sliver shows 
 MIN_CROP_PIXELS = 224 * 224  # crops are enlarged to this area (64 image tokens), as a magnifying glass should
 
 
+def max_pixels() -> int:
+    """The limit in force in this process: ms-swift sets qwen-vl-utils' from MAX_PIXELS when it loads a processor."""
+    from qwen_vl_utils import vision_process
+
+    return int(vision_process.IMAGE_MAX_TOKEN_NUM * PATCH_PX**2)
+
+
 def model_size(size: Size, min_pixels: int | None = None) -> Size:
     """Size of an image after Qwen2.5-VL's `smart_resize`, under the limits in force in this process.
 
-    ms-swift turns MAX_PIXELS and MIN_PIXELS into qwen-vl-utils' limits when it loads a processor, so they are read at
-    each call. `min_pixels` asks for an enlarged result; the upper limit wins over it. Raises ValueError for an
-    aspect ratio over 200.
+    They are read at each call (see `max_pixels`). `min_pixels` asks for an enlarged result; the upper limit wins over
+    it. Raises ValueError for an aspect ratio over 200.
     """
     from qwen_vl_utils import vision_process
 
-    limit = vision_process.IMAGE_MAX_TOKEN_NUM * PATCH_PX**2
+    limit = max_pixels()
     floor = vision_process.IMAGE_MIN_TOKEN_NUM * PATCH_PX**2
     wanted = min(max(min_pixels or 0, floor), limit)
     height, width = vision_process.smart_resize(size[1], size[0], PATCH_PX, wanted, limit)

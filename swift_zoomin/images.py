@@ -5,63 +5,107 @@ An image travels through datasets, rollouts and servers as a short string and is
     zoomin:/data/a%20b.png?size=4000x3000                          the whole image, upright
     zoomin:/data/a%20b.png?size=4000x3000&crop=120,88,260,190      a window of it, in pixels of the upright original
 
-`size` is the upright size, so that boxes can be scaled without opening the file. Not covered: remote files, video.
+`size` is the upright size, so that boxes can be scaled without opening the file. A crop without a path is cut from the
+first image of its sample, for images that are no files: bytes, base64 text, data URIs, Pillow images. Not covered:
+remote files, video.
 """
 
+import base64
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
+from io import BytesIO
 from pathlib import Path
+from threading import Lock
+from typing import Any
 from urllib.parse import quote, unquote
 
+from cachetools import LRUCache
 from PIL import Image, ImageOps
 
 from swift_zoomin.boxes import MAX_ASPECT, MIN_CROP_PIXELS, Box, Size, clip_box, crop_window, model_size
 
-_REFERENCE = re.compile(r"zoomin:(?P<path>[^?]+)\?size=(?P<size>\d+x\d+)(?:&crop=(?P<window>\d+,\d+,\d+,\d+))?")
+_REFERENCE = re.compile(r"zoomin:(?P<path>[^?]*)\?size=(?P<size>\d+x\d+)(?:&crop=(?P<window>\d+,\d+,\d+,\d+))?")
+_BASE64 = re.compile(r"[A-Za-z0-9+/]+=*")
+_LONGEST_PATH = 4096  # longer text is no path anywhere
 _EXIF_ORIENTATION = 0x0112
 _WHITE = (255, 255, 255)
+_REDUCING_GAP = 3.0  # Pillow first shrinks by a whole factor, and leaves this much to the filter: 1 level of 255 off
+KEPT_PIXELS = 48_000_000  # of decoded images, 4 bytes each; they serve the queries and generations of a rollout
+_last_used: LRUCache[Hashable, Image.Image] = LRUCache(KEPT_PIXELS, lambda image: image.width * image.height)
+_lock = Lock()  # an engine encodes in several threads
 # What Pillow's readers raise.
 _UNREADABLE = (OSError, SyntaxError, ValueError, RuntimeError, Image.DecompressionBombError)
+
+
+Source = Path | str | bytes | Image.Image  # a file's path, or the image itself: bytes, base64, data URI, Pillow image
 
 
 class ImageError(ValueError):
     """A file that cannot be used as an image; the message names it."""
 
 
-def _open(path: Path | str) -> Image.Image:
-    """Open lazily: only the header is read. Pillow refuses decompression bombs here."""
+def _content(source: Source) -> bytes | None:
+    """The bytes of an image that is given itself; None for a path or a Pillow image. Raises ImageError."""
+    if not isinstance(source, str):
+        return source if isinstance(source, bytes) else None
+    is_uri = source.startswith("data:")
+    if not is_uri and (not _BASE64.fullmatch(source[:100]) or os.path.exists(source)):
+        return None
     try:
-        return Image.open(path)
+        return base64.b64decode(source.partition(",")[2] if is_uri else source, validate=True)
+    except ValueError as error:
+        if is_uri or len(source) > _LONGEST_PATH:
+            raise ImageError(f"{_name(source)}: not an image in base64 ({error})") from None
+        return None
+
+
+def _name(source: Source) -> str:
+    text = "an image given as data" if isinstance(source, bytes | Image.Image) else str(source)
+    return text if len(text) <= _LONGEST_PATH else f"{text[:40]}..."
+
+
+def _open(source: Source) -> Image.Image:
+    """Open lazily: only the header is read. Pillow refuses decompression bombs here."""
+    content = _content(source)
+    try:
+        if isinstance(source, Image.Image):
+            return source.copy()  # whoever closes it closes the copy
+        return Image.open(BytesIO(content) if content is not None else source)
     except FileNotFoundError:
-        raise ImageError(f"{path}: no such image file") from None
+        raise ImageError(f"{_name(source)}: no such image file") from None
     except _UNREADABLE as error:
-        raise ImageError(f"{path}: not a readable image ({error})") from error
+        raise ImageError(f"{_name(source)}: not a readable image ({error})") from error
 
 
-def upright_size(path: Path | str) -> Size:
+def upright_size(source: Source) -> Size:
     """(width, height) after EXIF rotation, without decoding where the format allows. Raises ImageError."""
-    with _open(path) as image:
+    with _open(source) as image:
         width, height = image.size
         try:
             orientation = image.getexif().get(_EXIF_ORIENTATION)
         except _UNREADABLE as error:
-            raise ImageError(f"{path}: damaged image ({error})") from error
+            raise ImageError(f"{_name(source)}: damaged image ({error})") from error
         if orientation in (5, 6, 7, 8) and image.format != "TIFF":  # Pillow turns a TIFF's size itself
             width, height = height, width
     if max(width, height) > MAX_ASPECT * min(width, height):
-        raise ImageError(f"{path}: {width}x{height} pixels; expected an aspect ratio of at most {MAX_ASPECT}")
+        wanted = f"expected an aspect ratio of at most {MAX_ASPECT}"
+        raise ImageError(f"{_name(source)}: {width}x{height} pixels; {wanted}")
     return width, height
 
 
-def open_upright(path: Path | str) -> Image.Image:
-    """Decode a file to RGB, upright, transparency on white, 16-bit scaled to 8, first frame. Raises ImageError."""
-    with _open(path) as image:
+def open_upright(source: Source) -> Image.Image:
+    """Decode an image to RGB, upright, transparency on white, 16-bit scaled to 8, first frame. Raises ImageError."""
+    with _open(source) as image:
         try:
-            upright = ImageOps.exif_transpose(image)
-            return _to_rgb(upright)
+            image.load()
+            ImageOps.exif_transpose(image, in_place=True)
+            return image if image.mode == "RGB" and not image.has_transparency_data else _to_rgb(image)
         except _UNREADABLE as error:
-            raise ImageError(f"{path}: damaged image ({error})") from error
+            raise ImageError(f"{_name(source)}: damaged image ({error})") from error
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -77,16 +121,26 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 @dataclass(frozen=True)
 class ImageRef:
-    """An image file or, with `window` (left, top, right, bottom in pixels of the upright original), a crop of it."""
+    """An image file or, with `window` (left, top, right, bottom in pixels of the upright original), a crop of it.
+
+    `path` is empty where the image is no file: it then stands first in the sample that the reference belongs to.
+    """
 
     path: str
     size: Size
     window: tuple[int, int, int, int] | None = None
 
     @classmethod
-    def of(cls, path: Path | str) -> "ImageRef":
-        """Refer to a file, reading its header. Raises ImageError."""
-        return cls(str(Path(path).absolute()), upright_size(path))
+    def of(cls, source: Source) -> "ImageRef":
+        """Refer to an image, reading its header. Raises ImageError."""
+        is_path = isinstance(source, str | Path) and _content(source) is None
+        return cls(str(Path(source).absolute()) if is_path else "", upright_size(source))  # type: ignore[arg-type]
+
+    @classmethod
+    def first_of(cls, images: Sequence[Any]) -> "ImageRef":
+        """Refer to the first image of a sample, in any form that ms-swift lets it have. Raises ImageError."""
+        source = source_of(images[0])
+        return (isinstance(source, str) and cls.parse(source)) or cls.of(source)
 
     @classmethod
     def parse(cls, text: str) -> "ImageRef | None":
@@ -114,25 +168,61 @@ class ImageRef:
         return replace(self, window=crop_window(box_px, self.size))
 
 
-def load_references(references: Sequence[ImageRef]) -> list[Image.Image]:
-    """Decode references to RGB: whole images as they are, crops enlarged in one step to the size the model sees.
+def source_of(image: Any) -> Source:
+    """An image as it stands in a sample; the dictionary of Hugging Face datasets becomes what is in it."""
+    return (image.get("bytes") or image["path"]) if isinstance(image, dict) else image
 
-    Each file is decoded once, however many crops of it are asked for. Raises ImageError, also where a file has
-    changed its size since it was referred to, because its boxes would then point elsewhere.
+
+def load_references(references: Sequence[ImageRef], first: Image.Image | None = None) -> list[Image.Image]:
+    """Decode references to RGB, each in one step at the size the model sees: whole images shrunk, crops enlarged.
+
+    Each file is decoded once, however many crops of it are asked for, and what is asked for again soon (by query 2, by
+    another generation, by the trainer) is kept. Crops without a path are cut from `first`, upright. Raises ImageError,
+    also where a file has changed its size since it was referred to, because its boxes would then point elsewhere.
     """
-    opened: dict[str, Image.Image] = {}
-    loaded = []
-    for reference in references:
-        if reference.path not in opened:
-            opened[reference.path] = open_upright(reference.path)
-        image = opened[reference.path]
+    originals: dict[str, Image.Image] = {"": first} if first else {}
+
+    def original(reference: ImageRef) -> Image.Image:
+        if reference.path not in originals:
+            file = _file(reference.path)
+            originals[reference.path] = _kept(file, lambda: open_upright(reference.path))
+        image = originals[reference.path]
         if image.size != reference.size:
             raise ImageError(f"{reference.path}: {image.size} pixels now; expected {reference.size}")
+        return image
+
+    def shrunken(reference: ImageRef) -> Image.Image:
+        return original(reference).resize(reference.size_model, Image.Resampling.BICUBIC, reducing_gap=_REDUCING_GAP)
+
+    loaded = []
+    for reference in references:
         if reference.window:
-            image = image.crop(reference.window)
-            image = image.resize(model_size(image.size, MIN_CROP_PIXELS), Image.Resampling.BICUBIC)
-        loaded.append(image)
+            crop = original(reference).crop(reference.window)
+            loaded.append(crop.resize(model_size(crop.size, MIN_CROP_PIXELS), Image.Resampling.BICUBIC))
+        else:
+            key = (*_file(reference.path), reference.size, reference.size_model)
+            loaded.append(_kept(key, partial(shrunken, reference)))
     return loaded
+
+
+def _file(path: str) -> tuple[str, int, int]:
+    """A file and the state it is in."""
+    try:
+        state = os.stat(path)
+    except OSError:
+        raise ImageError(f"{path}: no such image file") from None
+    return path, state.st_mtime_ns, state.st_size
+
+
+def _kept(key: Hashable, make: Callable[[], Image.Image]) -> Image.Image:
+    """An image from among those used last, which are never changed; else made, outside the lock."""
+    with _lock:
+        if key in _last_used:
+            return _last_used[key]
+    image = make()
+    with _lock, suppress(ValueError):  # larger than all that may be kept
+        _last_used[key] = image
+    return image
 
 
 def square(image: Image.Image, boxes_px: Sequence[Box], side_px: int = 512) -> tuple[Image.Image, list[list[float]]]:

@@ -63,7 +63,10 @@ def _split_sections(text: str, sections: dict[str, str]) -> str:
     A section runs up to its own closing tag, so that other tags inside it stay text. Linear in the text.
     """
     tags = list(_TAG.finditer(text))
-    closings = {name: [tag.start() for tag in tags if tag.group().lower() == f"</{name}>"] for name in sections}
+    closings: dict[str, list[int]] = {name: [] for name in sections}
+    for tag in tags:
+        if tag.group().startswith("</"):
+            closings[tag.group().strip("</>").lower()].append(tag.start())
     rest, position = [], 0
     for tag, following in zip_longest(tags, tags[1:]):
         if tag.start() < position:  # inside a section

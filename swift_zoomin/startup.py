@@ -2,7 +2,7 @@
 
 ms-swift 4.5.3 and later take only a file there; earlier ones took a package name, as the paper's toolchain does. A line
 in site-packages (`startup.pth`) makes Python ask here when `swift.utils.utils` is imported, and that module's
-`import_external_file` then answers to the package's name as well. Any other program has one more entry in
+`import_external_file` then answers to the names in FILES as well. Any other program has one more entry in
 `sys.meta_path` and imports nothing. A checkpoint's args.json keeps the name, so it can be replayed on another machine.
 """
 
@@ -11,7 +11,11 @@ from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import Any
 
-REGISTER_FILE = Path(__file__).parent / "register" / "swift_zoomin_register.py"
+REGISTER = Path(__file__).parent / "register"
+FILES = {
+    "swift_zoomin": str(REGISTER / "swift_zoomin_register.py"),
+    "swift_zoomin.turn_credit": str(REGISTER / "swift_zoomin_turn_credit.py"),
+}
 
 
 def find_spec(name: str, path: Sequence[str] | None) -> ModuleSpec | None:
@@ -24,7 +28,7 @@ def find_spec(name: str, path: Sequence[str] | None) -> ModuleSpec | None:
     def exec_module(module: Any) -> None:
         execute(module)
         import_file = module.import_external_file
-        module.import_external_file = lambda path: import_file(str(REGISTER_FILE) if path == "swift_zoomin" else path)
+        module.import_external_file = lambda path: import_file(FILES.get(path, path))
 
     spec.loader.exec_module = exec_module  # type: ignore[method-assign]
     return spec

@@ -1,23 +1,53 @@
 """Every kind of image, end to end: through dataset, template, training and detection, or refused before training."""
 
+import asyncio
+import base64
 import json
 import struct
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
+from http.server import HTTPServer, SimpleHTTPRequestHandler
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
 import pytest
+import torch
 from conftest import COMMON, SFT, child_environment, logged, run_swift
 from PIL import Image
 from PIL.Image import Exif
 from qwen_vl_utils import vision_process
+from swift.infer_engine import RequestConfig, TransformersEngine
+from swift.infer_engine.protocol import ChatCompletionResponseChoice, ChatMessage, RolloutInferRequest, RolloutOutput
+from swift.model import get_processor
+from swift.rl_core.data import OnPolicySample
+from swift.rlhf_trainers.utils import encode_sample
+from swift.rollout import run_multi_turn
+from swift.template import Template, get_template
 
+from swift_zoomin import prompts
 from swift_zoomin.detector import Answer, Conversation
 from swift_zoomin.episode import Episode
-from swift_zoomin.images import ImageRef
+from swift_zoomin.images import ImageError, ImageRef
+from swift_zoomin.plugin.dataset import records_to_rows
 from swift_zoomin.plugin.engine import SwiftEngine
+from swift_zoomin.plugin.scheduler import ZoomInScheduler
+from swift_zoomin.records import read_records
 
 PIXELS = "262144"  # 512 x 512, as in the paper; the sandbox's limit is too low for a 20x4000 sliver
+
+FIRST = "<explanation>.</explanation><regions>[[0, 0, 60, 60], [50, 40, 84, 130]]</regions><verdict>real</verdict>"
+GIVEN: dict[str, Callable[[Path], Any]] = {  # the forms in which a sample may hold its first image
+    "reference": lambda path: str(ImageRef.of(path)),
+    "dictionary with path": lambda path: {"bytes": None, "path": str(path)},
+    "dictionary with bytes": lambda path: {"bytes": path.read_bytes(), "path": path.name},
+    "bytes": Path.read_bytes,
+    "base64": lambda path: base64.b64encode(path.read_bytes()).decode(),
+    "URI": lambda path: f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}",
+    "Pillow": Image.open,
+}
 
 
 def colours(width: int, height: int) -> Image.Image:
@@ -111,6 +141,110 @@ def test_crops_of_every_good_kind_reach_query_2(
         conversation.ask()
         assert len(conversation.images) == 3
     assert [type(answer) for answer in engine.ask(conversations)] == [Answer] * len(names)
+
+
+@pytest.fixture(scope="module")
+def template(model_dir: Path) -> Template:
+    return get_template(get_processor(str(model_dir), model_type="qwen2_5_vl"), template_type="zoomin")
+
+
+def save_rotated(folder: Path) -> Path:
+    """A landscape of 190 x 120 pixels, all of them different, that its EXIF data turns upright."""
+    grey = Image.linear_gradient("L")
+    across, down = grey.rotate(90).resize((190, 120)), grey.resize((190, 120))
+    rotated = Exif()
+    rotated[0x0112] = 6
+    Image.merge("RGB", (across, down, across)).save(folder / "rotated.jpg", exif=rotated)
+    return folder / "rotated.jpg"
+
+
+def ask_again(image: Any) -> tuple[RolloutInferRequest, dict[str, Any]]:
+    """The request of query 2 for an image in any form, and what the scheduler says of it; FIRST names two regions."""
+    messages = [{"role": "user", "content": prompts.QUERY1}, {"role": "assistant", "content": FIRST}]
+    request = RolloutInferRequest(messages, images=[image])
+    choice = ChatCompletionResponseChoice(0, ChatMessage("assistant", FIRST), "stop")
+    infos = asyncio.run(ZoomInScheduler().on_turn_end(request, choice, 1))["rollout_infos"]
+    asked = ZoomInScheduler().step(request, choice, 1)
+    return asked["infer_request"], {**infos, **asked["rollout_infos"]}
+
+
+@pytest.mark.parametrize("form", GIVEN)
+def test_a_first_image_in_any_form_encodes_like_its_file(template: Template, tmp_path: Path, form: str) -> None:
+    template.set_mode("train")
+    path = save_rotated(tmp_path)
+    encoded = []
+    for image in (str(path), GIVEN[form](path)):
+        request, infos = ask_again(image)
+        assert infos["crops"] == 2
+        messages = [*request.messages, {"role": "assistant", "content": FIRST}]
+        encoded.append(template.encode({"messages": messages, "images": infos["images"]}))
+    by_file, given = encoded
+    (_, rows, columns), *crops = by_file["image_grid_thw"].tolist()
+    assert rows > columns  # upright
+    assert len(crops) == 2
+    assert given["input_ids"] == by_file["input_ids"]
+    assert given["labels"] == by_file["labels"]
+    assert torch.equal(given["image_grid_thw"], by_file["image_grid_thw"])
+    assert torch.equal(given["pixel_values"], by_file["pixel_values"])
+
+
+@pytest.mark.parametrize("form", GIVEN)
+def test_query_2_keeps_the_image_first_and_its_crops_short(template: Template, tmp_path: Path, form: str) -> None:
+    path = save_rotated(tmp_path)
+    image = GIVEN[form](path)
+    request, infos = ask_again(image)
+    whole, *crops = request.images
+    assert infos["images"] == request.images
+    assert whole == (str(ImageRef.of(path)) if form in ("reference", "dictionary with path") else image)
+    assert infos["boxes_px"] == ask_again(str(path))[1]["boxes_px"]
+    assert len(crops) == 2
+    assert all(len(json.dumps(crop)) < 200 for crop in crops)
+
+
+def test_an_image_on_a_server_is_fetched_by_ms_swift(template: Template, tmp_path: Path) -> None:
+    template.set_mode("train")
+    path = tmp_path / "a.png"
+    colours(90, 60).save(path)
+    with HTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=tmp_path)) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        messages = [{"role": "user", "content": "<image>?"}, {"role": "assistant", "content": "."}]
+        images = (str(path), f"http://127.0.0.1:{server.server_port}/a.png")
+        by_file, fetched = (template.encode({"messages": messages, "images": [image]}) for image in images)
+        server.shutdown()
+    assert torch.equal(fetched["pixel_values"], by_file["pixel_values"])
+
+
+def test_a_rollout_of_an_images_bytes_is_that_of_its_file(trained_dir: Path, benchmark_dir: Path) -> None:
+    engine = TransformersEngine(
+        str(trained_dir), model_type="qwen2_5_vl", template_type="zoomin", torch_dtype=torch.float32
+    )
+    config = RequestConfig(max_tokens=100, temperature=0, return_details=True)
+    [row, *_] = records_to_rows(read_records(benchmark_dir / "train/records.jsonl"), "query2")
+    path = ImageRef.first_of(row["images"]).path
+    samples = []
+    for image in ({"bytes": None, "path": path}, {"bytes": Path(path).read_bytes(), "path": None}):
+        sample = OnPolicySample.from_row({**row, "images": [image]})
+        request = sample.to_infer_request()
+
+        def infer(requests: list[Any], request_config: RequestConfig) -> list[RolloutOutput]:
+            return [RolloutOutput(response=response) for response in engine.infer(requests, request_config)]
+
+        scheduler = ZoomInScheduler(tokenizer=engine.tokenizer, template=engine.template)
+        [output] = run_multi_turn([request], infer([request], config), scheduler, infer, config)
+        sample.apply_rollout_output(rollout_output=output)
+        sample.encoded = encode_sample(sample, engine.template)
+        samples.append(sample)
+    of_file, of_bytes = samples
+    assert of_file.rollout_infos["num_turns"] == of_bytes.rollout_infos["num_turns"] == 2
+    assert of_file.rollout_infos["crops"] == of_bytes.rollout_infos["crops"] > 0
+    assert of_file.response_token_ids == of_bytes.response_token_ids
+    assert of_file.encoded["input_ids"] == of_bytes.encoded["input_ids"]
+    assert torch.equal(of_file.encoded["pixel_values"], of_bytes.encoded["pixel_values"])
+
+
+def test_a_file_in_a_sample_that_is_not_there_is_named(template: Template) -> None:
+    with pytest.raises(ImageError, match=r"^images/a: "):
+        template.encode({"messages": [{"role": "user", "content": "<image>?"}], "images": ["images/a"]})
 
 
 @pytest.mark.swift

@@ -1,9 +1,13 @@
 """Every kind of image file comes out as upright RGB or as an ImageError; references, crops and squares of them."""
 
+import base64
 import io
+import os
 import random
+import re
 import struct
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +28,12 @@ GREY16 = Image.frombytes("I;16", (4, 1), struct.pack("<4H", 0, 257, 32768, 65535
 QUARTERS = Image.frombytes("RGB", (2, 2), bytes([*RED, *GREEN, *BLUE, *WHITE])).resize((60, 40), 0)  # R G over B W
 TURNS = {3: Image.Transpose.ROTATE_180, 6: Image.Transpose.ROTATE_270, 8: Image.Transpose.ROTATE_90}
 sides = st.integers(0, 10**6)
+GIVEN: dict[str, Callable[[bytes], Any]] = {  # forms of an image that is no file, from its bytes
+    "bytes": bytes,
+    "base64": lambda content: base64.b64encode(content).decode(),
+    "URI": lambda content: f"data:image/png;base64,{base64.b64encode(content).decode()}",
+    "Pillow": lambda content: Image.open(io.BytesIO(content)),
+}
 
 
 def noise(width: int, height: int) -> Image.Image:
@@ -74,6 +84,7 @@ def qwen_limits(monkeypatch: Any) -> None:
         (Image.frombytes("LA", (2, 1), bytes([100, 0, 100, 51])), "PNG", {}, [WHITE, (224, 224, 224)]),  # 20 + 204
         (PALETTE, "PNG", {}, [RED, BLUE]),
         (PALETTE, "PNG", {"transparency": 1}, [RED, WHITE]),  # blue is transparent
+        (PALETTE.convert("RGB"), "PNG", {"transparency": RED}, [WHITE, BLUE]),
         (GREY16, "PNG", {}, [(0, 0, 0), (1, 1, 1), (127, 127, 127), WHITE]),  # value / 257
         (Image.new("CMYK", (16, 16), (0, 255, 255, 0)), "JPEG", {}, [RED] * 16),  # full magenta and yellow
         (PALETTE, "GIF", {"save_all": True, "append_images": [Image.new("P", (2, 1))] * 3}, [RED, BLUE]),  # first frame
@@ -143,6 +154,86 @@ def test_what_is_no_image_is_an_image_error_that_names_it(tmp_path: Path, conten
         assert size_by(use, path) == "refused"
 
 
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+@pytest.mark.parametrize("form", GIVEN)
+def test_an_image_given_itself_is_seen_like_its_file(tmp_path: Path, form: str, orientation: int, kind: str) -> None:
+    content = encoded(noise(60, 40), kind, exif=exif(bytes([orientation])))
+    (tmp_path / "file").write_bytes(content)
+    given = GIVEN[form](content)
+    upright = open_upright(tmp_path / "file")
+    for _ in range(2):  # a Pillow image is left as it was
+        assert upright_size(given) == upright.size
+        assert open_upright(given).tobytes() == upright.tobytes()
+        assert ImageRef.of(given) == ImageRef.first_of([given, "/other.png"]) == ImageRef("", upright.size)
+
+
+def test_the_first_image_may_stand_in_any_form(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(content := encoded(noise(60, 40), "PNG"))
+    path, data, file = str(tmp_path / "a.png"), ImageRef("", (60, 40)), ImageRef(str(tmp_path / "a.png"), (60, 40))
+    for image, expected in (
+        ({"bytes": content, "path": "gone.png"}, data),  # the bytes win
+        ({"bytes": content, "path": None}, data),
+        ({"bytes": None, "path": path}, file),
+        ({"path": path}, file),
+        ({"bytes": None, "path": str(file)}, file),
+        (path, file),
+        (str(file), file),
+        ("zoomin:/gone.png?size=9x7", ImageRef("/gone.png", (9, 7))),  # not opened
+    ):
+        assert ImageRef.first_of([image, "/other.png"]) == expected
+
+
+@pytest.mark.parametrize("use", [open_upright, upright_size, ImageRef.of])
+@pytest.mark.parametrize("name", ["images/a", "images/abc", "/9j/abc", "/9j/abcd", "a" * 300])
+def test_a_missing_file_is_named_though_its_name_reads_like_base64(use: Any, name: str) -> None:
+    with pytest.raises(ImageError, match=f"^{re.escape(name)}: "):
+        use(name)
+
+
+def test_a_file_whose_name_reads_like_base64_is_a_file(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "images").mkdir()
+    noise(60, 40).save(tmp_path / "images/abcde", "PNG")
+    assert ImageRef.of("images/abcde") == ImageRef(str(tmp_path / "images/abcde"), (60, 40))
+
+
+WHOLE = encoded(noise(400, 300), "PNG")
+TEXT = base64.b64encode(WHOLE).decode()
+URI = "data:image/png;base64,"
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        *(WHOLE[:20], WHOLE[:200_000], WHOLE[1:], bytes(10**6), b""),
+        *(TEXT[:-1], TEXT[:200_000], TEXT[:5000] + "!" + TEXT[5001:], TEXT + "\0", TEXT[4:]),
+        *(URI + TEXT[:-1], URI + TEXT[:200_000], URI + TEXT[:5000] + "!" + TEXT[5001:], URI, "data:", URI[:-1] + TEXT),
+    ],
+    ids=range(16),
+)
+def test_broken_data_is_an_image_error_that_does_not_repeat_it(broken: bytes | str) -> None:
+    for use in (upright_size, ImageRef.of, open_upright):
+        try:
+            use(broken)
+            assert use is not open_upright  # a header may be enough for the others
+        except ImageError as error:
+            cause: BaseException | None = error
+            while cause:  # all that a traceback prints
+                assert len(str(cause)) < 300
+                cause = cause.__cause__
+
+
+def test_a_short_broken_uri_is_not_taken_for_a_missing_file() -> None:
+    with pytest.raises(ImageError, match=r"^data:image/png;base64,abc: not an image in base64"):
+        ImageRef.of("data:image/png;base64,abc")
+
+
+def test_a_broken_pillow_image_is_an_image_error_too() -> None:
+    with pytest.raises(ImageError):
+        open_upright(Image.open(io.BytesIO(WHOLE[:200_000])))
+
+
 def test_an_image_longer_than_200_to_1_is_refused(tmp_path: Path) -> None:
     Image.new("L", (201, 1)).save(tmp_path / "a.png")
     with pytest.raises(ImageError, match=r"a\.png: 201x1 pixels; expected an aspect ratio of at most 200"):
@@ -155,7 +246,8 @@ def test_a_reference_is_short_and_says_size_and_window() -> None:
     assert str(reference.crop([120, 88, 260.5, 190])) == f"{reference}&crop=120,88,261,190"
 
 
-@given(st.text(min_size=1), st.tuples(sides, sides), st.none() | st.tuples(sides, sides, sides, sides))
+@given(st.text(), st.tuples(sides, sides), st.none() | st.tuples(sides, sides, sides, sides))
+@example("", (1, 1), (0, 0, 1, 1))  # of the first image, which is no file
 @example("/a b/?size=1x1&crop=1,2,3,4%20%/ü\n\t.png", (1, 1), None)
 @example("/\udcff.png", (1, 1), None)  # how Python names a file whose name is not UTF-8
 @settings(deadline=None)
@@ -167,7 +259,8 @@ def test_a_reference_reads_back_whatever_its_path(path: str, size: Any, window: 
 @given(st.text().filter(lambda text: not text.startswith("zoomin:")))
 @example("/data/a.png?size=1x1")
 @example("zoomin:/a?size=1x1&crop=1,2,3")
-@example("zoomin:?size=1x1")
+@example("zoomin:?size=1")
+@example("zoomin:??size=1x1")
 def test_other_text_is_no_reference(text: str) -> None:
     assert ImageRef.parse(text) is None
 
@@ -187,10 +280,59 @@ def test_crops_are_the_pixels_of_the_upright_original(tmp_path: Path, orientatio
         (0, 0, 60, 400): (112, 588),  # times sqrt(50176 / 24000) = 1.446: 86.8 and 578.4, rounded up
     }
     loaded = load_references([whole, *(whole.crop(window) for window in windows), whole])
-    assert loaded[0].tobytes() == loaded[-1].tobytes() == original.tobytes()
+    seen = original.resize(whole.size_model, Image.Resampling.BICUBIC)
+    assert loaded[0].tobytes() == loaded[-1].tobytes() == seen.tobytes()
     for image, (window, size) in zip(loaded[1:], windows.items(), strict=False):
         assert image.tobytes() == original.crop(window).resize(size, Image.Resampling.BICUBIC).tobytes()
     assert opened == [str(tmp_path / "a.png")]  # decoded once
+
+
+def test_crops_without_a_path_are_cut_from_the_first_image(tmp_path: Path) -> None:
+    noise(40, 30).rotate(180).save(tmp_path / "a.png")
+    first, file, window = noise(40, 30), ImageRef.of(tmp_path / "a.png"), (4, 2, 32, 30)
+    loaded = load_references([ImageRef("", first.size).crop(window), file.crop(window)], first)
+    for image, original in zip(loaded, (first, Image.open(tmp_path / "a.png")), strict=True):
+        assert image.tobytes() == original.crop(window).resize((224, 224), Image.Resampling.BICUBIC).tobytes()
+    with pytest.raises(ImageError, match=r"expected \(30, 40\)"):
+        load_references([ImageRef("", (30, 40)).crop(window)], first)
+    with pytest.raises(ImageError):
+        load_references([ImageRef("", (40, 30)).crop(window)])
+
+
+def test_a_whole_image_is_shrunk_to_what_the_model_sees(tmp_path: Path, monkeypatch: Any) -> None:
+    across = Image.linear_gradient("L").resize((3000, 2000))
+    photo = Image.merge("RGB", (across, across.rotate(180), noise(30, 20).resize(across.size).getchannel(0)))
+    photo.save(tmp_path / "a.png")
+    for most in (16384, 256, 16):  # the limits in force when it is loaded
+        monkeypatch.setattr(vision_process, "IMAGE_MAX_TOKEN_NUM", most)
+        [seen] = load_references([ImageRef.of(tmp_path / "a.png")])
+        assert vision_process.fetch_image({"image": seen}).tobytes() == seen.tobytes()  # not resized again
+        in_one_step = photo.resize(seen.size, Image.Resampling.BICUBIC)
+        assert max(high for _, high in ImageChops.difference(seen, in_one_step).getextrema()) <= 1
+
+
+def test_a_file_is_decoded_once_for_many_samples_until_it_changes(tmp_path: Path, monkeypatch: Any) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(images, "open_upright", lambda path: opened.append(path) or open_upright(path))
+    for times, picture in enumerate((noise(56, 84), noise(56, 84).rotate(180)), 1):
+        picture.save(tmp_path / "a.png")
+        os.utime(tmp_path / "a.png", ns=(times, times))
+        whole = ImageRef.of(tmp_path / "a.png")
+        for references in ([whole], [whole, whole.crop((0, 0, 28, 28))], [whole.crop((28, 28, 56, 56))]):
+            loaded = load_references(references)
+        assert load_references([whole])[0].tobytes() == picture.tobytes()
+        assert (
+            loaded[0].tobytes() == picture.crop((28, 28, 56, 56)).resize((224, 224), Image.Resampling.BICUBIC).tobytes()
+        )
+        assert len(opened) == times
+
+
+def test_an_image_too_large_to_be_kept_is_loaded_all_the_same(tmp_path: Path) -> None:
+    Image.new("1", (8000, 6001)).save(tmp_path / "a.png")
+    whole = ImageRef.of(tmp_path / "a.png")
+    assert images.KEPT_PIXELS < 8000 * 6001
+    seen, crop = load_references([whole, whole.crop((0, 0, 9, 9))])
+    assert (seen.size, crop.size) == (whole.size_model, (224, 224))
 
 
 @pytest.mark.parametrize("most", [10, 16, 64, 334])

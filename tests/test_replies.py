@@ -167,9 +167,9 @@ LONG += ["[" + " " * 200_000, "[" * 99_999 + "]" * 99_999, "[" + "1" * 5000, "(1
 
 @pytest.mark.parametrize("text", LONG, ids=lambda text: text[:12])
 def test_reading_takes_time_linear_in_the_text(text: str) -> None:
-    start = time.process_time()
+    start = time.thread_time()
     assert parse_reply(text).verdict is None
-    assert time.process_time() - start < 0.9  # a reader quadratic in digits takes seconds for 5000
+    assert time.thread_time() - start < 0.9  # a reader quadratic in digits takes seconds for 5000
 
 
 # Nothing a model says breaks a run: the parser, the second query, the scheduler and every reward.

@@ -1,7 +1,10 @@
-"""Eq. 1 to 4 of the paper and ROUGE-L by hand arithmetic, how Eq. 2 is gamed, and BLEU against sacrebleu's numbers."""
+"""Eq. 1 to 4 of the paper and ROUGE-L by hand arithmetic, how Eq. 2 and its variants are gamed, BLEU as sacrebleu's."""
 
 import math
+import warnings
+from collections.abc import Callable
 from importlib.metadata import version
+from typing import Any
 
 import pytest
 import sacrebleu
@@ -11,13 +14,28 @@ from hypothesis import strategies as st
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
 
+from swift_zoomin.boxes import iou
 from swift_zoomin.replies import Reply, parse_reply
-from swift_zoomin.scoring import accuracy_reward, bleu, bleu_reward, format_reward, iou_reward, rouge_l, signature
+from swift_zoomin.scoring import (
+    accuracy_reward,
+    bleu,
+    bleu_reward,
+    format_reward,
+    iou_f1_reward,
+    iou_reward,
+    iou_union_reward,
+    iou_unique_reward,
+    rouge_l,
+    signature,
+)
 
 A, B, C = [0, 0, 100, 100], [200, 0, 300, 100], [0, 300, 190, 500]  # annotated; C has 190 * 200 = 38,000 pixels
 NEAR_B = [242, 0, 342, 100]  # 58 of 100 columns shared: 5800 / (10000 + 10000 - 5800) = 58 / 142 = 0.408
 MISS = [700, 700, 800, 800]
 IMAGE = [0, 0, 1000, 1000]
+HALF_A, OTHER_HALF_A = [0, 0, 60, 100], [40, 0, 100, 100]  # 6,000 pixels each, 2,000 of them shared; together A
+Reward = Callable[[list, list | None], float | None]
+VARIANTS: list[Reward] = [iou_unique_reward, iou_f1_reward, iou_union_reward]
 
 
 @pytest.mark.parametrize(
@@ -77,13 +95,53 @@ def test_what_eq_2_pays_for_is_known(predicted: list, expected: float) -> None:
 
 
 @pytest.mark.parametrize(
+    ("predicted", "annotated", "unique", "f1", "union"),
+    [  # without repetitions; twice the matched IoU by the number of boxes; common area by that of either side
+        ([A], [A, B, C], 1, 2 / 4, 10_000 / 58_000),  # A, B and C have 10,000 + 10,000 + 38,000 pixels
+        ([A, B, C], [C, A, B], 1, 1, 1),
+        ([A, NEAR_B], [A, B, C], (1 + 58 / 142) / 2, 2 * (1 + 58 / 142) / 5, 15_800 / 62_200),  # 4,200 beside B
+        ([A, NEAR_B, MISS], [A, B, C], (1 + 58 / 142) / 3, 2 * (1 + 58 / 142) / 6, 15_800 / 72_200),
+        ([A] * 4, [A, B, C], 1, 2 / 7, 10_000 / 58_000),
+        ([A] * 9 + [MISS], [A, B, C], 1 / 2, 2 / 13, 10_000 / 68_000),  # the miss counts as one of two
+        ([A, MISS, A], [A], 1 / 2, 2 / 4, 10_000 / 20_000),  # not only the one before is repeated
+        ([IMAGE], [A, B, C], 0.038, 2 * 0.038 / 4, 0.058),
+        ([A], [A, A], 1, 2 / 3, 1),  # an annotation may say something twice
+        ([HALF_A, OTHER_HALF_A], [A], 0.6, 2 * 0.6 / 3, 1),  # shared pixels count once
+        ([A], [HALF_A, OTHER_HALF_A], 0.6, 2 * 0.6 / 3, 1),
+        ([[50, 50, 150, 150]], [A], 1 / 7, 1 / 7, 1 / 7),  # one box each: Eq. 2; 2,500 of 17,500
+        ([[0, 0, 10, 10], [0, 0, 10, 9]], [[0, 0, 10, 10]], 1, 2 / 3, 1),  # IoU 0.9: a repetition
+        ([[0, 0, 100, 100], [0, 0, 100, 89]], [A], 1.89 / 2, 2 / 3, 1),  # 0.89: none
+        ([[0, 0, 10, 9], [0, 0, 10, 10]], [[0, 0, 10, 10]], 0.9, 2 / 3, 1),  # the first one stays
+        # The best pairs, 0.9 and 0.52, are not the best matching, 0.8 and 0.8
+        ([[0, 0, 90, 9], [20, 0, 100, 9]], [[0, 0, 100, 9], [0, 0, 72, 9]], 0.85, 2 * 1.6 / 4, 1),
+        # No area: nothing to match and nothing covered
+        ([[5, 5, 5, 5]], [[5, 5, 5, 5]], 0, 0, 0),
+        ([A, [5, 5, 5, 5], [0, 50, 100, 50]], [A], 1 / 3, 2 / 4, 1),
+        ([[200, 0, 300, 100]], [[300, 0, 400, 100]], 0, 0, 0),  # a common edge
+    ],
+)
+def test_variants_of_eq_2_follow_hand_arithmetic(
+    predicted: list, annotated: list, unique: float, f1: float, union: float
+) -> None:
+    assert [variant(predicted, annotated) for variant in VARIANTS] == pytest.approx([unique, f1, union])
+
+
+def test_f1_pays_more_for_a_box_over_two_regions_if_it_is_repeated() -> None:
+    left, right, both = [0, 0, 100, 100], [100, 0, 200, 100], [0, 0, 200, 100]
+    assert iou_f1_reward([both], [left, right]) == pytest.approx(1 / 3)  # 2 * 0.5 / 3
+    assert iou_f1_reward([both, both], [left, right]) == 0.5  # 2 * (0.5 + 0.5) / 4
+    assert iou_f1_reward([left, right], [left, right]) == 1.0  # still the best answer by far
+
+
+@pytest.mark.parametrize("reward", [iou_reward, *VARIANTS])
+@pytest.mark.parametrize(
     ("predicted", "annotated", "expected"),
     [([], [], 1.0), ([], [A], 0.0), ([A], [], 0.0), ([A], None, None), ([], None, None)],
 )
 def test_nothing_annotated_is_not_the_same_as_no_annotation(
-    predicted: list, annotated: list | None, expected: float | None
+    reward: Reward, predicted: list, annotated: list | None, expected: float | None
 ) -> None:
-    assert iou_reward(predicted, annotated) == expected
+    assert reward(predicted, annotated) == expected
 
 
 interval = st.tuples(st.integers(0, 60), st.integers(1, 60)).map(lambda t: (t[0], t[0] + t[1]))
@@ -96,12 +154,62 @@ def test_iou_equals_that_of_exact_polygons(a: list[int], b: list[int]) -> None:
     assert iou_reward([a], [b]) == pytest.approx(p.intersection(q).area / p.union(q).area)
 
 
-@given(st.lists(boxes, max_size=6), st.lists(boxes, max_size=6))
-def test_iou_reward_is_a_share_and_ignores_order(predicted: list, annotated: list) -> None:
-    reward = iou_reward(predicted, annotated)
-    assert reward is not None
-    assert 0 <= reward <= 1
-    assert iou_reward(predicted[::-1], annotated[::-1]) == pytest.approx(reward)
+some_boxes = st.lists(boxes, max_size=6)
+floats = st.floats(0, 1e150) | st.floats(0, 1000) | st.floats(0, 1e-150)  # beyond, an area is no finite number
+float_interval = st.tuples(floats, floats).map(sorted)
+float_boxes = st.tuples(float_interval, float_interval).map(lambda t: [t[0][0], t[1][0], t[0][1], t[1][1]])
+
+
+@pytest.mark.parametrize("reward", [iou_reward, iou_f1_reward, iou_union_reward])
+@given(some_boxes, some_boxes, st.randoms())
+@settings(deadline=None)  # the first call imports scipy
+def test_iou_rewards_are_a_share_and_ignore_order(reward: Reward, predicted: list, annotated: list, rng: Any) -> None:
+    share = reward(predicted, annotated)
+    assert share is not None
+    assert 0 <= share <= 1
+    shuffled = rng.sample(predicted, len(predicted)), rng.sample(annotated, len(annotated))
+    assert reward(*shuffled) == pytest.approx(share)
+
+
+@pytest.mark.parametrize("reward", [iou_reward, *VARIANTS])
+@given(st.lists(float_boxes, max_size=4), st.lists(float_boxes, max_size=4))
+@settings(deadline=None)
+def test_iou_rewards_are_a_share_of_any_area(reward: Reward, predicted: list, annotated: list) -> None:
+    with warnings.catch_warnings(action="error"):
+        assert 0 <= reward(predicted, annotated) <= 1 + 1e-9
+
+
+@pytest.mark.parametrize("reward", [iou_reward, *VARIANTS])
+@given(st.lists(boxes, min_size=1, max_size=6), st.randoms())
+@settings(deadline=None)
+def test_the_annotation_itself_earns_one_in_any_order(reward: Reward, annotated: list, rng: Any) -> None:
+    assert reward(rng.sample(annotated, len(annotated)), annotated) == pytest.approx(1)
+
+
+@given(some_boxes, some_boxes)
+def test_without_repetitions_unique_is_eq_2(predicted: list, annotated: list) -> None:
+    assume(all(iou(a, b) < 0.9 for at, a in enumerate(predicted) for b in predicted[:at]))
+    assert iou_unique_reward(predicted, annotated) == iou_reward(predicted, annotated)
+
+
+@given(some_boxes, some_boxes, st.lists(st.integers(0, 5), max_size=5))
+def test_repetitions_leave_unique_as_it_is(predicted: list, annotated: list, repeated: list[int]) -> None:
+    more = [*predicted, *(predicted[at] for at in repeated if at < len(predicted))]
+    assert iou_unique_reward(more, annotated) == iou_unique_reward(predicted, annotated)
+
+
+@given(st.lists(boxes, min_size=1, max_size=6), some_boxes)
+@settings(deadline=None)
+def test_a_repetition_never_raises_f1_where_it_marks_one_region(predicted: list, annotated: list) -> None:
+    assume(sum(iou(predicted[0], truth) > 0 for truth in annotated) <= 1)
+    before, after = (iou_f1_reward([*predicted, *more], annotated) for more in ([], predicted[:1]))
+    assert after < before or after == before == 0
+
+
+@given(st.lists(boxes, min_size=1, max_size=6), st.lists(boxes, min_size=1, max_size=6))
+def test_union_equals_that_of_exact_polygons(predicted: list, annotated: list) -> None:
+    p, q = (shapely.unary_union([shapely.box(*box) for box in side]) for side in (predicted, annotated))
+    assert iou_union_reward(predicted, annotated) == pytest.approx(p.intersection(q).area / p.union(q).area)
 
 
 @pytest.mark.parametrize(

@@ -10,18 +10,24 @@ import pytest
 from conftest import ROOT
 
 REGISTERED = """
+import sys
+from types import SimpleNamespace
 from swift.utils import import_external_file
-import_external_file("swift_zoomin")
+import_external_file(sys.argv[1])
 from swift.dataset import DATASET_MAPPING
 from swift.rewards import orms
 from swift.rollout import multi_turns
 from swift.template import TEMPLATE_MAPPING
+from swift.trainers import TrainerFactory
 import swift_zoomin
 assert {"zoomin_format", "zoomin_iou", "zoomin_accuracy", "zoomin_bleu", "zoomin_accuracy_query1"} <= set(orms)
 assert {"zoomin", "zoomin_query2"} <= set(multi_turns)
 assert "zoomin" in TEMPLATE_MAPPING and "records.jsonl" in DATASET_MAPPING and "records.parquet" in DATASET_MAPPING
+assert {"zoomin_iou_unique", "zoomin_iou_f1", "zoomin_iou_union"} <= set(orms)
+assert TrainerFactory.get_trainer_cls(SimpleNamespace(rlhf_type="grpo")).__name__ == sys.argv[2]
 print(swift_zoomin.__file__)
 """
+NAMES = {"swift_zoomin": "GRPOTrainer", "swift_zoomin.turn_credit": "TurnCreditTrainer"}  # and whose trainer runs
 
 
 def run(*command: object, cwd: Path) -> str:
@@ -32,7 +38,7 @@ def run(*command: object, cwd: Path) -> str:
 
 
 @pytest.mark.swift
-def test_a_wheel_answers_to_its_name_and_goes_away_whole(tmp_path: Path) -> None:
+def test_a_wheel_answers_to_its_names_and_goes_away_whole(tmp_path: Path) -> None:
     pip = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
     run(*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", tmp_path, ROOT, cwd=tmp_path)
     venv.create(tmp_path / "env", with_pip=False)
@@ -46,7 +52,8 @@ def test_a_wheel_answers_to_its_name_and_goes_away_whole(tmp_path: Path) -> None
     run(*pip, "--python", python, "install", "--no-deps", wheel, cwd=tmp_path)
     empty = tmp_path / "empty"
     empty.mkdir()
-    assert run(python, "-c", REGISTERED, cwd=empty).splitlines()[-1].startswith(str(home))
+    for name, trainer in NAMES.items():
+        assert run(python, "-c", REGISTERED, name, trainer, cwd=empty).splitlines()[-1].startswith(str(home))
     run(*pip, "--python", python, "uninstall", "--yes", "swift-zoomin", cwd=tmp_path)
     assert not list(home.glob("*swift_zoomin*"))
     run(python, "-c", "pass", cwd=empty)

@@ -2,77 +2,167 @@
 
 In a two-turn run the first reply is query 1's and the last is query 2's; a trajectory that never reached query 2 has an
 empty last reply, which is wrong, not missing. In a single-turn run the one reply is both.
+
+A run that fails silently is said aloud here, once: see `Watch`.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from swift.rewards import ORM
+from swift.utils import get_logger
 
 from swift_zoomin import scoring
+from swift_zoomin.boxes import max_pixels
 from swift_zoomin.episode import to_original_boxes
 from swift_zoomin.images import ImageRef
 from swift_zoomin.replies import Reply, parse_reply
 
 Score = float | None
 
+PATIENCE = 10  # batches of completions, or logged steps, before a suspicion is said aloud
 
-@dataclass(frozen=True)
+
+@dataclass
 class Trajectory:
-    """The replies to one image beside its annotation. All boxes are pixels of the original."""
+    """The replies to one image beside its annotation; a reply is parsed when a reward asks for it."""
 
-    first: Reply
-    last: Reply
-    first_boxes_px: list[list[float]]
+    texts: tuple[str, str]  # of query 1 and query 2
+    turns: int  # 0 where no multi-turn scheduler ran
+    image: Any
+    known_boxes_px: list[list[float]] | None  # query 1's, where a scheduler has worked them out
     label: str
     explanation: str | None
     boxes_px: list[list[float]] | None
 
+    @cached_property
+    def first(self) -> Reply:
+        return parse_reply(self.texts[0])
+
+    @cached_property
+    def last(self) -> Reply:
+        return parse_reply(self.texts[1])
+
+    @cached_property
+    def first_boxes_px(self) -> list[list[float]]:
+        """Query 1's boxes in pixels of the original, as `boxes_px` is."""
+        if self.known_boxes_px is not None:
+            return self.known_boxes_px
+        return to_original_boxes(self.first, ImageRef.first_of([self.image]))
+
 
 def trajectories(completions: list[str], columns: dict[str, Any]) -> Iterator[Trajectory]:
-    """Read what ms-swift passes to a reward function: last completions, and columns with one entry a sample."""
+    """Read what ms-swift passes to a reward function: last completions, and columns with one entry a sample.
+
+    Raises ValueError where the labels are missing, or where the rollout saw images under another limit than this
+    process: its boxes, scored here, would lie elsewhere.
+    """
     if "label" not in columns:
         raise ValueError("the dataset has no label column; load it as --dataset DIR/records.jsonl:query1 or :query2")
     blank = [None] * len(completions)
     rollout_infos = columns.get("rollout_infos") or blank
+    limit = max_pixels()
     for at, completion in enumerate(completions):
         infos = rollout_infos[at] or {}
-        replies = infos.get("replies")
-        first = parse_reply(replies[0] if replies else completion)
-        last = first if not replies else parse_reply(replies[1]) if len(replies) > 1 else Reply()
-        boxes_px = infos["boxes_px"] if replies else to_original_boxes(first, _image(columns["images"][at][0]))
+        if infos.get("max_pixels", limit) != limit:
+            raise ValueError(
+                f"MAX_PIXELS differs: {infos['max_pixels']} where the replies are made, {limit} in the trainer; "
+                "set the same MAX_PIXELS for `swift rollout` and `swift rlhf`"
+            )
+        replies = infos.get("replies") or []
+        first, last = ([*replies, ""] if replies else [completion, completion])[:2]
         yield Trajectory(
-            first,
-            last,
-            boxes_px,
+            (first, last),
+            len(replies),
+            None if replies else columns["images"][at][0],
+            infos["boxes_px"] if replies else None,
             columns["label"][at],
             columns.get("explanation", blank)[at],
             columns.get("boxes", blank)[at],
         )
 
 
-def _image(image: Any) -> ImageRef:
-    path = image["path"] if isinstance(image, dict) else image
-    return ImageRef.parse(path) or ImageRef.of(path)
+class Watch:
+    """What one reward function has seen of a run; after PATIENCE batches it warns, once, of what trains nothing."""
+
+    def __init__(self, reward: str, query: int) -> None:
+        self.reward = reward
+        self.query = query
+        self.batches = 0
+        self.most_turns = 0
+        self.applicable = False
+        self.all_cut = True
+
+    def look(self, batch: list[Trajectory], scores: list[Score], columns: dict[str, Any]) -> None:
+        self.batches += 1
+        self.most_turns = max([self.most_turns, *(trajectory.turns for trajectory in batch)])
+        self.applicable |= any(score is not None for score in scores)
+        self.all_cut &= all(columns.get("is_truncated") or [False])
+        if self.batches == PATIENCE:
+            for suspicion in self._suspicions():
+                get_logger().warning_once(f"swift_zoomin: {suspicion}")
+        if state := columns.get("trainer_state"):
+            recent = state.log_history[-3 * PATIENCE :]  # evaluations stand there too
+            logged = [entry["frac_reward_zero_std"] for entry in recent if "frac_reward_zero_std" in entry]
+            if len(logged) >= PATIENCE and min(logged[-PATIENCE:]) == 1:
+                get_logger().warning_once(
+                    f"swift_zoomin: in each of the last {PATIENCE} logged steps all generations of a prompt earned the "
+                    "same reward (frac_reward_zero_std is 1), so nothing is learnt; the rewards are saturated, all "
+                    "replies are unusable, or the sampling temperature is too low",
+                    hash_id="swift_zoomin zero variance",
+                )
+
+    def _suspicions(self) -> Iterator[str]:
+        seen = f"in the first {PATIENCE} batches"
+        if not self.applicable:
+            yield (
+                f"{self.reward} was applicable to no reply {seen}, so it trains nothing; "
+                "do the records have what it compares with (boxes, explanation)?"
+            )
+        if self.query == 2 and self.most_turns < 2:
+            if not self.most_turns:
+                cause = "no scheduler ran; give --multi_turn_scheduler zoomin or zoomin_query2 (server and trainer)"
+            elif self.all_cut:
+                cause = "every first reply was cut by length; raise --max_completion_length"
+            else:
+                cause = "is --max_turns 1?"
+            yield f"no trajectory reached query 2 {seen}: {cause}"
 
 
-def _reward(name: str, score: Callable[[Trajectory], Score]) -> type[ORM]:
+class ZoomInReward(ORM):
+    """Base of the rewards: `score` judges one trajectory; `query` says whose reply earns it."""
+
+    query: int
+    score: Callable[[Trajectory], Score]
+
+    def __init__(self, args: Any = None, **kwargs: Any) -> None:
+        super().__init__(args, **kwargs)
+        self.watch = Watch(type(self).__name__, self.query)
+
+    def __call__(self, completions: list[str], **columns: Any) -> list[Score]:
+        batch = list(trajectories(completions, columns))
+        scores = [type(self).score(trajectory) for trajectory in batch]
+        self.watch.look(batch, scores, columns)
+        return scores
+
+
+def _reward(name: str, query: int, score: Callable[[Trajectory], Score]) -> type[ZoomInReward]:
     """A reward class; ms-swift logs a reward under its class's name."""
-
-    def call(self: ORM, completions: list[str], **columns: Any) -> list[Score]:
-        return [score(trajectory) for trajectory in trajectories(completions, columns)]
-
-    return type(name, (ORM,), {"__call__": call, "__doc__": score.__doc__})
+    return type(name, (ZoomInReward,), {"query": query, "score": staticmethod(score)})
 
 
-REWARDS: dict[str, type[ORM]] = {
-    name: _reward(name, score)
-    for name, score in (
-        ("zoomin_format", lambda t: scoring.format_reward(t.first)),
-        ("zoomin_iou", lambda t: scoring.iou_reward(t.first_boxes_px, t.boxes_px)),
-        ("zoomin_accuracy", lambda t: scoring.accuracy_reward(t.last, t.label)),
-        ("zoomin_bleu", lambda t: scoring.bleu_reward(t.last, t.explanation)),
-        ("zoomin_accuracy_query1", lambda t: scoring.accuracy_reward(t.first, t.label)),
+REWARDS: dict[str, type[ZoomInReward]] = {
+    name: _reward(name, query, score)
+    for name, query, score in (
+        ("zoomin_format", 1, lambda t: scoring.format_reward(t.first)),
+        ("zoomin_iou", 1, lambda t: scoring.iou_reward(t.first_boxes_px, t.boxes_px)),
+        ("zoomin_accuracy", 2, lambda t: scoring.accuracy_reward(t.last, t.label)),
+        ("zoomin_bleu", 2, lambda t: scoring.bleu_reward(t.last, t.explanation)),
+        ("zoomin_accuracy_query1", 1, lambda t: scoring.accuracy_reward(t.first, t.label)),
+        ("zoomin_iou_unique", 1, lambda t: scoring.iou_unique_reward(t.first_boxes_px, t.boxes_px)),
+        ("zoomin_iou_f1", 1, lambda t: scoring.iou_f1_reward(t.first_boxes_px, t.boxes_px)),
+        ("zoomin_iou_union", 1, lambda t: scoring.iou_union_reward(t.first_boxes_px, t.boxes_px)),
     )
 }

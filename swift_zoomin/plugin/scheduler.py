@@ -3,13 +3,14 @@
 Only `on_turn_end` and `step` are overridden, because colocated engines call nothing else; sampled token ids, log
 probabilities and a first reply cut by length stay ms-swift's affair. What the reward functions get in `rollout_infos`:
 `replies` (texts, one a turn), `boxes_px` (the first reply's boxes in pixels of the original), `crops` (how many were
-cut; 0 when no usable region was named) and `images`.
+cut; 0 when no usable region was named), `max_pixels` (in force where the replies were made) and `images`.
 """
 
 from typing import Any
 
 from swift.rollout import MultiTurnScheduler
 
+from swift_zoomin.boxes import max_pixels
 from swift_zoomin.episode import Episode
 from swift_zoomin.images import ImageRef
 
@@ -26,17 +27,18 @@ class ZoomInScheduler(MultiTurnScheduler):
 
     async def on_turn_end(self, infer_request: Any, response_choice: Any, current_turn: int) -> dict[str, Any]:
         replies = [message["content"] for message in infer_request.messages if message["role"] == "assistant"]
-        infos: dict[str, Any] = {"replies": replies}
+        infos: dict[str, Any] = {"replies": replies, "max_pixels": max_pixels()}
         if current_turn == 1:
-            infos["boxes_px"] = Episode(_image(infer_request), replies).boxes_px
+            infos["boxes_px"] = Episode(ImageRef.first_of(infer_request.images), replies).boxes_px
         return {"rollout_infos": infos}
 
     def step(self, infer_request: Any, response_choice: Any, current_turn: int) -> dict[str, Any]:
-        image = _image(infer_request)
+        image = ImageRef.first_of(infer_request.images)
         question = Episode(image, [response_choice.message.content]).next_question()
         assert question
         infer_request.messages.append({"role": "user", "content": question.text})
-        infer_request.images = [str(image), *map(str, question.images)]
+        whole = str(image) if image.path else infer_request.images[0]
+        infer_request.images = [whole, *map(str, question.images)]
         infos = {"images": list(infer_request.images), "crops": len(question.images)}
         result = {"infer_request": infer_request, "rollout_infos": infos}
         if not self.trains_first_reply:
@@ -50,9 +52,3 @@ class ZoomInQuery2Scheduler(ZoomInScheduler):
     """The same exchange, with the first reply left out of the loss: rewards of query 2 train query 2 only."""
 
     trains_first_reply = False
-
-
-def _image(infer_request: Any) -> ImageRef:
-    """The image of a request; a plain path is accepted too. Raises ImageError naming a file that is not to be seen."""
-    image = infer_request.images[0]
-    return ImageRef.parse(image) or ImageRef.of(image)

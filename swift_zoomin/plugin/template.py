@@ -5,10 +5,11 @@ One place serves SFT, TransformersEngine, vLLM and the rollout server, because a
 
 from typing import Any
 
+from PIL import Image
 from swift.template import StdTemplateInputs
 from swift.template.templates.qwen import Qwen2_5VLTemplate
 
-from swift_zoomin.images import ImageRef, load_references
+from swift_zoomin.images import ImageRef, load_references, open_upright, source_of
 
 _IMAGE_TOKENS = ("<|vision_start|>", "<|vision_end|>", "<|vision_pad|>", "<|image_pad|>", "<|video_pad|>")
 
@@ -25,6 +26,10 @@ class ZoomInTemplate(Qwen2_5VLTemplate):
             self._image_token_ids = set(tokenizer.convert_tokens_to_ids(list(_IMAGE_TOKENS)))
             self._blank_id = tokenizer.encode(" ", add_special_tokens=False)[0]
         super().init_processor(processor)
+
+    def is_text(self, token: int) -> bool:
+        """Whether a sampled token means text; the others stand for image features."""
+        return token not in self._image_token_ids
 
     def _preprocess_inputs(self, inputs: StdTemplateInputs) -> None:
         inputs.images = _resolve(inputs.images)
@@ -46,7 +51,7 @@ class ZoomInTemplate(Qwen2_5VLTemplate):
         if not content:
             return content
         ids = content["token_ids"] if isinstance(content, dict) else content
-        text_like = [token not in self._image_token_ids for token in ids]
+        text_like = [self.is_text(token) for token in ids]
         if all(text_like):
             return content
         plain = [token if keep else self._blank_id for token, keep in zip(ids, text_like, strict=True)]
@@ -57,8 +62,17 @@ class ZoomInTemplate(Qwen2_5VLTemplate):
 
 
 def _resolve(images: list[Any]) -> list[Any]:
-    """Load the references among a sample's images, each file once; everything else is left to ms-swift."""
-    paths = [image.get("path") if isinstance(image, dict) else image for image in images]
-    references = [(isinstance(path, str) and ImageRef.parse(path)) or None for path in paths]
-    loaded = iter(load_references([reference for reference in references if reference]))
-    return [next(loaded) if reference else image for image, reference in zip(images, references, strict=True)]
+    """All of a sample's images upright, references loaded, each file opened once; ms-swift fetches remote ones."""
+    sources = [source_of(image) for image in images]
+    references = [(isinstance(source, str) and ImageRef.parse(source)) or None for source in sources]
+    opened = [
+        source if reference or _is_remote(source) else open_upright(source)
+        for source, reference in zip(sources, references, strict=True)
+    ]
+    first = opened[0] if opened and isinstance(opened[0], Image.Image) else None
+    loaded = iter(load_references([reference for reference in references if reference], first))
+    return [next(loaded) if reference else image for image, reference in zip(opened, references, strict=True)]
+
+
+def _is_remote(source: Any) -> bool:
+    return isinstance(source, str) and source.startswith(("http://", "https://"))
