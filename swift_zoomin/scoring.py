@@ -42,7 +42,7 @@ DUPLICATE_IOU = 0.9  # two boxes of one reply that overlap so much mark one regi
 def iou_unique_reward(predicted: Sequence[Box], annotated: Sequence[Box] | None) -> float | None:
     """Eq. 2 without the boxes that repeat one already counted (IoU of at least DUPLICATE_IOU). As `iou_reward`."""
     unique: list[Box] = []
-    for box in predicted:
+    for box in dict.fromkeys(map(tuple, predicted)):  # a reply may repeat one box ten thousand times
         if all(iou(box, earlier) < DUPLICATE_IOU for earlier in unique):
             unique.append(box)
     return iou_reward(unique, annotated)

@@ -91,6 +91,7 @@ class RolloutServer:
             raise RuntimeError(f"swift rollout: {error}; the end of its log:\n{self.log()[-4000:]}") from error
         self._client = VLLMClient(hosts=[_HOST], server_ports=[self.port])
         self._client.sessions[0].mount("http://", _Transport())
+        self._client.sessions[0].headers["Connection"] = "close"  # an idle one may end just when it is used again
         return self._client
 
     def _answers(self) -> bool:

@@ -222,7 +222,7 @@ def assert_inside(boxes: list[list[float]]) -> None:
 
 def test_no_reply_breaks_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vision_process, "IMAGE_MAX_TOKEN_NUM", 256)
-    start, rng = time.process_time(), random.Random(5)
+    start, rng = time.thread_time(), random.Random(5)
     replies = [*EXTREME, *(mutated(rng) for _ in range(5000))]
     for text in replies:
         episode = Episode(IMAGE, [text])
@@ -238,7 +238,7 @@ def test_no_reply_breaks_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
     assert json.dumps(infos)  # they travel between processes
     assert_scored(replies, [{}] * len(replies))
     assert_scored([info["replies"][1] for info in infos[::2]], infos[::2])  # every reply is a first or a last one
-    assert time.process_time() - start < 20
+    assert time.thread_time() - start < 20
 
 
 def assert_scored(completions: list[str], rollout_infos: list[dict]) -> None:
