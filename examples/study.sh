@@ -32,26 +32,26 @@ once() {
     if [ ! -e "$out/$1/finished" ]; then
         echo "$(date +%T) $1"
         mkdir -p "$out/$1"
-        OUT=$out/$1 quietly "$out/$1.log" "${@:2}"
+        OUT=$out/$1 TOKENS=$tokens quietly "$out/$1.log" "${@:2}"
         touch "$out/$1/finished"
     fi
 }
 sft() { # NAME PURPOSE [BENCHMARK]
-    MODEL=$out/pretrained DATA=${3:-$train} PURPOSE=$2 once "$1" bash shell/sft.sh "${tiny_sft[@]}" --seed "$seed" \
+    MODEL=$out/pretrained DATA=${3:-$train} PURPOSE=$2 once "$1" tiny_sft --seed "$seed" \
         --save_steps 0.1 --save_total_limit 10
 }
 grpo() { # NAME QUERY MODEL REWARDS
-    MODEL=$out/$3 DATA=$train REWARDS=$4 once "$1" bash "shell/grpo_$2.sh" "${tiny_grpo[@]}" --max_steps "$steps" \
-        --max_completion_length "$tokens" --seed "$seed" --save_steps 0.2 --save_total_limit 5
+    MODEL=$out/$3 DATA=$train REWARDS=$4 STEPS=$steps once "$1" tiny_grpo "$2" --seed "$seed" \
+        --save_steps 0.2 --save_total_limit 5
 }
 look() { # ROW MODEL [zoomin detect's arguments]
-    MODEL=$out/$2 DATA=${data:-$test} once "$1" bash shell/detect.sh --batch-size 100 --max-new-tokens "$tokens" "${@:3}"
+    MODEL=$out/$2 DATA=${data:-$test} once "$1" bash shell/7b/detect.sh --batch-size 100 "${@:3}"
 }
 
 once model python examples/make_model.py "$out/model" --seed "$seed"
 # Qwen2.5-VL can read, locate and describe before anyone fine-tunes it. So can this model after scenes of one panel.
 once simple python examples/make_benchmark.py "$out/simple" --seed "$seed" --train "${TRAIN_IMAGES:-6000}" --test 0
-MODEL=$out/model DATA=$out/simple/train/records.jsonl once pretrained bash shell/sft.sh "${tiny_sft[@]}" --seed "$seed"
+MODEL=$out/model DATA=$out/simple/train/records.jsonl once pretrained tiny_sft --seed "$seed"
 once benchmark python examples/make_benchmark.py "$out/benchmark" --scenes "$scenes" --seed "$seed" \
     --train "${TRAIN_IMAGES:-$images}" --test "${TEST_IMAGES:-300}"
 

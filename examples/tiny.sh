@@ -1,11 +1,18 @@
 # shellcheck shell=bash disable=SC2034
-# Sourced by quickstart.sh and study.sh: what the recipes need for the tiny model, beside their inputs.
+# Sourced by quickstart.sh and the studies: the recipes of shell/7b, with the sizes and the machine of the tiny model.
 export MAX_PIXELS=12544    # the first look: 112 x 112 pixels, 16 image tokens
 export OMP_NUM_THREADS=1   # the tiny matrices gain nothing from threads, which only wait for each other
-tiny=(--torch_dtype float32 --gradient_checkpointing false --check_model false --report_to none
-    --gradient_accumulation_steps 1 --logging_steps 10 --dataloader_num_workers 1 --save_total_limit 1)
-tiny_sft=("${tiny[@]}" --learning_rate 5e-4 --per_device_train_batch_size 8 --warmup_ratio 0.02 --num_train_epochs 1)
-tiny_grpo=("${tiny[@]}" --per_device_train_batch_size 16 --use_vllm false)
+export DEEPSPEED="" ROLLOUT=transformers ENGINE=transformers DISK=1
+if nvidia-smi -L >/dev/null 2>&1; then export GPUS=1; else export GPUS=0; fi
+tiny=(--torch_dtype float32 --gradient_checkpointing false --report_to none --logging_steps 10
+    --dataloader_num_workers 1)
+
+tiny_sft() { # [swift sft's arguments]
+    LEARNING_RATE=5e-4 BATCH=8 bash shell/7b/sft.sh "${tiny[@]}" --warmup_ratio 0.02 "$@"
+}
+tiny_grpo() { # query1 or query2, [swift rlhf's arguments]
+    BATCH=${BATCH:-16} bash "shell/7b/grpo_$1.sh" "${tiny[@]}" "${@:2}"
+}
 
 # quietly LOG COMMAND ...: run it, showing the end of its output only if it fails.
 quietly() {

@@ -1,24 +1,113 @@
 # shellcheck shell=bash disable=SC2034
-# Sourced by the recipes: what each of them needs from its caller.
+# Sourced by the recipes: one line instead of a failed run, going on after a stop, and what differs without a GPU.
+#
+# Every recipe takes from its environment: MODEL, DATA, OUT; MAX_PIXELS (262144: 512 x 512), the same in all stages;
+# GPUS (0: a CPU), DISK (GB that must be free), DEEPSPEED (empty: none); the sizes LEARNING_RATE, BATCH, GENERATIONS,
+# TOKENS (of a reply), STEPS (-1: one epoch); DRY_RUN=1 prints the commands instead of running them. Arguments after the
+# script's name go to swift, and win over what stands in the recipe.
 set -euo pipefail
+recipe=$(basename "$(dirname "$0")")/$(basename "$0")
+export MAX_PIXELS=${MAX_PIXELS:-262144}
 
-# need NAME ...: stop with one clear line unless these variables are set.
-need() {
-    for name in "$@"; do
-        if [ -z "${!name:-}" ]; then
-            echo "${0##*/}: set $name; the head of $0 says to what" >&2
-            exit 2
-        fi
-    done
+stop() { # WORDS ...
+    echo "$recipe: $*" >&2
+    exit 2
 }
 
-# latest FOLDER: its newest checkpoint-N, or the name itself where there is none (a model folder, a hub's name).
-latest() {
-    local found
-    found=$(find "$1" -maxdepth 1 -name 'checkpoint-*' 2>/dev/null | sort -V | tail -n 1) || true
-    echo "${found:-$1}"
+run() { # COMMAND ...
+    if [ -n "${DRY_RUN:-}" ]; then
+        printf '%q ' "$@"
+        echo
+    else
+        "$@"
+    fi
 }
 
-# What all three stages share: the package, the model's kind, and all parameters trained, vision encoder and projector too.
-stage=(--custom_register_path swift_zoomin --model_type qwen2_5_vl --template zoomin --tuner_type full
-    --freeze_llm false --freeze_vit false --freeze_aligner false --add_version false --save_only_model true)
+# newest FOLDER: its last whole checkpoint-N, if any; trainer_state.json is written after everything else.
+newest() {
+    local state
+    state=$(find "$1" -path "$1/checkpoint-*/trainer_state.json" 2>/dev/null | sort -V | tail -n 1) || true
+    if [ -n "$state" ]; then dirname "$state"; fi
+}
+
+# weights FOLDER: what to load of it: a merged LoRA, the last checkpoint, or the folder (or hub name) itself.
+weights() {
+    local last
+    last=$(newest "$1")
+    if [ -e "$1/merged/config.json" ]; then echo "$1/merged"; else echo "${last:-$1}"; fi
+}
+
+gpus_here() {
+    if [ -n "${CUDA_VISIBLE_DEVICES+set}" ]; then
+        tr ',' '\n' <<<"$CUDA_VISIBLE_DEVICES" | grep -c . || true
+    else
+        nvidia-smi -L 2>/dev/null | grep -c '^GPU' || true
+    fi
+}
+
+# check NAME ...: stop unless these variables are set, and what they and GPUS and DISK ask for is here. Writes nothing.
+check() {
+    local name home free
+    for name in "$@"; do [ -n "${!name:-}" ] || stop "set $name; the head of shell/$recipe says to what"; done
+    if [ -n "${DRY_RUN:-}" ]; then return; fi
+    if [ -n "${DATA:-}" ] && [ ! -s "$DATA" ]; then
+        stop "DATA=$DATA: no such file, or it is empty; expected records.jsonl or records.parquet"
+    fi
+    if [ -d "$MODEL" ]; then
+        grep -q '"qwen2_5_vl"' "$(weights "$MODEL")/config.json" 2>/dev/null ||
+            stop "MODEL=$MODEL: no Qwen2.5-VL there (config.json with model_type qwen2_5_vl), nor a checkpoint of one"
+    elif [[ ! $MODEL =~ ^[^/.]+/[^/]+$ || -d ${MODEL%/*} ]]; then
+        stop "MODEL=$MODEL: no such folder; expected a model's folder, an earlier stage's OUT, or a name like Qwen/NAME"
+    fi
+    [ "$(gpus_here)" -ge "$GPUS" ] || stop "GPUS=$GPUS wanted, $(gpus_here) found; set GPUS, or CUDA_VISIBLE_DEVICES"
+    home=${OUT:-.}
+    until [ -d "$home" ]; do home=$(dirname "$home"); done
+    [ -w "$home" ] || stop "OUT=$OUT: $home cannot be written to"
+    free=$(df --output=avail --block-size=1GB "$home" | tail -n 1)
+    [ "$free" -ge "$DISK" ] || stop "OUT=$OUT: $((free)) GB free there, $DISK GB needed; set OUT elsewhere, or DISK"
+}
+
+# begin: check, then set what the training recipes share: stage and machine; resume or finished, where OUT has begun.
+begin() {
+    local last
+    check MODEL DATA OUT
+    # Qwen2.5-VL and our package, one epoch, the paper's batch, checkpoints that a stopped run can go on from.
+    stage=(--custom_register_path swift_zoomin --model_type qwen2_5_vl --template zoomin --model "$(weights "$MODEL")"
+        --output_dir "$OUT" --add_version false --num_train_epochs 1 --max_steps "${STEPS:--1}"
+        --per_device_train_batch_size "${BATCH:-1}" --gradient_accumulation_steps 1 --save_total_limit 2)
+    if [ -d "$MODEL" ]; then stage+=(--check_model false); fi
+    if [ "$GPUS" = 0 ]; then
+        machine=(--torch_dtype float32 --gradient_checkpointing false)
+    else
+        machine=(--torch_dtype bfloat16)
+        if [ -n "${DEEPSPEED:-}" ]; then machine+=(--deepspeed "$DEEPSPEED"); fi
+        if [ "$GPUS" -gt 1 ] || [ -n "${NNODES:-}" ]; then export NPROC_PER_NODE=$GPUS; fi
+    fi
+    resume=() finished=
+    last=$(newest "$OUT")
+    if [ -z "$last" ]; then return; fi
+    if python -c 'import json, sys
+state = json.load(open(sys.argv[1] + "/trainer_state.json"))
+sys.exit(state["global_step"] < state["max_steps"])' "$last"; then
+        finished=$last
+    else
+        echo "$recipe: going on from $last"
+        resume=(--resume_from_checkpoint "$last")
+    fi
+}
+
+train() { # COMMAND ...: run it, unless begin found that it had come to its end
+    if [ -n "$finished" ]; then
+        echo "$recipe: $finished is the last step; nothing to train (to train on, set MODEL=$OUT and another OUT)"
+    else
+        run "$@"
+    fi
+}
+
+# merge: the last checkpoint's LoRA into its model, as OUT/merged: what weights picks.
+merge() {
+    if [ ! -e "$OUT/merged" ]; then
+        run swift export --adapters "$(weights "$OUT")" --merge_lora true --output_dir "$OUT/merging" --exist_ok true
+        run mv "$OUT/merging" "$OUT/merged"
+    fi
+}

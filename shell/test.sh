@@ -11,5 +11,4 @@ export PATH="$PWD/.venv/bin:$PATH"
 ruff check .
 ruff format --check .
 mypy
-for script in shell/*.sh examples/*.sh; do bash -n "$script"; done
 python -m pytest "$@"

@@ -40,6 +40,7 @@ def _add_detect(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     command.add_argument("--model", required=True, help="model folder or checkpoint")
     command.add_argument("--out", required=True, type=Path, help="predictions, JSON Lines; appended to")
     command.add_argument("--engine", choices=("transformers", "vllm"), default="transformers")
+    command.add_argument("--gpus", type=int, default=1, help="GPUs that vLLM spreads the model over")
     command.add_argument("--batch-size", type=int, default=32, help="images asked about together")
     command.add_argument("--max-new-tokens", type=int, default=1024, help="tokens a reply may have")
     command.add_argument("--regions", choices=CHOOSERS, default="first", help="which marked regions to look at again")
@@ -64,6 +65,7 @@ def _detect(options: argparse.Namespace) -> int:
         options.batch_size,
         CHOOSERS[options.regions],
         options.one_turn,
+        options.gpus,
     )
     options.out.parent.mkdir(parents=True, exist_ok=True)
     home = options.out.parent.resolve()

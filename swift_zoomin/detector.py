@@ -69,7 +69,7 @@ class Detector:
     """Runs both queries on a model folder (`engine` "transformers" or "vllm") or on any Engine.
 
     `choose` picks the regions to look at again from the first reply's boxes, in original pixels. `one_turn` asks one
-    question of `episode.ONE_TURN` instead of both queries.
+    question of `episode.ONE_TURN` instead of both queries. vLLM spreads the model over `gpus` GPUs.
     """
 
     def __init__(
@@ -80,11 +80,12 @@ class Detector:
         batch_size: int = 32,
         choose: BoxChooser = first_boxes,
         one_turn: str | None = None,
+        gpus: int = 1,
     ) -> None:
         if isinstance(engine, str):
             from swift_zoomin.plugin.engine import SwiftEngine
 
-            engine = SwiftEngine(model, engine, max_new_tokens)
+            engine = SwiftEngine(model, engine, max_new_tokens, gpus)
         self._engine, self._batch_size, self._choose, self._one_turn = engine, batch_size, choose, one_turn
 
     def detect(self, images: Iterable[str]) -> Iterator[Prediction]:

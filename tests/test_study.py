@@ -66,10 +66,3 @@ def test_the_report_pools_the_seeds_and_draws_the_curves(study: Path) -> None:
 
 def test_a_report_of_nothing_says_so(tmp_path: Path) -> None:
     assert "no finished row below" in run(sys.executable, "examples/study_report.py", tmp_path, fails=True)
-
-
-@pytest.mark.parametrize("recipe", ["sft", "grpo_query1", "grpo_query2", "detect"])
-def test_a_recipe_names_what_it_lacks(recipe: str, tmp_path: Path) -> None:
-    printed = run("bash", f"shell/{recipe}.sh", fails=True, MODEL="m", DATA="", OUT=str(tmp_path / "out"))
-    assert f"{recipe}.sh: set DATA" in printed
-    assert not (tmp_path / "out").exists()

@@ -14,8 +14,8 @@ from swift_zoomin.images import ImageError
 class SwiftEngine:
     """TransformersEngine or vLLM on one model folder, greedy, with the template `zoomin`."""
 
-    def __init__(self, model: str, kind: str, max_new_tokens: int) -> None:
-        self._engine = _open_vllm(model) if kind == "vllm" else _open_transformers(model)
+    def __init__(self, model: str, kind: str, max_new_tokens: int, gpus: int = 1) -> None:
+        self._engine = _open_vllm(model, gpus) if kind == "vllm" else _open_transformers(model)
         self._engine.strict = False  # a file that cannot be read comes back as its exception, not as the batch's
         self._config = RequestConfig(max_tokens=max_new_tokens, temperature=0, return_details=True)
 
@@ -39,10 +39,11 @@ def _open_transformers(model: str) -> Any:
     return TransformersEngine(model, max_batch_size=0, **_common())
 
 
-def _open_vllm(model: str) -> Any:
+def _open_vllm(model: str, gpus: int) -> Any:
     from swift.infer_engine import VllmEngine
 
-    return VllmEngine(model, limit_mm_per_prompt={"image": 1 + MAX_CROPS, "video": 0}, **_common())
+    images = {"image": 1 + MAX_CROPS, "video": 0}
+    return VllmEngine(model, limit_mm_per_prompt=images, tensor_parallel_size=gpus, **_common())
 
 
 def _common() -> dict[str, Any]:

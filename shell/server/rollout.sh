@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# The rollout server: vLLM and our scheduler on GPUs of their own; grpo.sh, on others, trains with it.
+#
+#   hardware  1 GPU of 40 GB or more for 7B, 4 for 32B;  memory 90% of each GPU, which is vLLM's habit
+#   hours     as long as the training
+#   input     MODEL (Qwen/Qwen2.5-VL-7B-Instruct): an earlier stage's OUT, as the trainer's; and the
+#             trainer's image files, under the same paths
+#   options   STAGE (query2, or query1), PORT (8000), GPUS (1), CUDA_VISIBLE_DEVICES;
+#             MAX_PIXELS as the trainer's
+#   output    http://HOST:PORT; the trainer's weights come in through port 51216 of this machine
+#   next      grpo.sh, once "Application startup complete" is printed
+MODEL=${MODEL:-Qwen/Qwen2.5-VL-7B-Instruct} GPUS=${GPUS:-1} DISK=${DISK:-1}
+# shellcheck source-path=SCRIPTDIR source=../common.sh
+source "$(dirname "$0")/../common.sh"
+check MODEL
+scheduler=(--multi_turn_scheduler zoomin_query2)
+if [ "${STAGE:-query2}" = query1 ]; then scheduler=(); fi
+run swift rollout --custom_register_path swift_zoomin --model_type qwen2_5_vl --template zoomin \
+    --model "$(weights "$MODEL")" --torch_dtype bfloat16 "${scheduler[@]}" \
+    --host 0.0.0.0 --port "${PORT:-8000}" --vllm_tensor_parallel_size "$GPUS" \
+    --vllm_max_model_len 8192 --vllm_limit_mm_per_prompt '{"image": 7, "video": 0}' "$@"

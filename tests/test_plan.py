@@ -1,0 +1,69 @@
+"""The memory planner: counts by hand, and the figures that stand in the heads of the recipes."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+sys.path.insert(0, str(ROOT / "examples"))
+from plan import GIB, Batch, Plan, plan, report
+
+SHORT = Batch(tokens=400, kept=20, patches=(36 * 36,))
+
+
+@pytest.fixture(scope="module")
+def seven() -> Plan:
+    return plan("7b", gpus=4, deepspeed="zero3", accumulation=1)
+
+
+def head_gib(recipe: str) -> int:
+    found = re.search(r"memory (\d+) GiB", (ROOT / "shell" / recipe).read_text())
+    assert found
+    return int(found[1])
+
+
+def test_zero3_takes_sixteen_bytes_a_parameter_over_all_gpus(seven: Plan) -> None:
+    assert seven.parameters == pytest.approx(8.29e9, rel=1e-3)  # what Qwen2.5-VL-7B-Instruct's card says
+    assert 4 * (seven.weights + seven.gradients + seven.optimiser) == 16 * seven.parameters
+    assert seven.checkpoint == 14 * seven.parameters
+
+
+def test_the_heads_of_the_recipes_state_what_the_planner_computes(seven: Plan) -> None:
+    assert round(seven.training / GIB) == head_gib("7b/sft.sh")
+    reference = 2 * seven.parameters / 4
+    assert round((seven.training + reference) / GIB) == head_gib("7b/grpo_query1.sh") == head_gib("server/grpo.sh")
+
+
+def test_the_papers_600_gb_are_the_states_and_a_reference_model_of_32b() -> None:
+    large = plan("32b", gpus=8, recipe="grpo", deepspeed="zero3", batch=SHORT, vllm_gpus=8)
+    assert large.parameters == pytest.approx(33.45e9, rel=1e-3)
+    states = 8 * (large.weights + large.gradients + large.optimiser + large.reference)
+    assert states == 18 * large.parameters
+    assert 600e9 < states < 605e9
+
+
+def test_lora_trains_little_and_needs_no_reference_model(model_dir: Path) -> None:
+    full, lora = (
+        plan(str(model_dir), recipe="grpo", tuner=tuner, batch=SHORT, vllm_gpus=0) for tuner in ("full", "lora")
+    )
+    # Rank 8 on the seven projections of 3 layers: 4 of 128 x 128, 3 between 128 and 384.
+    assert lora.trained == 3 * 8 * (4 * (128 + 128) + 3 * (128 + 384))
+    assert lora.weights == 2 * lora.parameters + 4 * lora.trained
+    assert (lora.reference, full.reference) == (0, 2 * full.parameters)
+    assert full.trained == full.parameters == lora.parameters
+
+
+def test_longer_rows_and_kept_activations_take_more(model_dir: Path) -> None:
+    short = plan(str(model_dir), batch=SHORT)
+    long = plan(str(model_dir), batch=Batch(tokens=800, kept=20, patches=(36 * 36,)))
+    kept = plan(str(model_dir), batch=SHORT, checkpointing=False)
+    assert long.activations > short.activations
+    assert kept.activations > 2 * short.activations
+
+
+def test_the_table_says_whether_it_fits(seven: Plan) -> None:
+    assert "fits in 80" in report(seven, 80)
+    assert "yes, 43." in report(seven, 80)
+    assert "no, " in report(seven, 24)

@@ -1,0 +1,235 @@
+"""The recipes for real hardware: read by ms-swift's own parser, refused with one line, stopped and gone on with."""
+
+import json
+import os
+import random
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT, child_environment, logged
+
+sys.path.insert(0, str(ROOT / "examples"))
+from plan import load_config
+
+TRAINING = {  # recipe: the GPUs of one machine that it is written for
+    **{f"7b/{stage}.sh": 4 for stage in ("sft", "grpo_query1", "grpo_query2")},
+    **{f"32b/{stage}.sh": 8 for stage in ("sft", "grpo_query1", "grpo_query2")},
+    **{f"1gpu/{stage}.sh": 1 for stage in ("sft", "grpo_query1", "grpo_query2")},
+    "server/grpo.sh": 4,
+}
+DETECTING = {"7b/detect.sh": 1, "32b/detect.sh": 4}
+RECIPES = {**TRAINING, **DETECTING, "server/rollout.sh": 1}
+SCRIPTS = [*(ROOT / "shell").rglob("*.sh"), *(ROOT / "examples").glob("*.sh")]
+
+
+def environment(**changes: str) -> dict[str, str]:
+    return child_environment(PATH=f"{Path(sys.executable).parent}:{os.environ['PATH']}", **changes)
+
+
+def run(recipe: str, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
+    command = ["bash", str(ROOT / "shell" / recipe), *arguments]
+    return subprocess.run(command, env=environment(**changes), capture_output=True, text=True)
+
+
+def test_shellcheck_and_bash_find_no_fault_in_any_script() -> None:
+    checker = shutil.which("shellcheck", path=environment()["PATH"])
+    assert checker, "shellcheck is not installed; it is part of the package's extra `test`"
+    checked = subprocess.run([checker, "-x", *map(str, SCRIPTS)], capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stdout
+    for script in SCRIPTS:
+        assert subprocess.run(["bash", "-n", str(script)]).returncode == 0
+
+
+@pytest.mark.parametrize("recipe", [*RECIPES, "multinode/node.sh"])
+def test_a_head_says_what_a_user_must_know(recipe: str) -> None:
+    head = (ROOT / "shell" / recipe).read_text().split("\n\n")[0].split("source ")[0]
+    for word in ("hardware", "memory", "hours", "input", "output", "next"):
+        assert re.search(rf"\b{word}\b", head), word
+    assert "@" not in head
+
+
+# ---- ms-swift's own parser
+
+
+def commands(recipe: str, **changes: str) -> list[list[str]]:
+    """What a recipe would run: its swift commands, without starting them."""
+    done = run(recipe, DRY_RUN="1", DATA="records.jsonl", OUT="unused", **changes)
+    assert done.returncode == 0, done.stderr
+    return [command for line in done.stdout.splitlines() if (command := shlex.split(line))[:1] == ["swift"]]
+
+
+@pytest.fixture(scope="module")
+def parsed(
+    model_dir: Path, benchmark_dir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, list[dict[str, Any]]]:
+    """Each recipe's training commands as ms-swift reads them: as they stand, and spoiled in three ways."""
+    jobs: dict[str, list[dict[str, Any]]] = {}
+    for recipe, gpus in {**TRAINING, "server/rollout.sh": 1}.items():
+        size = "32b" if recipe.startswith("32b") else "3b" if recipe.startswith("1gpu") else "7b"
+        folder = tmp_path_factory.getbasetemp() / f"config-{size}"
+        if not folder.exists():
+            shutil.copytree(model_dir, folder, ignore=shutil.ignore_patterns("*.safetensors"))
+            load_config(size).save_pretrained(folder)
+        command = commands(recipe, MODEL=str(folder), GPUS=str(gpus))[0]
+        command = [word.replace("records.jsonl", f"{benchmark_dir}/train/records.jsonl") for word in command]
+        spoiled = [["--learnin_rate", "1"], ["--torch_dtype_", "x"]]
+        if "--num_generations" in command:
+            spoiled.append(["--num_generations", "3" if gpus > 1 else "5"])
+        jobs[recipe] = [{"processes": gpus, "command": command + extra} for extra in ([], *spoiled)]
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "tests" / "parse_commands.py")],
+        input="\n".join(json.dumps(job) for each in jobs.values() for job in each),
+        env=environment(MAX_PIXELS="262144"),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    answers = iter([json.loads(line[7:]) for line in done.stdout.splitlines() if line.startswith("parsed ")])
+    return {recipe: [next(answers) for _ in each] for recipe, each in jobs.items()}
+
+
+@pytest.mark.swift
+@pytest.mark.parametrize("recipe", [*TRAINING, "server/rollout.sh"])
+def test_ms_swift_knows_every_flag_and_accepts_their_combination(recipe: str, parsed: dict[str, Any]) -> None:
+    assert (parsed[recipe][0]["unknown"], parsed[recipe][0]["error"]) == ([], None)
+
+
+@pytest.mark.swift
+@pytest.mark.parametrize("recipe", [recipe for recipe in TRAINING if "grpo" in recipe])
+def test_one_rollout_holds_whole_groups_on_the_stated_gpus(recipe: str, parsed: dict[str, Any]) -> None:
+    assert parsed[recipe][0]["batch"] == max(TRAINING[recipe], 2)  # replies; two make a group
+    assert "must be evenly divisible by num_generations" in parsed[recipe][3]["error"]
+
+
+@pytest.mark.swift
+@pytest.mark.parametrize("recipe", [*TRAINING, "server/rollout.sh"])
+def test_nonsense_is_not_accepted(recipe: str, parsed: dict[str, Any]) -> None:
+    assert parsed[recipe][1]["unknown"] == ["--learnin_rate", "1"]
+    assert parsed[recipe][2]["unknown"] == ["--torch_dtype_", "x"]
+
+
+def test_several_servers_share_the_rollouts() -> None:
+    command = commands("server/grpo.sh", MODEL="m", SERVERS="one:8000 two:8001")[0]
+    at = command.index("--vllm_server_host")
+    assert command[at : at + 6] == ["--vllm_server_host", "one", "two", "--vllm_server_port", "8000", "8001"]
+
+
+def test_nodes_are_named_as_torchrun_wants_them() -> None:
+    node = {"NNODES": "2", "NODE_RANK": "1", "MASTER_ADDR": "10.0.0.1", "DRY_RUN": "1", "DATA": "records.jsonl"}
+    same = run("32b/sft.sh", "--seed", "3", DRY_RUN="1", DATA="records.jsonl")
+    assert run("multinode/node.sh", "32b/sft.sh", "--seed", "3", **node).stdout == same.stdout
+    for change, complaint in (
+        ({"NODE_RANK": "2"}, "NODE_RANK=2: expected 0 to 1"),
+        ({"MASTER_ADDR": ""}, "set MASTER_ADDR"),
+    ):
+        done = run("multinode/node.sh", "32b/sft.sh", **{**node, **change})
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith(f"multinode/node.sh: {complaint}")
+    assert "32b/nothing.sh: no such file below shell/" in run("multinode/node.sh", "32b/nothing.sh", **node).stderr
+
+
+# ---- refused with one line
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_what_cannot_work_is_refused_with_one_line_and_leaves_nothing(
+    recipe: str, model_dir: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "records.jsonl").write_text("{}\n")
+    (tmp_path / "empty.jsonl").touch()
+    (tmp_path / "other_model").mkdir()
+    (tmp_path / "other_model" / "config.json").write_text('{"model_type": "llama"}')
+    gpus = str(RECIPES[recipe])
+    few = ",".join("01234567"[: RECIPES[recipe] - 1])
+    good = {"DATA": "records.jsonl", "MODEL": str(model_dir), "OUT": "new/out", "GPUS": "0", "DISK": "0"}
+    cases: list[tuple[dict[str, str], str]] = [
+        ({"MODEL": "other_model"}, "MODEL=other_model: no Qwen2.5-VL there"),
+        ({"MODEL": "./gone"}, "MODEL=./gone: no such folder"),
+        ({"MODEL": "other_model/gone"}, "MODEL=other_model/gone: no such folder"),
+        ({"GPUS": gpus, "CUDA_VISIBLE_DEVICES": few}, f"GPUS={gpus} wanted, {RECIPES[recipe] - 1} found"),
+        ({"DISK": "123456789"}, "123456789 GB needed"),
+    ]
+    if recipe != "server/rollout.sh":
+        cases += [
+            ({"DATA": ""}, "set DATA; the head of shell/"),
+            ({"DATA": "gone.jsonl"}, "DATA=gone.jsonl: no such file, or it is empty"),
+            ({"DATA": "empty.jsonl"}, "DATA=empty.jsonl: no such file, or it is empty"),
+        ]
+    before = sorted(tmp_path.rglob("*"))
+    for change, complaint in cases:
+        command = ["bash", str(ROOT / "shell" / recipe)]
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment(**{**good, **change}), capture_output=True, text=True
+        )
+        assert (done.returncode, done.stdout) == (2, ""), change
+        (line,) = done.stderr.splitlines()
+        assert line.startswith(f"{recipe}: "), change
+        assert complaint in line, change
+        assert sorted(tmp_path.rglob("*")) == before
+
+
+# ---- stopped and gone on with
+
+TINY = {"GPUS": "0", "DISK": "1", "MAX_PIXELS": "12544"}
+ARGUMENTS = ["--logging_steps", "1", "--save_steps", "3", "--report_to", "none"]
+
+
+def stop_after(out: Path, steps: int, command: list[str], variables: dict[str, str]) -> None:
+    """Start a recipe and kill all of its processes once it has logged so many steps."""
+    process = subprocess.Popen(command, env=environment(**variables), start_new_session=True, stdout=subprocess.DEVNULL)
+    try:
+        while process.poll() is None and not ((out / "logging.jsonl").exists() and len(logged(out)) >= steps):
+            time.sleep(0.05)
+        assert process.poll() is None, "it ended before it could be stopped"
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@pytest.mark.swift
+@pytest.mark.parametrize("recipe", ["7b/sft.sh", "7b/grpo_query2.sh"])
+def test_a_stopped_recipe_goes_on_from_its_checkpoint(
+    recipe: str, trained_dir: Path, benchmark_dir: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    data = str(benchmark_dir / "train" / "records.jsonl")
+    variables = {**TINY, "MODEL": str(trained_dir), "DATA": data, "OUT": str(out), "STEPS": "12", "BATCH": "4"}
+    variables["TOKENS"] = "60"
+    command = ["bash", str(ROOT / "shell" / recipe), *ARGUMENTS]
+    stop_after(out, random.randint(4, 10), command, variables)
+    last = max(int(path.parent.name.split("-")[1]) for path in out.glob("checkpoint-*/trainer_state.json"))
+    assert last < 12
+
+    done = run(recipe, *ARGUMENTS, **variables)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert f"{recipe}: going on from {out}/checkpoint-{last}\n" in done.stdout
+    state = json.loads((out / "checkpoint-12" / "trainer_state.json").read_text())
+    assert (state["global_step"], state["max_steps"]) == (12, 12)
+    assert [entry["step"] for entry in state["log_history"] if "loss" in entry] == list(range(1, 13))
+
+    again = run(recipe, *ARGUMENTS, **variables)
+    assert again.stdout.startswith(f"{recipe}: {out}/checkpoint-12 is the last step; nothing to train")
+
+
+@pytest.mark.swift
+def test_lora_on_one_gpu_leaves_a_whole_model_for_the_next_recipe(
+    trained_dir: Path, benchmark_dir: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "lora"
+    records = benchmark_dir / "test" / "records.jsonl"
+    variables = {**TINY, "MODEL": str(trained_dir), "DATA": str(records), "OUT": str(out), "STEPS": "2", "TOKENS": "60"}
+    done = run("1gpu/sft.sh", *ARGUMENTS, **variables)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert (out / "checkpoint-2" / "adapter_model.safetensors").exists()
+    assert (out / "merged" / "model.safetensors").exists()
+    done = run("7b/detect.sh", **{**variables, "MODEL": str(out), "OUT": str(tmp_path / "seen")})
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert json.loads((tmp_path / "seen" / "metrics.json").read_text())["missing"] == 0
