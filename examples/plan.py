@@ -37,7 +37,6 @@ IMAGE_PATCHES, IMAGES = 36 * 36, 7  # 504 x 504 pixels in patches of 14; the ima
 REPLY_TOKENS, PROMPT_TOKENS = 1024, 300
 TOKENS = IMAGES * IMAGE_PATCHES // 4 + 2 * REPLY_TOKENS + PROMPT_TOKENS
 LIVE_PARAMETERS = SUB_GROUP = 1e9  # stage3_max_live_parameters, sub_group_size in ms-swift's zero3*.json
-SAMPLES_PER_STEP = 16  # ms-swift accumulates gradients up to this many, unless told
 # Text: hidden, intermediate, layers, heads, key-value heads, vocabulary, tied embeddings; vision: intermediate.
 SIZES = {
     "3b": (2048, 11008, 36, 16, 2, 151936, True, 3420),
@@ -282,7 +281,7 @@ def plan(
     precision: str = "bfloat16",
     batch: Batch | None = None,
     checkpointing: bool = True,
-    accumulation: int | None = None,
+    accumulation: int = 1,
     beta: float = 0.04,
     vllm_gpus: int = 1,
     move_model_batches: int | None = None,
@@ -305,7 +304,6 @@ def plan(
         else:
             net.model.visual.enable_input_require_grads()
     trained = sum(parameter.numel() for parameter in net.parameters() if parameter.requires_grad)
-    accumulation = accumulation or max(1, math.ceil(SAMPLES_PER_STEP / batch.rows / gpus))
     # One device, one batch a step: gradients are set to None first, so they come as activations go.
     come_and_go = not zero3 and not lora and accumulation == 1
     upcast = not zero3 and precision != "float32"  # autocast returns float32
@@ -386,7 +384,7 @@ if __name__ == "__main__":
     parser.add_argument("--batch", type=int, default=1, help="per_device_train_batch_size")
     parser.add_argument("--tokens", type=int, default=TOKENS, help="of a row")
     parser.add_argument("--kept", type=int, default=REPLY_TOKENS, help="tokens of a row that have logits")
-    parser.add_argument("--accumulation", type=int, help="gradient_accumulation_steps")
+    parser.add_argument("--accumulation", type=int, default=1, help="gradient_accumulation_steps")
     parser.add_argument("--vllm-gpus", type=int, default=1, help="vllm_tensor_parallel_size; 0: --use_vllm false")
     parser.add_argument("--move-model-batches", type=int, help="as ms-swift's; it hands over less at a time")
     parser.add_argument("--beta", type=float, default=0.04, help="0: no reference model")

@@ -62,9 +62,12 @@ check() {
     [ "$(gpus_here)" -ge "$GPUS" ] || stop "GPUS=$GPUS wanted, $(gpus_here) found; set GPUS, or CUDA_VISIBLE_DEVICES"
     home=${OUT:-.}
     until [ -d "$home" ]; do home=$(dirname "$home"); done
-    [ -w "$home" ] || stop "OUT=$OUT: $home cannot be written to"
-    free=$(df --output=avail --block-size=1GB "$home" | tail -n 1)
-    [ "$free" -ge "$DISK" ] || stop "OUT=$OUT: $((free)) GB free there, $DISK GB needed; set OUT elsewhere, or DISK"
+    [ -w "$home" ] || stop "OUT=${OUT:-}: $home cannot be written to"
+    free=$(($(df --output=avail --block-size=1 "$home" | tail -n 1) / 1000000000))
+    [ "$free" -ge "$DISK" ] || stop "OUT=${OUT:-}: $free GB free there, $DISK GB needed; set OUT elsewhere, or DISK"
+    for name in swift zoomin; do
+        command -v $name >/dev/null || stop "no $name here; activate the environment: source .venv/bin/activate"
+    done
 }
 
 # begin: check, then set what the training recipes share: stage and machine; resume or finished, where OUT has begun.

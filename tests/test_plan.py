@@ -15,7 +15,7 @@ SHORT = Batch(tokens=400, kept=20, patches=(36 * 36,))
 
 @pytest.fixture(scope="module")
 def seven() -> Plan:
-    return plan("7b", gpus=4, deepspeed="zero3", accumulation=1)
+    return plan("7b", gpus=4, deepspeed="zero3")
 
 
 def head_gib(recipe: str) -> int:

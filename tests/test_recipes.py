@@ -31,7 +31,7 @@ SCRIPTS = [*(ROOT / "shell").rglob("*.sh"), *(ROOT / "examples").glob("*.sh")]
 
 
 def environment(**changes: str) -> dict[str, str]:
-    return child_environment(PATH=f"{Path(sys.executable).parent}:{os.environ['PATH']}", **changes)
+    return {**child_environment(PATH=f"{Path(sys.executable).parent}:{os.environ['PATH']}"), **changes}
 
 
 def run(recipe: str, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
@@ -156,6 +156,7 @@ def test_what_cannot_work_is_refused_with_one_line_and_leaves_nothing(
         ({"MODEL": "other_model/gone"}, "MODEL=other_model/gone: no such folder"),
         ({"GPUS": gpus, "CUDA_VISIBLE_DEVICES": few}, f"GPUS={gpus} wanted, {RECIPES[recipe] - 1} found"),
         ({"DISK": "123456789"}, "123456789 GB needed"),
+        ({"PATH": "/usr/bin:/bin"}, "no swift here; activate the environment"),
     ]
     if recipe != "server/rollout.sh":
         cases += [

@@ -43,7 +43,8 @@ def _open_vllm(model: str, gpus: int) -> Any:
     from swift.infer_engine import VllmEngine
 
     images = {"image": 1 + MAX_CROPS, "video": 0}
-    return VllmEngine(model, limit_mm_per_prompt=images, tensor_parallel_size=gpus, **_common())
+    eager = not torch.cuda.is_available()  # on a CPU, compiling takes minutes and gains little
+    return VllmEngine(model, limit_mm_per_prompt=images, tensor_parallel_size=gpus, enforce_eager=eager, **_common())
 
 
 def _common() -> dict[str, Any]:

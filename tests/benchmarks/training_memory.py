@@ -159,7 +159,6 @@ def compare(model: Path, records: Path, out: Path, checkpointing: bool, options:
         precision=options.precision,
         batch=Batch(**found["batch"]),
         checkpointing=checkpointing,
-        accumulation=1,
         on_cpu=not torch.cuda.is_available(),
     )
     return {
