@@ -26,7 +26,7 @@ run() { # COMMAND ...
 # newest FOLDER: its last whole checkpoint-N, if any; trainer_state.json is written after everything else.
 newest() {
     local state
-    state=$(find "$1" -path "$1/checkpoint-*/trainer_state.json" 2>/dev/null | sort -V | tail -n 1) || true
+    state=$(find "${1%/}" -path "${1%/}/checkpoint-*/trainer_state.json" 2>/dev/null | sort -V | tail -n 1) || true
     if [ -n "$state" ]; then dirname "$state"; fi
 }
 

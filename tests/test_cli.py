@@ -184,7 +184,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Conversation]:
     text = render_reply(Reply("generated", boxes, [str(n) for n in range(7)], "It melts."))
 
     class MarkingEngine:
-        def __init__(self, model: str, kind: str, max_new_tokens: int) -> None:
+        def __init__(self, model: str, kind: str, max_new_tokens: int, gpus: int) -> None:
             pass
 
         def ask(self, given: list[Conversation]) -> list[Answer]:
