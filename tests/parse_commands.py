@@ -8,6 +8,7 @@ processes, for which torch's fake process group stands.
 import importlib.util
 import json
 import os
+import socket
 import sys
 from typing import Any
 
@@ -66,6 +67,8 @@ def parse(kind: str, arguments: list[str], processes: int) -> dict[str, Any]:
         PartialState._reset_state()
 
 
+with socket.create_server(("127.0.0.1", 0)) as free:  # ms-swift starts a group of one where vLLM rolls out
+    os.environ["MASTER_PORT"] = str(free.getsockname()[1])
 if not torch.cuda.is_available():
     os.environ["ACCELERATE_USE_CPU"] = "true"
     deploy_args.get_device_count = lambda: 8  # the rollout server counts GPUs already when it parses
