@@ -2,7 +2,7 @@
 # GRPO, stage 2, Qwen2.5-VL-32B: query 2 earns accuracy and BLEU, after a first reply that
 # is rolled out and not trained on.
 #
-#   hardware  8 GPUs of 80 GB;  memory 8 GiB a GPU to train, 51 to roll out with vLLM's 50%; 750 GiB of host memory for
+#   hardware  8 GPUs of 80 GB;  memory 8 GiB a GPU to train, 44 to roll out with vLLM's 50%; 750 GiB of host memory for
 #             weights and optimiser: with DEEPSPEED=zero3 78 GiB a GPU leave no room (70 with --beta 0);  disk 1450 GB
 #   hours     the paper: 42.6 for all three stages on 8 A100, and at least 600 GB of GPU memory for GRPO
 #   input     DATA;  MODEL (output/32b/grpo1): grpo_query1.sh's OUT

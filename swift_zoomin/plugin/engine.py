@@ -43,7 +43,7 @@ def _open_vllm(model: str, gpus: int) -> Any:
     from swift.infer_engine import VllmEngine
 
     images = {"image": 1 + MAX_CROPS, "video": 0}
-    eager = not torch.cuda.is_available()  # on a CPU, compiling takes minutes and gains little
+    eager = not torch.cuda.is_available()  # on a CPU, compiling takes minutes
     return VllmEngine(model, limit_mm_per_prompt=images, tensor_parallel_size=gpus, enforce_eager=eager, **_common())
 
 
