@@ -207,6 +207,7 @@ def test_a_stopped_recipe_goes_on_from_its_checkpoint(
     stop_after(out, random.randint(4, 10), command, variables)
     last = max(int(path.parent.name.split("-")[1]) for path in out.glob("checkpoint-*/trainer_state.json"))
     assert last < 12
+    before = len(logged(out))
 
     done = run(recipe, *ARGUMENTS, **variables)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
@@ -214,6 +215,8 @@ def test_a_stopped_recipe_goes_on_from_its_checkpoint(
     state = json.loads((out / "checkpoint-12" / "trainer_state.json").read_text())
     assert (state["global_step"], state["max_steps"]) == (12, 12)
     assert [entry["step"] for entry in state["log_history"] if "loss" in entry] == list(range(1, 13))
+    steps = [int(entry["global_step/max_steps"].split("/")[0]) for entry in logged(out)]
+    assert steps[before:] == list(range(last + 1, 13))  # no step before the checkpoint is done again
 
     again = run(recipe, *ARGUMENTS, **variables)
     assert again.stdout.startswith(f"{recipe}: {out}/checkpoint-12 is the last step; nothing to train")
