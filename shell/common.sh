@@ -26,7 +26,7 @@ run() { # COMMAND ...
 # newest FOLDER: its last whole checkpoint-N, if any; trainer_state.json is written after everything else.
 newest() {
     local state
-    state=$(find "${1%/}" -path "${1%/}/checkpoint-*/trainer_state.json" 2>/dev/null | sort -V | tail -n 1) || true
+    state=$(find -H "${1%/}" -path "${1%/}/checkpoint-*/trainer_state.json" 2>/dev/null | sort -V | tail -n 1) || true
     if [ -n "$state" ]; then dirname "$state"; fi
 }
 
@@ -46,8 +46,9 @@ gpus_here() {
 }
 
 # check NAME ...: stop unless these variables are set, and what they and GPUS and DISK ask for is here. Writes nothing.
+# Leaves the first GPUS of the visible GPUS visible: ms-swift would spread one process over all there are.
 check() {
-    local name home free
+    local name home used free visible
     for name in "$@"; do [ -n "${!name:-}" ] || stop "set $name; the head of shell/$recipe says to what"; done
     if [ -n "${DRY_RUN:-}" ]; then return; fi
     if [ -n "${DATA:-}" ] && [ ! -s "$DATA" ]; then
@@ -60,11 +61,17 @@ check() {
         stop "MODEL=$MODEL: no such folder; expected a model's folder, an earlier stage's OUT, or a name like Qwen/NAME"
     fi
     [ "$(gpus_here)" -ge "$GPUS" ] || stop "GPUS=$GPUS wanted, $(gpus_here) found; set GPUS, or CUDA_VISIBLE_DEVICES"
+    visible=${CUDA_VISIBLE_DEVICES-$(seq -s , 0 $((GPUS - 1)))}
+    CUDA_VISIBLE_DEVICES=$([ "$GPUS" = 0 ] || cut -d , -f "1-$GPUS" <<<"$visible")
+    export CUDA_VISIBLE_DEVICES
     home=${OUT:-.}
     until [ -d "$home" ]; do home=$(dirname "$home"); done
     [ -w "$home" ] || stop "OUT=${OUT:-}: $home cannot be written to"
     free=$(($(df --output=avail --block-size=1 "$home" | tail -n 1) / 1000000000))
-    [ "$free" -ge "$DISK" ] || stop "OUT=${OUT:-}: $free GB free there, $DISK GB needed; set OUT elsewhere, or DISK"
+    used=0
+    if [ -d "${OUT:-}" ]; then used=$(($(du -sH --block-size=1 "$OUT" | cut -f 1) / 1000000000)); fi
+    [ $((free + used)) -ge "$DISK" ] ||
+        stop "OUT=${OUT:-}: $free GB free there, $((DISK - used)) GB needed; set OUT elsewhere, or DISK"
     for name in swift zoomin; do
         command -v $name >/dev/null || stop "no $name here; activate the environment: source .venv/bin/activate"
     done
@@ -84,8 +91,9 @@ begin() {
     else
         machine=(--torch_dtype bfloat16)
         if [ -n "${DEEPSPEED:-}" ]; then machine+=(--deepspeed "$DEEPSPEED"); fi
-        if [ "$GPUS" -gt 1 ] || [ -n "${NNODES:-}" ]; then export NPROC_PER_NODE=$GPUS; fi
     fi
+    unset NPROC_PER_NODE
+    if [ "$GPUS" -gt 1 ] || { [ "$GPUS" = 1 ] && [ -n "${NNODES:-}" ]; }; then export NPROC_PER_NODE=$GPUS; fi
     resume=() finished=
     last=$(newest "$OUT")
     if [ -z "$last" ]; then return; fi

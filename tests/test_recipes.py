@@ -27,6 +27,7 @@ TRAINING = {  # recipe: the GPUs of one machine that it is written for
 }
 DETECTING = {"7b/detect.sh": 1, "32b/detect.sh": 4}
 RECIPES = {**TRAINING, **DETECTING, "server/rollout.sh": 1}
+STAGE_1 = {"server/grpo.sh STAGE=query1": 4, "server/rollout.sh STAGE=query1": 1}  # beside their default, query2
 SCRIPTS = [*(ROOT / "shell").rglob("*.sh"), *(ROOT / "examples").glob("*.sh")]
 
 
@@ -71,18 +72,20 @@ def parsed(
 ) -> dict[str, list[dict[str, Any]]]:
     """Each recipe's training commands as ms-swift reads them: as they stand, and spoiled in three ways."""
     jobs: dict[str, list[dict[str, Any]]] = {}
-    for recipe, gpus in {**TRAINING, "server/rollout.sh": 1}.items():
+    for name, gpus in {**TRAINING, "server/rollout.sh": 1, **STAGE_1}.items():
+        recipe, *stage = name.split()
         size = "32b" if recipe.startswith("32b") else "3b" if recipe.startswith("1gpu") else "7b"
         folder = tmp_path_factory.getbasetemp() / f"config-{size}"
         if not folder.exists():
             shutil.copytree(model_dir, folder, ignore=shutil.ignore_patterns("*.safetensors"))
             load_config(size).save_pretrained(folder)
-        command = commands(recipe, MODEL=str(folder), GPUS=str(gpus))[0]
+        changes = dict(change.split("=") for change in stage)
+        command = commands(recipe, MODEL=str(folder), GPUS=str(gpus), **changes)[0]
         command = [word.replace("records.jsonl", f"{benchmark_dir}/train/records.jsonl") for word in command]
         spoiled = [["--learnin_rate", "1"], ["--torch_dtype_", "x"]]
         if "--num_generations" in command:
             spoiled.append(["--num_generations", "3" if gpus > 1 else "5"])
-        jobs[recipe] = [{"processes": gpus, "command": command + extra} for extra in ([], *spoiled)]
+        jobs[name] = [{"processes": gpus, "command": command + extra} for extra in ([], *spoiled)]
     done = subprocess.run(
         [sys.executable, str(ROOT / "tests" / "parse_commands.py")],
         input="\n".join(json.dumps(job) for each in jobs.values() for job in each),
@@ -96,7 +99,7 @@ def parsed(
 
 
 @pytest.mark.swift
-@pytest.mark.parametrize("recipe", [*TRAINING, "server/rollout.sh"])
+@pytest.mark.parametrize("recipe", [*TRAINING, "server/rollout.sh", *STAGE_1])
 def test_ms_swift_knows_every_flag_and_accepts_their_combination(recipe: str, parsed: dict[str, Any]) -> None:
     assert (parsed[recipe][0]["unknown"], parsed[recipe][0]["error"]) == ([], None)
 
@@ -119,6 +122,23 @@ def test_several_servers_share_the_rollouts() -> None:
     command = commands("server/grpo.sh", MODEL="m", SERVERS="one:8000 two:8001")[0]
     at = command.index("--vllm_server_host")
     assert command[at : at + 6] == ["--vllm_server_host", "one", "two", "--vllm_server_port", "8000", "8001"]
+
+
+@pytest.mark.parametrize(
+    ("stage", "told"),
+    [
+        ("query1", ["--multi_turn_scheduler", "zoomin", "--max_turns", "1"]),
+        ("query2", ["--multi_turn_scheduler", "zoomin_query2"]),
+    ],
+)
+def test_server_and_trainer_hear_the_same_of_the_exchange(stage: str, told: list[str]) -> None:
+    for recipe in ("server/rollout.sh", "server/grpo.sh"):
+        command = commands(recipe, MODEL="m", STAGE=stage)[0]
+        at = command.index("--multi_turn_scheduler")
+        assert command[at : at + len(told)] == told
+        assert ("--max_turns" in command) == ("--max_turns" in told)
+        refused = run(recipe, DRY_RUN="1", DATA="records.jsonl", MODEL="m", STAGE="query3")
+        assert (refused.returncode, refused.stderr) == (2, f"{recipe}: STAGE=query3; expected query1 or query2\n")
 
 
 def test_nodes_are_named_as_torchrun_wants_them() -> None:
@@ -176,7 +196,50 @@ def test_what_cannot_work_is_refused_with_one_line_and_leaves_nothing(
         assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.parametrize(
+    ("visible", "gpus", "expected"),
+    [
+        ("4,5,6,7", "2", "4,5 2"),
+        ("4,5", "2", "4,5 2"),
+        ("GPU-ab,GPU-cd", "1", "GPU-ab none"),
+        ("0,1", "0", " none"),  # a CPU, though there are GPUs
+    ],
+)
+def test_a_recipe_sees_no_more_gpus_than_it_was_given(
+    visible: str, gpus: str, expected: str, model_dir: Path, tmp_path: Path
+) -> None:
+    """ms-swift spreads a process over all that it sees, which neither DeepSpeed nor vLLM lets it do."""
+    (tmp_path / "records.jsonl").write_text("{}\n")
+    script = 'source common.sh; begin; echo "$CUDA_VISIBLE_DEVICES ${NPROC_PER_NODE-none}"'
+    given = {"GPUS": gpus, "CUDA_VISIBLE_DEVICES": visible, "NPROC_PER_NODE": "4"}  # the last from an earlier command
+    more = {"MODEL": str(model_dir), "DATA": str(tmp_path / "records.jsonl"), "OUT": str(tmp_path), "DISK": "0"}
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=ROOT / "shell", env=environment(**given, **more), capture_output=True, text=True
+    )
+    assert (done.stdout, done.stderr) == (f"{expected}\n", "")
+
+
 # ---- stopped and gone on with
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_recipe_begun_counts_what_it_has_written_and_finds_it_behind_a_link(
+    linked: bool, model_dir: Path, tmp_path: Path
+) -> None:
+    """The disk is as full as a stopped training leaves it, or the folder is on another one."""
+    out = tmp_path / "out"
+    (tmp_path / "other" / "checkpoint-3").mkdir(parents=True)
+    out.symlink_to("other") if linked else (tmp_path / "other").rename(out)
+    (out / "checkpoint-3" / "trainer_state.json").write_text('{"global_step": 3, "max_steps": 3}')
+    with (out / "checkpoint-3" / "optimizer.pt").open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, 2 * 10**9)
+    (tmp_path / "records.jsonl").write_text("{}\n")
+    free = shutil.disk_usage(out).free // 10**9
+    given = {"MODEL": str(model_dir), "DATA": str(tmp_path / "records.jsonl"), "OUT": str(out), "GPUS": "0"}
+    done = run("7b/sft.sh", **given, DISK=str(free + 1))
+    assert f"{out}/checkpoint-3 is the last step; nothing to train" in done.stdout, done.stderr
+    assert f"{free + 3} GB needed" in run("7b/sft.sh", **given, DISK=str(free + 5)).stderr
+
 
 TINY = {"GPUS": "0", "DISK": "1", "MAX_PIXELS": "12544"}
 ARGUMENTS = ["--logging_steps", "1", "--save_steps", "3", "--report_to", "none"]

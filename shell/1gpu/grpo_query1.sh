@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # GRPO, stage 1, LoRA on one GPU, Qwen2.5-VL-3B or 7B: query 1 earns a valid verdict tag and IoU.
 #
-#   hardware  1 GPU of 24 GB;  memory 10 GiB (3B), 19 GiB (7B) to train; vLLM takes 85% of the GPU in its turn, and
-#             32 GiB of host memory keep what sleeps;  disk 30 GB
+#   hardware  1 GPU of 24 GB for 3B, of 40 GB for 7B;  memory 10 GiB (3B), 19 GiB (7B) to train, 14 or 31 GiB while the
+#             weights go to vLLM, which then takes 85% of the GPU; 32 GiB of host memory keep what sleeps;  disk 30 GB
 #   hours     not measured
 #   input     DATA;  MODEL (output/1gpu/sft): sft.sh's OUT
 #   options   REWARDS ("zoomin_format zoomin_iou"); and those of shell/common.sh

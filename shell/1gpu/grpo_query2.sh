@@ -2,13 +2,13 @@
 # GRPO, stage 2, LoRA on one GPU, Qwen2.5-VL-3B or 7B: query 2 earns accuracy and BLEU, after a first reply that
 # is rolled out and not trained on.
 #
-#   hardware  1 GPU of 24 GB;  memory 10 GiB (3B), 19 GiB (7B) to train; vLLM takes 85% of the GPU in its turn, and
-#             32 GiB of host memory keep what sleeps;  disk 30 GB
+#   hardware  1 GPU of 24 GB for 3B, of 40 GB for 7B;  memory 10 GiB (3B), 19 GiB (7B) to train, 14 or 31 GiB while the
+#             weights go to vLLM, which then takes 85% of the GPU; 32 GiB of host memory keep what sleeps;  disk 30 GB
 #   hours     not measured
 #   input     DATA;  MODEL (output/1gpu/grpo1): grpo_query1.sh's OUT
 #   options   REWARDS ("zoomin_accuracy zoomin_bleu"); and those of shell/common.sh
 #   output    OUT (output/1gpu/grpo2): checkpoint-N (started again, it goes on from the last), merged: the whole model
-#   next      ../7b/detect.sh with GPUS=1
+#   next      ../7b/detect.sh, on this GPU too
 MODEL=${MODEL:-output/1gpu/grpo1} OUT=${OUT:-output/1gpu/grpo2}
 GPUS=${GPUS:-1} DISK=${DISK:-30}
 # shellcheck source-path=SCRIPTDIR source=../common.sh

@@ -15,7 +15,7 @@ GPUS=${GPUS:-4} DEEPSPEED=${DEEPSPEED-zero3} DISK=${DISK:-360}
 # shellcheck source-path=SCRIPTDIR source=../common.sh
 source "$(dirname "$0")/../common.sh"
 case $STAGE in
-    query1) scheduler=() rewards=(zoomin_format zoomin_iou) ;;
+    query1) scheduler=(--multi_turn_scheduler zoomin --max_turns 1) rewards=(zoomin_format zoomin_iou) ;;
     query2) scheduler=(--multi_turn_scheduler zoomin_query2) rewards=(zoomin_accuracy zoomin_bleu) ;;
     *) stop "STAGE=$STAGE; expected query1 or query2" ;;
 esac

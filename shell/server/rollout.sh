@@ -12,9 +12,12 @@
 MODEL=${MODEL:-Qwen/Qwen2.5-VL-7B-Instruct} GPUS=${GPUS:-1} DISK=${DISK:-1}
 # shellcheck source-path=SCRIPTDIR source=../common.sh
 source "$(dirname "$0")/../common.sh"
+case ${STAGE:=query2} in
+    query1) scheduler=(--multi_turn_scheduler zoomin --max_turns 1) ;;
+    query2) scheduler=(--multi_turn_scheduler zoomin_query2) ;;
+    *) stop "STAGE=$STAGE; expected query1 or query2" ;;
+esac
 check MODEL
-scheduler=(--multi_turn_scheduler zoomin_query2)
-if [ "${STAGE:-query2}" = query1 ]; then scheduler=(); fi
 run swift rollout --custom_register_path swift_zoomin --model_type qwen2_5_vl --template zoomin \
     --model "$(weights "$MODEL")" --torch_dtype bfloat16 "${scheduler[@]}" \
     --host 0.0.0.0 --port "${PORT:-8000}" --vllm_tensor_parallel_size "$GPUS" \
