@@ -1,8 +1,11 @@
 """The README's training commands, read by ms-swift's own argument classes."""
 
 import importlib.util
+import os
 import re
 import shlex
+import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -22,6 +25,12 @@ def replaced(arguments: list[str], **values: object) -> list[str]:
     for name, value in values.items():
         result[result.index(f"--{name}") + 1] = str(value)
     return result
+
+
+def options(command: list[str]) -> dict[str, list[str]]:
+    """Each option of a command and its values."""
+    at = [*(number for number, word in enumerate(command) if word.startswith("--")), len(command)]
+    return {command[start]: command[start + 1 : end] for start, end in pairwise(at)}
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=["sft", "grpo1", "grpo2"])
@@ -44,6 +53,22 @@ def test_every_flag_of_a_training_command_is_known_to_ms_swift(
     assert parsed.template == "zoomin"
     assert not parsed.freeze_vit
     assert not parsed.freeze_aligner
+
+
+@pytest.mark.parametrize(
+    ("at", "recipe"), list(enumerate(["sft", "grpo_query1", "grpo_query2"])), ids=["sft", "grpo1", "grpo2"]
+)
+def test_a_training_command_says_what_the_recipe_says(at: int, recipe: str) -> None:
+    shown = subprocess.run(
+        ["bash", str(ROOT / f"shell/7b/{recipe}.sh")],
+        env={**os.environ, "DRY_RUN": "1", "DATA": "data512/records.jsonl"},
+        capture_output=True,
+        text=True,
+    )
+    ours, recipes = options(COMMANDS[at]), options(shlex.split(shown.stdout))
+    for place in ("--model", "--output_dir"):
+        del ours[place]
+    assert {name: recipes.get(name) for name in ours} == ours
 
 
 def test_there_are_three_training_commands() -> None:
