@@ -4,18 +4,22 @@ from typing import Any
 
 import torch
 from swift.infer_engine import InferRequest, RequestConfig
+from swift.model import get_processor
 
 import swift_zoomin.register.swift_zoomin_register  # noqa: F401  registers the template
+from swift_zoomin.boxes import PATCH_PX, max_pixels
 from swift_zoomin.detector import Answer, Conversation
 from swift_zoomin.episode import MAX_CROPS
 from swift_zoomin.images import ImageError
+
+_WORDS = 2048  # tokens of both prompts and their markup, at worst; they are fewer bytes
 
 
 class SwiftEngine:
     """TransformersEngine or vLLM on one model folder, greedy, with the template `zoomin`."""
 
     def __init__(self, model: str, kind: str, max_new_tokens: int, gpus: int = 1) -> None:
-        self._engine = _open_vllm(model, gpus) if kind == "vllm" else _open_transformers(model)
+        self._engine = _open_vllm(model, max_new_tokens, gpus) if kind == "vllm" else _open_transformers(model)
         self._engine.strict = False  # a file that cannot be read comes back as its exception, not as the batch's
         self._config = RequestConfig(max_tokens=max_new_tokens, temperature=0, return_details=True)
 
@@ -39,12 +43,20 @@ def _open_transformers(model: str) -> Any:
     return TransformersEngine(model, max_batch_size=0, **_common())
 
 
-def _open_vllm(model: str, gpus: int) -> Any:
+def _open_vllm(model: str, max_new_tokens: int, gpus: int) -> Any:
     from swift.infer_engine import VllmEngine
 
-    images = {"image": 1 + MAX_CROPS, "video": 0}
-    eager = not torch.cuda.is_available()  # on a CPU, compiling takes minutes
-    return VllmEngine(model, limit_mm_per_prompt=images, tensor_parallel_size=gpus, enforce_eager=eager, **_common())
+    images = 1 + MAX_CROPS
+    processor = get_processor(model, model_type="qwen2_5_vl")  # puts the pixel limit in force
+    longest = images * max_pixels() // PATCH_PX**2 + 2 * max_new_tokens + _WORDS  # vLLM reserves a cache for one
+    return VllmEngine(
+        model,
+        limit_mm_per_prompt={"image": images, "video": 0},
+        max_model_len=min(longest, processor.model_info.max_model_len),
+        tensor_parallel_size=gpus,
+        enforce_eager=not torch.cuda.is_available(),  # on a CPU, compiling takes minutes
+        **_common(),
+    )
 
 
 def _common() -> dict[str, Any]:
