@@ -4,7 +4,7 @@
 
 Eq. 2 averages over the predicted boxes, so it is a precision: it does not punish regions left out, and duplicates of a
 good box dilute misses. Its three variants are ours, for those who want to close that door. The empty cases, which the
-paper leaves open: nothing annotated and nothing predicted 1.0; only one side empty 0.0.
+paper leaves open: nothing annotated and nothing predicted 1.0; only one side empty 0.0; no reply that can be read 0.0.
 """
 
 from collections.abc import Sequence
@@ -24,23 +24,31 @@ def format_reward(reply: Reply) -> float:
     return float(reply.verdict is not None)
 
 
-def iou_reward(predicted: Sequence[Box], annotated: Sequence[Box] | None) -> float | None:
+def iou_reward(predicted: Sequence[Box] | None, annotated: Sequence[Box] | None) -> float | None:
     """Eq. 2: mean over the predicted boxes of the best IoU with an annotated box. 0..1; both in one frame.
 
     None where the image has no annotation (`annotated` is None), which is not the same as annotated with no box ([]).
+    `predicted` is None where nothing could be read (`readable_boxes`), which is not the same as no region either.
     """
     if annotated is None:
         return None
     if not predicted or not annotated:
-        return float(not predicted and not annotated)
+        return float(predicted is not None and not predicted and not annotated)
     return sum(max(iou(box, truth) for truth in annotated) for box in predicted) / len(predicted)
+
+
+def readable_boxes(boxes: list[list[float]] | None, verdict: str | None) -> list[list[float]] | None:
+    """A reply's boxes as `iou_reward` wants them: None where it has neither boxes nor a verdict."""
+    return boxes if boxes or verdict is not None else None
 
 
 DUPLICATE_IOU = 0.9  # two boxes of one reply that overlap so much mark one region
 
 
-def iou_unique_reward(predicted: Sequence[Box], annotated: Sequence[Box] | None) -> float | None:
+def iou_unique_reward(predicted: Sequence[Box] | None, annotated: Sequence[Box] | None) -> float | None:
     """Eq. 2 without the boxes that repeat one already counted (IoU of at least DUPLICATE_IOU). As `iou_reward`."""
+    if not predicted:
+        return iou_reward(predicted, annotated)
     unique: list[Box] = []
     for box in dict.fromkeys(map(tuple, predicted)):  # a reply may repeat one box ten thousand times
         if all(iou(box, earlier) < DUPLICATE_IOU for earlier in unique):
@@ -48,7 +56,7 @@ def iou_unique_reward(predicted: Sequence[Box], annotated: Sequence[Box] | None)
     return iou_reward(unique, annotated)
 
 
-def iou_f1_reward(predicted: Sequence[Box], annotated: Sequence[Box] | None) -> float | None:
+def iou_f1_reward(predicted: Sequence[Box] | None, annotated: Sequence[Box] | None) -> float | None:
     """Twice the summed IoU of the best one-to-one matching, over the number of boxes on both sides. As `iou_reward`.
 
     Regions left out and misses lower it; so does a duplicate, unless one box overlaps several regions.
@@ -61,7 +69,7 @@ def iou_f1_reward(predicted: Sequence[Box], annotated: Sequence[Box] | None) -> 
     return 2 * float(overlaps[linear_sum_assignment(-overlaps)].sum()) / sum(overlaps.shape)
 
 
-def iou_union_reward(predicted: Sequence[Box], annotated: Sequence[Box] | None) -> float | None:
+def iou_union_reward(predicted: Sequence[Box] | None, annotated: Sequence[Box] | None) -> float | None:
     """IoU of the area that the predicted boxes cover together with the annotated one. As `iou_reward`."""
     if not predicted or not annotated:
         return iou_reward(predicted, annotated)
@@ -121,5 +129,5 @@ def signature(order: int = 2) -> str:
     """How these scores are computed, in sacrebleu's notation."""
     bleu("a", "a", order)  # sacrebleu knows the number of references only after a score
     rouge = f"rougeL:[rouge-score:{version('rouge-score')}|stem:no]"
-    ours = f"iou:eq2,empty=1,one-empty=0 zoomin:{version('swift-zoomin')}"
+    ours = f"iou:eq2,empty=1,one-empty=0,no-reply=0 zoomin:{version('swift-zoomin')}"
     return f"bleu{order}:[{_bleu(order).get_signature()}] {rouge} {ours}"

@@ -3,7 +3,9 @@
 import asyncio
 import base64
 import runpy
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -106,6 +108,8 @@ def test_accuracy_and_bleu_are_earned_by_query_2_and_the_others_by_query_1() -> 
         (LAST, {"explanation": ""}, (1, 0, 1, None, 1)),
         # Faults of peers
         ("", {}, (0, 0, 0, 0, 0)),  # the empty answer earns nothing
+        ("", {"boxes": []}, (0, 0, 0, 0, 0)),  # nor where there is nothing to mark
+        ("<regions>[]</regions>", {"boxes": []}, (0, 0, 0, 0, 0)),
         ("<verdict>not real</verdict>", {"label": "real"}, (0, 0, 0, 0, 0)),
         ("<verdict>real or generated</verdict>", {}, (0, 0, 0, 0, 0)),
         ("<verdict>real</verdict><verdict>generated</verdict>", {}, (0, 0, 0, 0, 0)),
@@ -130,6 +134,8 @@ def test_one_turn_is_first_and_last_reply_at_once(completion: str, row: dict, ex
         # cut after the first reply: wrong, not missing
         ({"replies": [FIRST], "boxes_px": ROW["boxes"]}, {"label": "real"}, (1, 1, 0, 0, 1)),
         ({"replies": [""], "boxes_px": []}, {}, (0, 0, 0, 0, 0)),
+        ({"replies": [""], "boxes_px": []}, {"boxes": []}, (0, 0, 0, 0, 0)),
+        (two_turns(LAST, FIRST, []), {"boxes": []}, (1, 1, 0, 0, 1)),
         ({"replies": [FIRST], "boxes_px": []}, {"boxes": None, "explanation": ""}, (1, None, 0, None, 0)),
     ],
 )
@@ -362,8 +368,29 @@ def test_another_limit_where_the_replies_are_made_is_refused(name: str, monkeypa
     infos = asyncio.run(ZoomInScheduler().on_turn_end(request, choice, 1))["rollout_infos"]
     run([name], 1, rollout_infos=infos)
     monkeypatch.setattr(vision_process, "IMAGE_MAX_TOKEN_NUM", 16)
-    with pytest.raises(ValueError, match="200704 where the replies are made, 12544 in the trainer; set the same MAX_P"):
+    with pytest.raises(ValueError, match="max_pixels differs: 200704 where the replies are made, 12544 in the trainer"):
         run([name], 1, rollout_infos=infos)
+
+
+@pytest.mark.parametrize(
+    ("trainer", "turns", "fault"),
+    [
+        ("zoomin", None, None),
+        ("zoomin", 2, None),
+        ("zoomin", 1, "max_turns differs: 2 where the replies are made, 1 in the trainer"),
+        ("zoomin_query2", None, "scheduler differs: ZoomInScheduler where .*, ZoomInQuery2Scheduler in the trainer"),
+        (None, None, "scheduler differs: ZoomInScheduler where .*, None in the trainer; .* --multi_turn_scheduler"),
+    ],
+)
+def test_a_rollout_server_of_another_stage_is_refused(trainer: str | None, turns: int | None, fault: str) -> None:
+    """It would train the other query: `zoomin_query2` masks what `zoomin` trains."""
+    request = RolloutInferRequest([{"role": "assistant", "content": FIRST}], images=[REF])
+    choice = ChatCompletionResponseChoice(0, ChatMessage("assistant", FIRST), "stop")
+    infos = asyncio.run(ZoomInScheduler().on_turn_end(request, choice, 1))["rollout_infos"]
+    reward = REWARDS["zoomin_iou"](SimpleNamespace(multi_turn_scheduler=trainer, max_turns=turns))
+    columns = {name: [value] for name, value in ROW.items()}
+    with pytest.raises(ValueError, match=fault) if fault else nullcontext():
+        reward([FIRST], **columns, rollout_infos=[infos])
 
 
 @pytest.mark.parametrize("name", [*NAMES, *VARIANTS])

@@ -136,10 +136,13 @@ def test_f1_pays_more_for_a_box_over_two_regions_if_it_is_repeated() -> None:
 @pytest.mark.parametrize("reward", [iou_reward, *VARIANTS])
 @pytest.mark.parametrize(
     ("predicted", "annotated", "expected"),
-    [([], [], 1.0), ([], [A], 0.0), ([A], [], 0.0), ([A], None, None), ([], None, None)],
+    [
+        *[([], [], 1.0), ([], [A], 0.0), ([A], [], 0.0), ([A], None, None), ([], None, None)],
+        *[(None, [], 0.0), (None, [A], 0.0), (None, None, None)],  # no reply that can be read
+    ],
 )
 def test_nothing_annotated_is_not_the_same_as_no_annotation(
-    reward: Reward, predicted: list, annotated: list | None, expected: float | None
+    reward: Reward, predicted: list | None, annotated: list | None, expected: float | None
 ) -> None:
     assert reward(predicted, annotated) == expected
 

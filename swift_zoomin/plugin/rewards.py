@@ -12,12 +12,14 @@ from functools import cached_property
 from typing import Any
 
 from swift.rewards import ORM
+from swift.rollout import multi_turns
 from swift.utils import get_logger
 
 from swift_zoomin import scoring
 from swift_zoomin.boxes import max_pixels
 from swift_zoomin.episode import to_original_boxes
 from swift_zoomin.images import ImageRef
+from swift_zoomin.plugin.scheduler import made_by
 from swift_zoomin.replies import Reply, parse_reply
 
 Score = float | None
@@ -46,31 +48,33 @@ class Trajectory:
         return parse_reply(self.texts[1])
 
     @cached_property
-    def first_boxes_px(self) -> list[list[float]]:
-        """Query 1's boxes in pixels of the original, as `boxes_px` is."""
-        if self.known_boxes_px is not None:
-            return self.known_boxes_px
-        return to_original_boxes(self.first, ImageRef.first_of([self.image]))
+    def first_boxes_px(self) -> list[list[float]] | None:
+        """Query 1's boxes in pixels of the original, as `boxes_px` is; None where there is nothing to read."""
+        boxes_px = self.known_boxes_px
+        if boxes_px is None:
+            boxes_px = to_original_boxes(self.first, ImageRef.first_of([self.image]))
+        return boxes_px or scoring.readable_boxes(boxes_px, self.first.verdict)
 
 
-def trajectories(completions: list[str], columns: dict[str, Any]) -> Iterator[Trajectory]:
+def trajectories(completions: list[str], columns: dict[str, Any], args: Any = None) -> Iterator[Trajectory]:
     """Read what ms-swift passes to a reward function: last completions, and columns with one entry a sample.
 
-    Raises ValueError where the labels are missing, or where the rollout saw images under another limit than this
-    process: its boxes, scored here, would lie elsewhere.
+    Raises ValueError where the labels are missing, or where the rollout was made with other settings than those of this
+    process and its trainer's arguments: boxes would lie elsewhere, or the wrong query would be trained.
     """
     if "label" not in columns:
         raise ValueError("the dataset has no label column; load it as --dataset DIR/records.jsonl:query1 or :query2")
     blank = [None] * len(completions)
     rollout_infos = columns.get("rollout_infos") or blank
-    limit = max_pixels()
+    settings = _settings(args)
     for at, completion in enumerate(completions):
         infos = rollout_infos[at] or {}
-        if infos.get("max_pixels", limit) != limit:
-            raise ValueError(
-                f"MAX_PIXELS differs: {infos['max_pixels']} where the replies are made, {limit} in the trainer; "
-                "set the same MAX_PIXELS for `swift rollout` and `swift rlhf`"
-            )
+        for name, ours in settings.items():
+            if infos.get(name, ours) != ours:
+                raise ValueError(
+                    f"{name} differs: {infos[name]} where the replies are made, {ours} in the trainer; give "
+                    "`swift rollout` and `swift rlhf` the same MAX_PIXELS, --multi_turn_scheduler and --max_turns"
+                )
         replies = infos.get("replies") or []
         first, last = ([*replies, ""] if replies else [completion, completion])[:2]
         yield Trajectory(
@@ -82,6 +86,18 @@ def trajectories(completions: list[str], columns: dict[str, Any]) -> Iterator[Tr
             columns.get("explanation", blank)[at],
             columns.get("boxes", blank)[at],
         )
+
+
+def _settings(args: Any) -> dict[str, Any]:
+    """What a rollout of this trainer says of how it was made; without arguments, only what holds for the process."""
+    if args is None:
+        return {"max_pixels": max_pixels()}
+    scheduler = multi_turns.get(getattr(args, "multi_turn_scheduler", None))
+    return (
+        made_by(scheduler, getattr(args, "max_turns", None))
+        if scheduler
+        else {"max_pixels": max_pixels(), "scheduler": None}
+    )
 
 
 class Watch:
@@ -142,7 +158,7 @@ class ZoomInReward(ORM):
         self.watch = Watch(type(self).__name__, self.query)
 
     def __call__(self, completions: list[str], **columns: Any) -> list[Score]:
-        batch = list(trajectories(completions, columns))
+        batch = list(trajectories(completions, columns, self.args))
         scores = [type(self).score(trajectory) for trajectory in batch]
         self.watch.look(batch, scores, columns)
         return scores

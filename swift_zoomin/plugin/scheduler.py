@@ -3,7 +3,8 @@
 Only `on_turn_end` and `step` are overridden, because colocated engines call nothing else; sampled token ids, log
 probabilities and a first reply cut by length stay ms-swift's affair. What the reward functions get in `rollout_infos`:
 `replies` (texts, one a turn), `boxes_px` (the first reply's boxes in pixels of the original), `crops` (how many were
-cut; 0 when no usable region was named), `max_pixels` (in force where the replies were made) and `images`.
+cut; 0 when no usable region was named), `images`, and how the replies were made, which a trainer compares with its own
+settings: `max_pixels` in force, `scheduler` and `max_turns`.
 """
 
 from typing import Any
@@ -17,6 +18,12 @@ from swift_zoomin.images import ImageRef
 _TURNS = 2
 
 
+def made_by(scheduler: type[MultiTurnScheduler], max_turns: int | None) -> dict[str, Any]:
+    """What must be the same where replies are made and where they are trained on."""
+    turns = min(max_turns or _TURNS, _TURNS)
+    return {"max_pixels": max_pixels(), "scheduler": scheduler.__name__, "max_turns": turns}
+
+
 class ZoomInScheduler(MultiTurnScheduler):
     """Asks query 2 with crops of the regions that the first reply names."""
 
@@ -27,7 +34,7 @@ class ZoomInScheduler(MultiTurnScheduler):
 
     async def on_turn_end(self, infer_request: Any, response_choice: Any, current_turn: int) -> dict[str, Any]:
         replies = [message["content"] for message in infer_request.messages if message["role"] == "assistant"]
-        infos: dict[str, Any] = {"replies": replies, "max_pixels": max_pixels()}
+        infos: dict[str, Any] = {"replies": replies, **made_by(self.__class__, self.max_turns)}
         if current_turn == 1:
             infos["boxes_px"] = Episode(ImageRef.first_of(infer_request.images), replies).boxes_px
         return {"rollout_infos": infos}
