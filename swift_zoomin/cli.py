@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 from PIL import Image
@@ -14,7 +15,7 @@ from swift_zoomin.detector import Detector
 from swift_zoomin.episode import CHOOSERS, ONE_TURN
 from swift_zoomin.evaluation import evaluate, read_predictions, table
 from swift_zoomin.images import ImageError, open_upright, square
-from swift_zoomin.records import RecordError, read_records, write_records
+from swift_zoomin.records import Record, RecordError, json_line, read_records, write_records
 
 
 def main() -> int:
@@ -52,7 +53,8 @@ def _detect(options: argparse.Namespace) -> int:
     images = list(dict.fromkeys(path.resolve() for path in _image_files(options.images)))
     if not images:
         raise ImageError(f"{', '.join(map(str, options.images))}: no image found")
-    done = read_predictions(options.out) if options.out.exists() else {}
+    made_by = _made_by(options)
+    done = _done(options.out, made_by) if options.out.exists() else set()
     todo = [str(path) for path in images if path not in done]
     if done:
         print(f"{len(images) - len(todo)} of {len(images)} images are done already")
@@ -72,9 +74,27 @@ def _detect(options: argparse.Namespace) -> int:
     with options.out.open("a", encoding="utf-8") as out:
         for prediction in tqdm(detector.detect(todo), "detecting", len(todo)):
             prediction["image"] = os.path.relpath(prediction["image"], home)
-            out.write(json.dumps(prediction, ensure_ascii=False) + "\n")
+            out.write(json_line({**prediction, "made_by": made_by}))
             out.flush()
     return 0
+
+
+def _made_by(options: argparse.Namespace) -> str:
+    """What a prediction depends on besides its image; it stands in each, so that no file mixes two of them."""
+    asked = options.one_turn or f"regions {options.regions}"
+    limits = f"MAX_PIXELS {os.environ.get('MAX_PIXELS', 'default')}|tokens {options.max_new_tokens}"
+    return f"model {options.model}|{asked}|{limits}|zoomin {version('swift-zoomin')}"
+
+
+def _done(out: Path, made_by: str) -> set[Path]:
+    """Images that an earlier run has answered for, not those that it could not read; a line cut short is removed."""
+    with out.open("r+b") as lines:
+        lines.truncate(sum(len(line) for line in lines if line.endswith(b"\n")))
+    predictions = read_predictions(out)
+    for prediction in predictions.values():
+        if (other := prediction.get("made_by")) != made_by:
+            raise RecordError(f"{out}: holds predictions made by {other}; this is {made_by}; choose another --out")
+    return {path for path, prediction in predictions.items() if prediction["replies"]}
 
 
 def _image_files(paths: Iterable[Path]) -> Iterator[Path]:
@@ -131,8 +151,9 @@ def _add_convert(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def _convert(options: argparse.Namespace) -> int:
-    rows = []
+    rows, lost = [], 0
     records = read_records(options.records)
+    _check_target(options.folder.resolve(), records)
     (options.folder / "images").mkdir(parents=True, exist_ok=True)
     for number, record in enumerate(tqdm(records, "converting")):
         image, boxes = square(open_upright(record.image.path), record.boxes or [], options.side_px)
@@ -144,10 +165,25 @@ def _convert(options: argparse.Namespace) -> int:
         if record.boxes is not None:
             row["boxes"] = [boxes[at] for at in inside]
             row["box_labels"] = [record.box_labels[at] for at in inside]
+        lost += len(boxes) - len(inside)
         rows.append(row)
     write_records(options.folder / "records.jsonl", rows)
-    print(f"wrote {len(rows)} records to {options.folder / 'records.jsonl'}")
+    outside = f"; {lost} boxes left out, which no square shows together with the others" if lost else ""
+    print(f"wrote {len(rows)} records to {options.folder / 'records.jsonl'}{outside}")
     return 0
+
+
+def _check_target(folder: Path, records: list[Record]) -> None:
+    """Raises RecordError where converting would overwrite a data set, or could not write what it has read."""
+    images = folder / "images"
+    if (folder / "records.jsonl").exists() or any(images in Path(r.image.path).resolve().parents for r in records):
+        raise RecordError(f"{folder}: holds records or their images already; choose another folder")
+    for record in records:
+        for name, value in record.extra.items():
+            try:
+                json.dumps(value)
+            except TypeError as error:
+                raise RecordError(f"{record.name}: {name} cannot stand in records.jsonl ({error}); remove it") from None
 
 
 if __name__ == "__main__":

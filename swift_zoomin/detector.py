@@ -6,7 +6,7 @@
 
 Boxes are pixels of the upright original; raw replies keep the model's own pixels. A verdict is null where the reply had
 none. An unreadable image gives a prediction whose `error` says why; it stops nothing. A one-turn variant has no field
-that it never asks for.
+that it never asks for. The command `zoomin detect` adds `made_by`: the model and the settings.
 """
 
 import time

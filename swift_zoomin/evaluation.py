@@ -84,7 +84,7 @@ def evaluate(records: Iterable[Record], predictions: dict[Path, Prediction]) -> 
         "bleu1": [scoring.bleu(*text, 1) for text in texts],
         "bleu2": [scoring.bleu(*text, 2) for text in texts],
         "rouge_l": [scoring.rouge_l(*text) for text in texts],
-        "iou": [scoring.iou_reward(p.get("boxes") or [], r.boxes) or 0.0 for r, p in boxed],
+        "iou": [scoring.iou_reward(_boxes(p), r.boxes) or 0.0 for r, p in boxed],
     }
     return {
         "images": len(given),
@@ -92,9 +92,15 @@ def evaluate(records: Iterable[Record], predictions: dict[Path, Prediction]) -> 
         "missing": sum(prediction is None for _, prediction in pairs),
         "no_verdict": sum(prediction is not None and prediction["verdict"] is None for _, prediction in pairs),
         "signature": scoring.signature(),
+        "made_by": "; ".join(sorted({str(p["made_by"]) for _, p in given if "made_by" in p})) or None,
         "intervals": {name: _wilson(hits) if hits else None for name, hits in shares.items()}
         | {name: _bootstrap(scores) if scores else None for name, scores in means.items()},
     }
+
+
+def _boxes(prediction: Prediction) -> list[list[float]] | None:
+    verdict = prediction.get("initial_verdict", prediction.get("verdict"))
+    return scoring.readable_boxes(prediction.get("boxes") or [], verdict)
 
 
 def _changed(prediction: Prediction) -> bool:

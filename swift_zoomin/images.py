@@ -11,6 +11,7 @@ remote files, video.
 """
 
 import base64
+import math
 import os
 import re
 from collections.abc import Callable, Hashable, Sequence
@@ -228,7 +229,8 @@ def _kept(key: Hashable, make: Callable[[], Image.Image]) -> Image.Image:
 def square(image: Image.Image, boxes_px: Sequence[Box], side_px: int = 512) -> tuple[Image.Image, list[list[float]]]:
     """Centre-crop to a square and resize, as the paper does for training (512 x 512), moved to keep the boxes inside.
 
-    Returns the image and the boxes in its pixels, one for one; a box that lies outside the square has no area.
+    Returns the image and the boxes in its pixels, one for one, cut at its edges; one that lies outside has no area.
+    Where the boxes lie too far apart for one square, it shows as much of them as it can.
     """
     side = min(image.size)
     corner = [_square_offset(side, image.size[axis], axis, boxes_px) for axis in (0, 1)]
@@ -240,12 +242,14 @@ def square(image: Image.Image, boxes_px: Sequence[Box], side_px: int = 512) -> t
 
 
 def _square_offset(side: int, length: int, axis: int, boxes_px: Sequence[Box]) -> int:
-    """Start of the square along one axis: the centre, moved as little as needed to hold the boxes' common hull."""
-    start = (length - side) // 2
-    if boxes_px:
-        low, high = min(box[axis] for box in boxes_px), max(box[axis + 2] for box in boxes_px)
-        if high - low > side:
-            start = round((low + high - side) / 2)
-        else:
-            start = min(start, int(low)) if low < start else max(start, int(-(-high // 1)) - side)
-    return min(max(start, 0), length - side)
+    """Start of the square along one axis: the centre, moved as little as needed to show most of the boxes."""
+    centre = (length - side) // 2
+    spans = [(box[axis], box[axis + 2]) for box in boxes_px]
+    starts = {centre, *(int(low) for low, _ in spans), *(math.ceil(high) - side for _, high in spans)}
+
+    def shown(start: int) -> float:
+        """Of each box the share inside, summed."""
+        return sum(max(0, min(high, start + side) - max(low, start)) / (high - low) for low, high in spans)
+
+    inside = [min(max(start, 0), length - side) for start in starts]
+    return min(inside, key=lambda start: (-round(shown(start), 6), abs(start - centre), start))

@@ -22,9 +22,10 @@ from typing import Any
 from tqdm import tqdm
 
 from swift_zoomin.images import ImageError, ImageRef, open_upright
-from swift_zoomin.replies import VERDICTS, text_problem
+from swift_zoomin.replies import VERDICTS, surrogate_problem, text_problem
 
 _SHOWN_FAULTS = 20
+_KINDS: dict[type, str] = {bool: "true or false", int: "a number", float: "a number", str: "text", list: "a list"}
 _OWN_FIELDS = ("image", "label", "explanation", "boxes", "box_labels")
 
 
@@ -62,16 +63,36 @@ def read_records(path: Path | str, decode: bool = True) -> list[Record]:
 
     with ThreadPoolExecutor() as pool:  # Pillow decodes outside the interpreter lock
         checked = list(tqdm(pool.map(check, rows), f"checking {path.name}", len(rows), disable=len(rows) < 1000))
-    faults = [fault for result in checked if isinstance(result, list) for fault in result]
+    faults = [fault for result in checked if isinstance(result, list) for fault in result] + list(_unequal_fields(rows))
     if faults:
         more = f"\n... and {len(faults) - _SHOWN_FAULTS} more" if len(faults) > _SHOWN_FAULTS else ""
         raise RecordError("\n".join(faults[:_SHOWN_FAULTS]) + more)
     return [record for record in checked if isinstance(record, Record)]
 
 
+def _unequal_fields(rows: list[tuple[str, Any]]) -> Iterator[str]:
+    """Faults of further fields, which become columns of a dataset: one kind of value each, and text that is Unicode."""
+    kinds: dict[str, str] = {}
+    for where, row in rows:
+        for name, value in row.items() if isinstance(row, dict) else ():
+            if name in _OWN_FIELDS or value is None:
+                continue
+            kind = _KINDS.get(type(value), type(value).__name__)
+            if kind != kinds.setdefault(name, kind):
+                yield f"{where}: {name} is {kind}; expected {kinds[name]}, as in the rows before"
+            elif isinstance(value, str) and (problem := surrogate_problem(value)):
+                yield f"{where}: {name} {problem}"
+
+
+def json_line(row: dict[str, Any]) -> str:
+    """One line of JSON Lines; only what UTF-8 cannot say (bytes of a file's name) is escaped."""
+    line = json.dumps(row, ensure_ascii=False)
+    return (json.dumps(row) if surrogate_problem(line) else line) + "\n"
+
+
 def write_records(path: Path | str, rows: Iterable[dict[str, Any]]) -> None:
     """Write rows of the record format as JSON Lines; the file appears whole or not at all."""
-    _write_whole(Path(path), "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode())
+    _write_whole(Path(path), "".join(map(json_line, rows)).encode())
 
 
 def _write_whole(path: Path, content: bytes) -> None:

@@ -29,6 +29,7 @@ _TWO_POINTS = re.compile(rf"\({_NUMBER},{_NUMBER}\)\s*,\s*\({_NUMBER},{_NUMBER}\
 _LABEL = re.compile(r'"label"\s*:\s*("(?:[^"\\]|\\.)*")')
 _VERDICT = re.compile(r"<verdict>\s*(real|generated)\s*</verdict>", re.IGNORECASE | re.ASCII)
 _TAG = re.compile(r"</?(?:explanation|regions|verdict)>", re.IGNORECASE | re.ASCII)
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _MARKUP = re.compile(r"```.*?(?:```|$)|\{[^{}]*\}|<\|[a-z_]+\|>", re.DOTALL)
 
 
@@ -147,7 +148,13 @@ def _unquote(quoted: str) -> str:
 def text_problem(text: str) -> str | None:
     """Why a text cannot stand inside a reply, or None: one that holds a reply's own tags would not parse back."""
     tag = _TAG.search(text)
-    return f"holds the tag {tag.group()}; remove it" if tag else None
+    return f"holds the tag {tag.group()}; remove it" if tag else surrogate_problem(text)
+
+
+def surrogate_problem(text: str) -> str | None:
+    """Why a text cannot be written as UTF-8, or None."""
+    lone = _SURROGATE.search(text)
+    return f"holds half a character ({lone.group()!r}); remove it" if lone else None
 
 
 def render_reply(reply: Reply, parts: tuple[str, ...] = PARTS) -> str:

@@ -1,17 +1,20 @@
 """The command `zoomin`, run as a user runs it, without a model."""
 
+import datetime
 import json
 import re
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import pyarrow.parquet
 import pytest
 from PIL import Image
 
 from swift_zoomin import prompts
 from swift_zoomin.cli import main
 from swift_zoomin.detector import Answer, Conversation
+from swift_zoomin.evaluation import read_predictions
 from swift_zoomin.records import read_records, write_records
 from swift_zoomin.replies import Reply, render_reply
 
@@ -143,6 +146,28 @@ def test_convert_writes_squares_that_pass_the_check(zoomin, data: Path) -> None:
     assert [record.explanation for record in records] == ["The sign melts.", "", "Sharp."]
 
 
+@pytest.mark.parametrize("records", ["records.jsonl", "others.jsonl"])
+def test_convert_overwrites_no_data_set(zoomin, data: Path, records: str) -> None:
+    """Its images have the very names that converted ones get."""
+    if records == "others.jsonl":
+        (data / "records.jsonl").rename(data / records)
+    before = {file: file.read_bytes() for file in data.rglob("*.*")}
+    code, _, err = zoomin("convert", data / records, data)
+    assert (code, "holds records or their images already; choose another folder" in err) == (1, True)
+    assert {file: file.read_bytes() for file in data.rglob("*.*")} == before
+    square = data.parent / "square"
+    assert [zoomin("convert", data / records, square)[0] for _ in range(2)] == [0, 1]
+
+
+def test_convert_names_a_field_that_no_json_can_hold_before_it_begins(zoomin, data: Path) -> None:
+    row = {"image": "images/1.png", "label": "real", "taken": datetime.date(2026, 1, 2)}
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([row]), data / "records.parquet")
+    code, _, err = zoomin("convert", data / "records.parquet", data.parent / "square")
+    assert code == 1
+    assert "images/1.png: taken cannot stand in records.jsonl" in err
+    assert not (data.parent / "square").exists()
+
+
 def test_convert_takes_the_side_in_pixels(zoomin, data: Path) -> None:
     assert zoomin("convert", data / "records.jsonl", data.parent / "square", "--side-px", 64)[0] == 0
     records = read_records(data.parent / "square" / "records.jsonl")
@@ -150,23 +175,15 @@ def test_convert_takes_the_side_in_pixels(zoomin, data: Path) -> None:
 
 
 def test_convert_drops_a_box_that_rounds_to_nothing(zoomin, data: Path) -> None:
-    # The hull 0..60 is wider than the square, so columns 10..50 stay: of the first box 0.0003 * 12.8 = 0.004 pixels
-    boxes = [[0, 0, 10.0003, 40], [40, 0, 60, 40]]
-    write_records(data / "records.jsonl", [{**BOXED, "boxes": boxes, "box_labels": ["sliver", "half"]}])
-    assert zoomin("convert", data / "records.jsonl", data.parent / "square")[0] == 0
+    # Columns 20..60 show two of three boxes: of the first 0.0003 * 12.8 = 0.004 pixels
+    boxes = [[0, 0, 20.0003, 40], [30, 0, 60, 40], [40, 0, 60, 40]]
+    write_records(data / "records.jsonl", [{**BOXED, "boxes": boxes, "box_labels": ["sliver", "whole", "half"]}])
+    code, out, _ = zoomin("convert", data / "records.jsonl", data.parent / "square")
+    assert code == 0
+    assert "; 1 boxes left out" in out
     (record,) = read_records(data.parent / "square" / "records.jsonl")
-    assert (record.boxes, record.box_labels) == ([[384.0, 0.0, 512.0, 512.0]], ["half"])  # 40 - 10 = 30, times 12.8
-
-
-def test_detect_finds_images_in_files_folders_and_records_and_does_none_twice(zoomin, data: Path) -> None:
-    (data / "images" / "notes.txt").write_text("no image")
-    predictions = predict(data.parent / "run", "generated", None, "real")
-    before = predictions.read_bytes()
-    sources = (data / "images" / "1.png", data / "images", data / "records.jsonl")
-    # All are done, so the model, which does not exist, is never loaded.
-    code, out, _ = zoomin("detect", *sources, "--model", data / "none", "--out", predictions)
-    assert (code, out) == (0, "3 of 3 images are done already\n")
-    assert predictions.read_bytes() == before
+    assert record.boxes == [[128.0, 0.0, 512.0, 512.0], [256.0, 0.0, 512.0, 512.0]]  # 30 - 20 = 10, times 12.8
+    assert record.box_labels == ["whole", "half"]
 
 
 def test_detect_reports_a_faulty_predictions_file_before_it_loads_a_model(zoomin, data: Path) -> None:
@@ -203,6 +220,66 @@ def detect(zoomin, data: Path, *options: str) -> dict:
     assert code == 0, err
     (line,) = out.read_text().splitlines()
     return json.loads(line)
+
+
+def test_detect_finds_images_in_files_folders_and_records_and_does_none_twice(
+    zoomin, data: Path, asked: list[Conversation]
+) -> None:
+    (data / "images" / "notes.txt").write_text("no image")
+    predictions = data.parent / "run" / "predictions.jsonl"
+    sources = (data / "images" / "1.png", data / "images", data / "records.jsonl")
+    command = ("detect", *sources, "--model", "none", "--out", predictions)
+    assert zoomin(*command)[0] == 0
+    before = predictions.read_bytes()
+    assert (before.count(b"\n"), len(asked)) == (3, 6)
+    assert zoomin(*command)[:2] == (0, "3 of 3 images are done already\n")
+    assert (predictions.read_bytes(), len(asked)) == (before, 6)
+
+
+def test_detect_goes_on_after_a_line_that_was_cut_short(zoomin, data: Path, asked: list[Conversation]) -> None:
+    predictions = data.parent / "run" / "predictions.jsonl"
+    command = ("detect", data / "images", "--model", "none", "--out", predictions)
+    zoomin(*command)
+    whole = predictions.read_bytes()
+    first, second, third = whole.splitlines(keepends=True)
+    predictions.write_bytes(first + second + third[:-20])
+    assert zoomin(*command)[:2] == (0, "2 of 3 images are done already\n")
+    assert predictions.read_bytes().startswith(first + second + third[:30])
+    images = [json.loads(line)["image"] for line in predictions.read_text().splitlines()]
+    assert images == [f"../data/images/{number}.png" for number in range(3)]
+
+
+@pytest.mark.parametrize("other", [["--model", "another"], ["--regions", "random"], ["--max-new-tokens", "9"]])
+def test_detect_mixes_no_settings_in_one_file(
+    zoomin, data: Path, asked: list[Conversation], other: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAX_PIXELS", "200704")
+    predictions = data.parent / "run" / "predictions.jsonl"
+    zoomin("detect", data / "images" / "0.png", "--model", "none", "--out", predictions)
+    before = predictions.read_bytes()
+    assert "model none|regions first|MAX_PIXELS 200704|tokens 1024|zoomin " in json.loads(before)["made_by"]
+    code, _, err = zoomin("detect", data / "images", "--model", "none", "--out", predictions, *other)
+    assert code == 1
+    assert re.search(r"predictions\.jsonl: holds predictions made by model none\|.*choose another --out", err)
+    assert predictions.read_bytes() == before
+
+
+def test_detect_tries_an_image_again_that_could_not_be_read(zoomin, data: Path, asked: list[Conversation]) -> None:
+    predictions = data.parent / "run" / "predictions.jsonl"
+    command = ("detect", data / "late.png", data / "images" / "0.png", "--model", "none", "--out", predictions)
+    zoomin(*command)
+    Image.new("RGB", (60, 40)).save(data / "late.png")
+    assert zoomin(*command)[:2] == (0, "1 of 2 images are done already\n")
+    late = read_predictions(predictions)[(data / "late.png").resolve()]
+    assert (late["verdict"], late["error"]) == ("generated", None)
+
+
+def test_detect_writes_a_file_name_that_is_no_utf_8(zoomin, data: Path, asked: list[Conversation]) -> None:
+    path = data / "caf\udce9.png"
+    Image.new("RGB", (60, 40)).save(path)
+    predictions = data.parent / "run" / "predictions.jsonl"
+    assert zoomin("detect", path, "--model", "none", "--out", predictions)[0] == 0
+    assert list(read_predictions(predictions)) == [path.resolve()]
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def test_a_one_turn_run_asks_once_and_is_evaluated_without_a_first_verdict(
     zoomin("detect", records, "--model", model_dir, "--one-turn", "ground", "--max-new-tokens", 4, "--out", out)
     made = predictions(out)
     fields = ["image", "verdict", "boxes", "box_labels", "explanation", "replies", "width", "height", "seconds"]
-    assert [list(prediction) for prediction in made] == [[*fields, "error"]] * 8
+    assert [list(prediction) for prediction in made] == [[*fields, "error", "made_by"]] * 8
     assert [(len(p["replies"]), p["error"]) for p in made] == [(1, "reply 1 was cut by the length limit")] * 8
 
     shown = dict(line.split(maxsplit=1) for line in zoomin("evaluate", records, out).splitlines())

@@ -68,6 +68,7 @@ def test_the_figures_follow_hand_arithmetic(tmp_path: Path) -> None:
     metrics = evaluate(records, read_predictions(write(tmp_path / "predictions.jsonl", *rows)))
     assert list(metrics.pop("intervals")) == FIGURES
     assert metrics.pop("signature") == scoring.signature()
+    assert metrics.pop("made_by") is None
     assert metrics == pytest.approx(EXPECTED)
     assert list(metrics) == list(EXPECTED)
 
@@ -97,9 +98,25 @@ def test_a_detector_that_is_not_ours_has_an_accuracy_and_nothing_else(tmp_path: 
     rows = [{"image": f"{name}.png", "verdict": verdict} for name, verdict in zip("abcd", verdicts, strict=True)]
     metrics = evaluate(records, read_predictions(write(tmp_path / "theirs.jsonl", *rows)))
     assert metrics["accuracy"] == 0.75
-    assert {name for name, value in metrics.items() if value is None} == set(EXPECTED) - {
+    assert {name for name, value in metrics.items() if value is None} == {*EXPECTED, "made_by"} - {
         *("images", "accuracy", "missing", "no_verdict")
     }
+
+
+def test_no_region_is_right_only_where_something_was_said() -> None:
+    """On images annotated with no region: said so, said with the wrong verdict, unreadable image, no prediction."""
+    records = [record(name, "real", []) for name in "abcd"]
+    said = [{"verdict": "real", "initial_verdict": verdict, "boxes": []} for verdict in ("real", "generated", None)]
+    metrics = evaluate(records, {Path(f"/{name}.png"): row for name, row in zip("abc", said, strict=True)})
+    assert metrics["iou"] == 2 / 4
+
+
+def test_the_figures_say_what_made_the_predictions() -> None:
+    records = [record(name, "real") for name in "abc"]
+    rows = [{"verdict": "real", "made_by": "model b"}, {"verdict": "real", "made_by": "model a"}, {"verdict": "real"}]
+    metrics = evaluate(records, {Path(f"/{name}.png"): row for name, row in zip("abc", rows, strict=True)})
+    assert metrics["made_by"] == "model a; model b"
+    assert "made_by     model a; model b" in table(metrics)
 
 
 def test_an_unreadable_image_counts_as_wrong_beside_the_others() -> None:

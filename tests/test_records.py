@@ -39,6 +39,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+HALVES = [("explanation", r"\ud83d"), ("box_labels", r"\udc00")]  # as a tool writes that cuts UTF-16
+
+
 def write(folder: Path, *rows: dict[str, Any] | str) -> Path:
     """A records file of these rows, their image and label filled in; a text is a line as it stands."""
     lines = [row if isinstance(row, str) else json.dumps({**ROW, **row}) for row in rows]
@@ -149,6 +152,25 @@ def test_more_than_20_faults_are_counted(folder: Path) -> None:
     reported = faults_of(write(folder, *[{"label": "fake"}] * 23))
     assert [line.split(":")[0] for line in reported[:20]] == [str(number) for number in range(1, 21)]
     assert reported[20:] == ["... and 3 more"]
+
+
+@pytest.mark.parametrize(
+    ("values", "fault"),
+    [
+        (["gpt-image-1", 1], "2: source is a number; expected text, as in the rows before"),
+        ([1, 2.5, None, True], "4: source is true or false; expected a number, as in the rows before"),
+        ([None, ["a"], {"a": 1}], "3: source is dict; expected a list, as in the rows before"),
+        (["a", "half \ud83d"], "2: source holds half a character ('\\ud83d'); remove it"),
+    ],
+)
+def test_a_further_field_holds_one_kind_of_value(folder: Path, values: list[Any], fault: str) -> None:
+    """It becomes a column of ms-swift's data set."""
+    assert faults_of(write(folder, *({"source": value} for value in values))) == [fault]
+
+
+def test_half_a_character_is_reported_with_its_field(folder: Path) -> None:
+    faults = faults_of(write(folder, {"explanation": "\ud83d", "boxes": [[0, 0, 5, 5]], "box_labels": ["\udc00 sign"]}))
+    assert faults == [f"1: {name} holds half a character ('{half}'); remove it" for name, half in HALVES]
 
 
 def test_a_file_without_records_is_a_fault(folder: Path) -> None:
