@@ -14,6 +14,7 @@ import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import pyarrow
 from datasets import Dataset, Features, List, Value
 from datasets.features import Json
 from swift.dataset import DatasetLoader, DatasetSyntax, RowPreprocessor
@@ -30,8 +31,8 @@ Message = dict[str, Any]
 Donors = dict[str, list[Record]]
 
 _SECOND = ("explanation", "verdict")
-_IMAGES = List({"bytes": Value("binary"), "path": Value("string")})  # ms-swift's own column types, so sets can be mixed
-_MESSAGES = List(Json())
+# ms-swift's own column types, so sets can be mixed
+_TYPES = {"messages": List(Json()), "images": List({"bytes": Value("binary"), "path": Value("string")})}
 
 
 class RecordsLoader(DatasetLoader):
@@ -43,12 +44,22 @@ class RecordsLoader(DatasetLoader):
             given = "/".join(dataset_syntax.subsets) or "none"
             raise RecordError(f"{path}: purpose {given}; expected {path}:PURPOSE, one of {', '.join(PURPOSES)}")
         rows = records_to_rows(read_records(path, decode=is_local_master()), dataset_syntax.subsets[0], path)
-        columns = Dataset.from_list([{k: v for k, v in row.items() if k not in ("messages", "images")} for row in rows])
-        features = Features({**columns.features, "messages": _MESSAGES, "images": _IMAGES})
-        dataset = Dataset.from_list(rows, features=features)
+        dataset = _to_dataset(rows, path)
         if self.remove_unused_columns:
             dataset = RowPreprocessor.remove_useless_columns(dataset)
         return dataset.to_iterable_dataset() if self.streaming else dataset
+
+
+def _to_dataset(rows: list[dict[str, Any]], path: str) -> Dataset:
+    """A column for every field that any row has. Raises RecordError for one whose values have no common type."""
+    columns = {name: [row.get(name) for row in rows] for name in dict.fromkeys(name for row in rows for name in row)}
+    types = {}
+    for name, values in columns.items():
+        try:
+            types[name] = _TYPES.get(name) or Dataset.from_dict({name: values}).features[name]
+        except (pyarrow.ArrowException, UnicodeEncodeError) as error:
+            raise RecordError(f"{path}: field {name}: {error}; expected values of one type") from error
+    return Dataset.from_dict(columns, Features(types))
 
 
 def records_to_rows(records: list[Record], purpose: str, path: str = "records") -> list[dict[str, Any]]:
