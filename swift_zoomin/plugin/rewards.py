@@ -93,11 +93,9 @@ def _settings(args: Any) -> dict[str, Any]:
     if args is None:
         return {"max_pixels": max_pixels()}
     scheduler = multi_turns.get(getattr(args, "multi_turn_scheduler", None))
-    return (
-        made_by(scheduler, getattr(args, "max_turns", None))
-        if scheduler
-        else {"max_pixels": max_pixels(), "scheduler": None}
-    )
+    if scheduler is None:
+        return {"max_pixels": max_pixels(), "scheduler": None}
+    return made_by(scheduler, getattr(args, "max_turns", None))
 
 
 class Watch:
