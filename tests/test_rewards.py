@@ -23,6 +23,7 @@ from swift.rl_core.grpo_algorithm import compute_rewards_per_func
 from swift.utils import logger as swift_logger
 from transformers import TrainerState
 
+import swift_zoomin.register.swift_zoomin_register  # noqa: F401  registers the schedulers
 from swift_zoomin import prompts
 from swift_zoomin.boxes import model_size
 from swift_zoomin.images import ImageRef
