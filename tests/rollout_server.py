@@ -111,8 +111,11 @@ class RolloutServer:
     def kill(self) -> None:
         """SIGKILL everything that the server has started, and wait for the end of it.
 
-        Only the processes that remove shared memory of the dead are spared: with nothing left to do they end too.
+        All stop at once, so that none answers any more, also about the end of another. Only the processes that remove
+        shared memory of the dead go on: with nothing left to do they end too.
         """
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGSTOP)
         try:
             _wait(self._is_dead, _END_TIMEOUT_S, "a process outlives the server")
         except TimeoutError:
@@ -123,8 +126,8 @@ class RolloutServer:
         running = list(self.processes())
         for process in running:
             with suppress(psutil.NoSuchProcess):
-                if not any("resource_tracker" in argument for argument in process.cmdline()):
-                    process.kill()
+                cleans_up = any("resource_tracker" in argument for argument in process.cmdline())
+                process.resume() if cleans_up else process.kill()
         self._process.poll()  # or the dead server would stay a zombie
         return not running
 

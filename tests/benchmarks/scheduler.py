@@ -3,7 +3,7 @@
     python tests/benchmarks/scheduler.py --model output/model
 
 `--model` is any Qwen2.5-VL folder; only its processor is loaded. The photograph (4000 x 3000 JPEG, quality 90) is made
-here; the first reply marks 4 regions. Both sides run through ms-swift's own `MultiTurnScheduler.run`, one after the
+here; the first reply marks 4 regions. All sides run through ms-swift's own `MultiTurnScheduler.run`, one after the
 other in turns, each time over a new copy of the file, with an engine that encodes each query as vLLM's does and answers
 from a script. Times are processor time, the median of `--repeats`:
 
@@ -15,9 +15,10 @@ from a script. Times are processor time, the median of `--repeats`:
 - `opened`: how often the photograph was opened by the scheduler and by each encode; DeepEyes's trainer decodes base64.
 
 DeepEyes is the example that ms-swift ships (examples/train/grpo/plugin/deepeyes). `ShrunkenCropScheduler` is a
-stand-in, not its code: like it, it decodes and shrinks the whole image in `step`, crops the shrunken image, and returns
-path and PIL crops in `rollout_infos`, which ms-swift's `RolloutOutput` turns into base64. Where DeepEyes cuts one crop
-a turn, the stand-in cuts all 4 from one decoded image, which favours it.
+stand-in, not its code. Like it, each of its steps decodes and shrinks the whole image and cuts one crop from what it
+shrank, and path and PIL crops are returned in `rollout_infos`, which ms-swift's `RolloutOutput` turns into base64.
+DeepEyes encodes everything again after each crop; the stand-in makes its 4 steps between two encodes, which favours it.
+`deepeyes_decoding_once` favours it further: no such scheduler exists, but it would decode once for all its steps.
 
 Targets: own time at least 100 times less, output 1,000 times, image path 5 times; one opening for each encode at most.
 """
@@ -71,12 +72,21 @@ WORDS = "The letters on the sign melt into each other and the reflection shows a
 class ShrunkenCropScheduler(MultiTurnScheduler):
     """The method of DeepEyes's scheduler (module docstring)."""
 
+    decodes_once = False
+
     def step(self, infer_request: Any, response_choice: Any, current_turn: int) -> dict[str, Any]:
-        image = fetch_image({"image": Image.open(infer_request.images[0])})
-        crops = [image.crop(tuple(box)) for box in parse_reply(response_choice.message.content).boxes]
-        infer_request.messages.append({"role": "user", "content": prompts.query2(len(crops))})
-        infer_request.images += crops
+        boxes = parse_reply(response_choice.message.content).boxes
+        infer_request.messages.append({"role": "user", "content": prompts.query2(len(boxes))})
+        image = None
+        for box in boxes:
+            if not (image and self.decodes_once):
+                image = fetch_image({"image": Image.open(infer_request.images[0])})
+            infer_request.images.append(image.crop(tuple(box)))
         return {"infer_request": infer_request, "rollout_infos": {"images": infer_request.images}}
+
+
+class DecodingOnceScheduler(ShrunkenCropScheduler):
+    decodes_once = True
 
 
 class ScriptedEngine:
@@ -197,6 +207,7 @@ def main() -> None:
     for name, scheduler, template_type, reference in (
         ("ours", ZoomInScheduler, "zoomin", lambda path: str(ImageRef.of(path))),
         ("deepeyes", ShrunkenCropScheduler, "qwen2_5_vl", str),
+        ("deepeyes_decoding_once", DecodingOnceScheduler, "qwen2_5_vl", str),
     ):
         engine = ScriptedEngine(get_template(processor, template_type=template_type), replies)
         sides[name] = scheduler(engine, 2), engine, reference
@@ -211,10 +222,14 @@ def main() -> None:
                 runs[name].append(measure(scheduler, engine, reference(copy)))
                 copy.unlink()
         kilobytes = photograph.stat().st_size // 1000
-    ours, deepeyes = (summary(runs[name][1:]) for name in sides)
-    ratios = {name: round(deepeyes[name] / ours[name], 2) for name in ours if name != "opened"}
-    figures = {"photograph_kilobytes": kilobytes, "ours": ours, "deepeyes": deepeyes, "times_less": ratios}
-    print(json.dumps({"benchmark": "scheduler", **figures}))
+    figures = {name: summary(runs[name][1:]) for name in sides}
+    ours = figures["ours"]
+    ratios = {
+        f"{name}_over_ours": {figure: round(theirs[figure] / ours[figure], 2) for figure in ours if figure != "opened"}
+        for name, theirs in figures.items()
+        if name != "ours"
+    }
+    print(json.dumps({"benchmark": "scheduler", "photograph_kilobytes": kilobytes, **figures, **ratios}))
 
 
 if __name__ == "__main__":
