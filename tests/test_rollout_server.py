@@ -210,8 +210,9 @@ def test_a_first_reply_cut_by_length_ends_its_trajectory(
 def test_a_killed_server_fails_the_request_in_flight_and_answers_after_a_restart(
     server: RolloutServer, records: list[Record]
 ) -> None:
+    many = [request(record, f"{record.name} {copy}") for copy in range(8) for record in records]
     with ThreadPoolExecutor() as pool:
-        in_flight = pool.submit(server.infer, [request(record, record.name) for record in records], **ENDLESS)
+        in_flight = pool.submit(server.infer, many, **ENDLESS)
         time.sleep(1)
         assert not in_flight.done()
         server.kill()
