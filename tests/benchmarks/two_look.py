@@ -10,15 +10,18 @@ MAX_PIXELS as in training.
 
 The three passes follow each other in every round. Ratios are taken within a round, and their median over the rounds is
 printed: of wall time, and of the processor time of this process and the engine's, which suffers less from other
-programs on the machine. `fastest_two_looks_over` compares the fastest passes of all rounds. The engine has one process,
-as vLLM has on one GPU; the two that it takes on a CPU wait for each other in busy loops, which two cores cannot spare.
-`prefix_cache` is from vLLM's own counters: of the prompt tokens of query 2, how many were
-cached (`of_prompt`); of the tokens of query 1 and its reply, how many were not computed again (`of_known`), and of
-those in whole blocks, which is what vLLM can keep (`of_whole_blocks`).
+programs on the machine. `fastest_two_looks_over` compares the fastest passes of all rounds. `prefix_cache` is from
+vLLM's own counters: of the prompt tokens of query 2, how many were cached (`of_prompt`); of the tokens of query 1 and
+its reply, how many were not computed again (`of_known`), and of those in whole blocks, which is what vLLM can keep
+(`of_whole_blocks`).
+
+The engine has one process, as vLLM has on one GPU. On a CPU vLLM would take two, because it cannot set OpenMP's
+threads in one and therefore does not support it there; set OMP_NUM_THREADS=1. With two processes the ratios are worse
+on two cores.
 
 Targets: two looks at most 1.3 times one look of 2N tokens, and 2.0 times one of N; `of_whole_blocks` 1. The shorter the
-replies, the more the second prefill weighs; the longer, the more its longer context. By default nearly all that query 2
-repeats is in whole blocks.
+replies, the more the second prefill weighs; the longer, the more its longer context. The default N
+was chosen after others were tried: nearly all that query 2 repeats is then in whole blocks.
 """
 
 import argparse
