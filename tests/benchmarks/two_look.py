@@ -16,12 +16,11 @@ its reply, how many were not computed again (`of_known`), and of those in whole 
 (`of_whole_blocks`).
 
 The engine has one process, as vLLM has on one GPU. On a CPU vLLM would take two, because it cannot set OpenMP's
-threads in one and therefore does not support it there; set OMP_NUM_THREADS=1. With two processes the ratios are worse
-on two cores.
+threads in one and therefore does not support it there; set OMP_NUM_THREADS=1.
 
 Targets: two looks at most 1.3 times one look of 2N tokens, and 2.0 times one of N; `of_whole_blocks` 1. The shorter the
-replies, the more the second prefill weighs; the longer, the more its longer context. The default N
-was chosen after others were tried: nearly all that query 2 repeats is then in whole blocks.
+replies, the more the second prefill weighs; the longer, the more its longer context. With the
+default N nearly all that query 2 repeats is in whole blocks.
 """
 
 import argparse
