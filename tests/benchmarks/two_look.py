@@ -2,25 +2,27 @@
 
     python tests/benchmarks/two_look.py --model output/grpo2/checkpoint-N --records data/test/records.jsonl
 
-The first 64 images of the records go through `ZoomInScheduler.async_infer` at once, greedily, each time with empty
-caches; one look is the same scheduler with `max_turns=1`. Every reply has exactly N (or 2N) tokens and ends by itself:
-ms-swift's `pre_infer_hook` gives vLLM a minimum length and, for the last token, a bias towards the end of the turn. So
-first replies are stopped, not cut, and the trajectory goes on as it would; no scheduler or engine is changed. Set
-MAX_PIXELS as in training.
+The first 64 images of the records go through `ZoomInScheduler.async_infer`, greedily, each time with empty caches; one
+look is the same scheduler with `max_turns=1`. Every reply has exactly N (or 2N) tokens and ends by itself: ms-swift's
+`pre_infer_hook` gives vLLM a minimum length and, for the last token, a bias towards the end of the turn. So first
+replies are stopped, not cut, and the trajectory goes on as it would; no scheduler or engine is changed. Set MAX_PIXELS
+as in training.
 
-The three passes follow each other in every round. Ratios are taken within a round, and their median over the rounds is
-printed: of wall time, and of the processor time of this process and the engine's, which suffers less from other
-programs on the machine. `fastest_two_looks_over` compares the fastest passes of all rounds. `prefix_cache` is from
-vLLM's own counters: of the prompt tokens of query 2, how many were cached (`of_prompt`); of the tokens of query 1 and
-its reply, how many were not computed again (`of_known`), and of those in whole blocks, which is what vLLM can keep
-(`of_whole_blocks`).
+The engine decodes `--max-num-seqs` requests at a time and the others wait, as in a rollout of more completions than the
+engine has places: while some are decoded, the next prompts are prepared. With all 64 at once, replies of one length end
+within a few steps, and the engine runs half empty until their second prompts come.
 
-The engine has one process, as vLLM has on one GPU. On a CPU vLLM would take two, because it cannot set OpenMP's
-threads in one and therefore does not support it there; set OMP_NUM_THREADS=1.
+It has one process, as vLLM has on one GPU. On a CPU vLLM would take two, and does not support one, because it cannot
+set OpenMP's threads in it: set OMP_NUM_THREADS=1.
+
+The three passes follow each other in every round, each first in turn. Ratios are taken within a round, and their
+quartiles over the rounds printed: of wall time, and of the processor time of this process and the engine's. On a shared
+machine a median needs some 40 rounds. `prefix_cache` is from vLLM's own counters: of the prompt tokens of query 2, how
+many were cached (`of_prompt`); of the tokens of query 1 and its reply, how many were not computed again (`of_known`),
+and of those in whole blocks, which is what vLLM can keep (`of_whole_blocks`).
 
 Targets: two looks at most 1.3 times one look of 2N tokens, and 2.0 times one of N; `of_whole_blocks` 1. The shorter the
-replies, the more the second prefill weighs; the longer, the more its longer context. With the
-default N nearly all that query 2 repeats is in whole blocks.
+replies, the more the second prefill weighs; the longer, the more its longer context.
 """
 
 import argparse
@@ -31,7 +33,7 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
-from statistics import median
+from statistics import median, quantiles
 from typing import Any
 
 os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")  # GiB
@@ -53,7 +55,7 @@ BLOCK = 32  # tokens that the prefix cache keeps or misses together; the smalles
 PROMPT, HITS = "vllm:prefix_cache_queries", "vllm:prefix_cache_hits"  # prompt tokens asked for, and found
 
 
-def open_engine(model: str) -> GRPOVllmEngine:
+def open_engine(model: str, max_num_seqs: int) -> GRPOVllmEngine:
     return GRPOVllmEngine(
         model,
         model_type="qwen2_5_vl",
@@ -62,6 +64,7 @@ def open_engine(model: str) -> GRPOVllmEngine:
         use_async_engine=True,
         enable_prefix_caching=True,
         enforce_eager=True,
+        max_num_seqs=max_num_seqs,
         distributed_executor_backend="vllm.v1.executor.uniproc_executor.UniProcExecutor",
         max_model_len=4096,
         limit_mm_per_prompt={"image": 1 + MAX_CROPS, "video": 0},
@@ -110,25 +113,22 @@ async def look(engine: GRPOVllmEngine, images: list[str], turns: int, tokens: in
 
 
 async def measure(engine: GRPOVllmEngine, records: list[Record], tokens: int, rounds: int) -> dict[str, list[Any]]:
-    """All three looks, one after the other, in every round; the first round is warm-up and left out."""
+    """All three looks in every round; the first round is warm-up and left out."""
     looks = {"two_looks": (2, tokens), "one_look_2n": (1, 2 * tokens), "one_look_n": (1, tokens)}
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in looks}
-    for _ in range(1 + rounds):
-        for name, (turns, length) in looks.items():
+    for at in range(1 + rounds):
+        for name in (list(looks) * 2)[at % 3 : at % 3 + 3]:
+            turns, length = looks[name]
             with tempfile.TemporaryDirectory() as folder:
                 runs[name].append(await look(engine, copies(records, Path(folder)), turns, length))
     return {name: passes[1:] for name, passes in runs.items()}
 
 
-def ratio(runs: dict[str, list[Any]], name: str, figure: str) -> float:
-    """Two looks over another, the median of the rounds' own ratios."""
-    pairs = zip(runs["two_looks"], runs[name], strict=True)
-    return round(median(two[figure] / one[figure] for two, one in pairs), 3)
-
-
-def fastest(runs: dict[str, list[Any]], name: str) -> float:
-    """Wall seconds of the fastest pass."""
-    return min(float(one["wall_s"]) for one in runs[name])
+def ratios(runs: dict[str, list[Any]], figure: str) -> dict[str, list[float]]:
+    """Two looks over each of the others: quartiles of the rounds' own ratios."""
+    two = runs["two_looks"]
+    over = {name: [a[figure] / b[figure] for a, b in zip(two, runs[name], strict=True)] for name in list(runs)[1:]}
+    return {name: [round(part, 3) for part in quantiles(values)] for name, values in over.items()}
 
 
 def prefix_hits(two: dict[str, Any], one: dict[str, Any], images: int, tokens: int) -> dict[str, float]:
@@ -149,25 +149,24 @@ def main() -> None:
     parser.add_argument("--model", required=True)
     parser.add_argument("--records", required=True, type=Path)
     parser.add_argument("--images", type=int, default=64)
-    parser.add_argument("--tokens", type=int, default=100, help="N")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--max-num-seqs", type=int, default=32)
+    parser.add_argument("--tokens", type=int, default=64, help="N")
+    parser.add_argument("--rounds", type=int, default=40)
     arguments = parser.parse_args()
     records = read_records(arguments.records)[: arguments.images]
-    engine = open_engine(arguments.model)
+    engine = open_engine(arguments.model, arguments.max_num_seqs)
     runs = asyncio.run(measure(engine, records, arguments.tokens, arguments.rounds))
     engine.engine.shutdown()
     two, one = runs["two_looks"][0], runs["one_look_n"][0]
     figures = {
         "images": len(records),
         "n": arguments.tokens,
+        "max_num_seqs": arguments.max_num_seqs,
         "crops": two["crops"],
         "wall_s": {name: round(median(one["wall_s"] for one in passes), 3) for name, passes in runs.items()},
         "cpu_s": {name: round(median(one["cpu_s"] for one in passes), 3) for name, passes in runs.items()},
-        "wall_two_looks_over": {name: ratio(runs, name, "wall_s") for name in list(runs)[1:]},
-        "cpu_two_looks_over": {name: ratio(runs, name, "cpu_s") for name in list(runs)[1:]},
-        "fastest_two_looks_over": {
-            name: round(fastest(runs, "two_looks") / fastest(runs, name), 3) for name in list(runs)[1:]
-        },
+        "wall_two_looks_over": ratios(runs, "wall_s"),
+        "cpu_two_looks_over": ratios(runs, "cpu_s"),
         "prefix_cache": prefix_hits(two, one, len(records), arguments.tokens),
     }
     print(json.dumps({"benchmark": "two_look", **figures}))
