@@ -153,6 +153,8 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=64, help="N")
     parser.add_argument("--rounds", type=int, default=40)
     arguments = parser.parse_args()
+    if arguments.rounds < 2:
+        parser.error("--rounds: expected at least 2, for quartiles")
     records = read_records(arguments.records)[: arguments.images]
     engine = open_engine(arguments.model, arguments.max_num_seqs)
     runs = asyncio.run(measure(engine, records, arguments.tokens, arguments.rounds))
