@@ -10,6 +10,7 @@ A size is `(width, height)` in pixels. Not covered: rotated boxes, masks, video.
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 Box = Sequence[float]
 Size = tuple[int, int]
@@ -21,30 +22,43 @@ MAX_CROP_ASPECT = 8  # a thinner window is widened with context: a sliver shows 
 MIN_CROP_PIXELS = 224 * 224  # crops are enlarged to this area (64 image tokens), as a magnifying glass should
 
 
-def max_pixels() -> int:
-    """The limit in force in this process: ms-swift sets qwen-vl-utils' from MAX_PIXELS when it loads a processor."""
-    from qwen_vl_utils import vision_process
+@dataclass(frozen=True)
+class PixelLimits:
+    """How many pixels of an image a model is shown, at least and at most. They belong to a model, not to a process."""
 
-    return int(vision_process.IMAGE_MAX_TOKEN_NUM * PATCH_PX**2)
+    min_pixels: int
+    max_pixels: int
+
+    def __str__(self) -> str:
+        return f"{self.min_pixels}-{self.max_pixels}"
 
 
-def model_size(size: Size, min_pixels: int | None = None) -> Size:
-    """Size of an image after Qwen2.5-VL's `smart_resize`, under the limits in force in this process.
+def model_size(size: Size, limits: PixelLimits, wanted_pixels: int = 0) -> Size:
+    """Size of an image after Qwen2.5-VL's `smart_resize` under these limits.
 
-    They are read at each call (see `max_pixels`). `min_pixels` asks for an enlarged result; the upper limit wins over
-    it. Raises ValueError for an aspect ratio over 200.
+    `wanted_pixels` asks for an enlarged result; the upper limit wins over it. Raises ValueError for an image that
+    cannot be shown: too thin, or of a size that would be changed again if it were sized once more.
     """
-    from qwen_vl_utils import vision_process
-
-    limit = max_pixels()
-    floor = vision_process.IMAGE_MIN_TOKEN_NUM * PATCH_PX**2
-    wanted = min(max(min_pixels or 0, floor), limit)
-    height, width = vision_process.smart_resize(size[1], size[0], PATCH_PX, wanted, limit)
-    if min_pixels and height * width > limit:  # enlarging rounds up; what the model sees must not be shrunk again
-        height, width = vision_process.smart_resize(height, width, PATCH_PX, floor, limit)
+    lowest, highest = limits.min_pixels, limits.max_pixels
+    height, width = _smart_resize(size[1], size[0], min(max(wanted_pixels, lowest), highest), highest)
+    if wanted_pixels and height * width > highest:  # enlarging rounds up; what the model sees must not be shrunk again
+        height, width = _smart_resize(height, width, lowest, highest)
     if not height * width:
-        raise ValueError(f"{size[0]}x{size[1]} pixels; too thin for a limit of {limit} pixels, raise MAX_PIXELS")
+        raise ValueError(f"{size[0]}x{size[1]} pixels; too thin for a limit of {highest} pixels, raise MAX_PIXELS")
+    # The template's images pass through ms-swift, which sizes them once more.
+    if max(height, width) > MAX_ASPECT * min(height, width):
+        problem = f"would be shown as {width}x{height}; expected an aspect ratio of at most {MAX_ASPECT}"
+        raise ValueError(f"{size[0]}x{size[1]} pixels {problem}")
+    if _smart_resize(height, width, lowest, highest) != (height, width):
+        raise ValueError(f"{size[0]}x{size[1]} pixels; no size for it within the limits of {limits} pixels")
     return width, height
+
+
+def _smart_resize(height: int, width: int, lowest: int, highest: int) -> Size:
+    """(height, width) as qwen-vl-utils would have them, between two numbers of pixels."""
+    from qwen_vl_utils.vision_process import smart_resize
+
+    return smart_resize(height, width, PATCH_PX, lowest, highest)
 
 
 def clip_box(box: Box, size: Size) -> list[float]:

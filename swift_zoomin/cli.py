@@ -11,7 +11,8 @@ from pathlib import Path
 from PIL import Image
 from tqdm import tqdm
 
-from swift_zoomin.detector import Detector
+from swift_zoomin.checkpoints import Checkpoint, CheckpointError, differences, settings_in_force
+from swift_zoomin.detector import Detector, open_checkpoint
 from swift_zoomin.episode import CHOOSERS, ONE_TURN
 from swift_zoomin.evaluation import evaluate, read_predictions, table
 from swift_zoomin.images import ImageError, open_upright, square
@@ -26,7 +27,7 @@ def main() -> int:
     options = parser.parse_args()
     try:
         return options.run(options)
-    except (RecordError, ImageError) as error:
+    except (RecordError, ImageError, CheckpointError) as error:
         print(f"zoomin: {error}", file=sys.stderr)
         return 1
 
@@ -35,13 +36,15 @@ def _add_detect(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     command = commands.add_parser(
         "detect",
         help="look at images twice and write a prediction each",
-        description="Set MAX_PIXELS as in training. Run again, it goes on where it stopped.",
+        description="The pixel limits are the checkpoint's, unless MAX_PIXELS is set. Run again, it goes on where it "
+        "stopped.",
     )
     command.add_argument("images", nargs="+", type=Path, help="image files, folders of them, or records files")
     command.add_argument("--model", required=True, help="model folder or checkpoint")
     command.add_argument("--out", required=True, type=Path, help="predictions, JSON Lines; appended to")
     command.add_argument("--engine", choices=("transformers", "vllm"), default="transformers")
     command.add_argument("--gpus", type=int, default=1, help="GPUs that vLLM spreads the model over")
+    command.add_argument("--memory-share", type=float, default=0.9, help="share of each GPU's memory that vLLM takes")
     command.add_argument("--batch-size", type=int, default=32, help="images asked about together")
     command.add_argument("--max-new-tokens", type=int, default=1024, help="tokens a reply may have")
     command.add_argument("--regions", choices=CHOOSERS, default="first", help="which marked regions to look at again")
@@ -53,7 +56,10 @@ def _detect(options: argparse.Namespace) -> int:
     images = list(dict.fromkeys(path.resolve() for path in _image_files(options.images)))
     if not images:
         raise ImageError(f"{', '.join(map(str, options.images))}: no image found")
-    made_by = _made_by(options)
+    checkpoint = open_checkpoint(options.model)
+    for difference in differences(checkpoint.settings):
+        print(f"zoomin: {options.model}: {difference}", file=sys.stderr)
+    made_by = _made_by(options, checkpoint)
     done = _done(options.out, made_by) if options.out.exists() else set()
     todo = [str(path) for path in images if path not in done]
     if done:
@@ -68,6 +74,7 @@ def _detect(options: argparse.Namespace) -> int:
         CHOOSERS[options.regions],
         options.one_turn,
         options.gpus,
+        options.memory_share,
     )
     options.out.parent.mkdir(parents=True, exist_ok=True)
     home = options.out.parent.resolve()
@@ -79,11 +86,13 @@ def _detect(options: argparse.Namespace) -> int:
     return 0
 
 
-def _made_by(options: argparse.Namespace) -> str:
+def _made_by(options: argparse.Namespace, checkpoint: Checkpoint) -> str:
     """What a prediction depends on besides its image; it stands in each, so that no file mixes two of them."""
     asked = options.one_turn or f"regions {options.regions}"
-    limits = f"MAX_PIXELS {os.environ.get('MAX_PIXELS', 'default')}|tokens {options.max_new_tokens}"
-    return f"model {options.model}|{asked}|{limits}|zoomin {version('swift-zoomin')}"
+    settings = settings_in_force(checkpoint.settings)
+    limits = f"pixels {settings.limits}|tokens {options.max_new_tokens}"
+    ours = f"prompts {settings.prompts}|zoomin {version('swift-zoomin')}"
+    return f"model {checkpoint.name}|{asked}|{limits}|{ours}"
 
 
 def _done(out: Path, made_by: str) -> set[Path]:

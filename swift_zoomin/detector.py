@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Protocol
 
+from swift_zoomin.boxes import PixelLimits
+from swift_zoomin.checkpoints import Checkpoint, is_hub_name, read_checkpoint
 from swift_zoomin.episode import ONE_TURN, BoxChooser, Episode, first_boxes
 from swift_zoomin.images import ImageError, ImageRef
 from swift_zoomin.replies import Reply, parse_reply
@@ -60,16 +62,32 @@ class Conversation:
 
 
 class Engine(Protocol):
-    """Anything that answers conversations, in order; an image it cannot read comes back as its ImageError."""
+    """Anything that answers conversations, in order; an image it cannot read comes back as its ImageError.
+
+    `limits` are the pixels of an image that its model is shown: boxes and crops are worked out with them.
+    """
+
+    @property
+    def limits(self) -> PixelLimits: ...
 
     def ask(self, conversations: list[Conversation]) -> list[Answer | ImageError]: ...
+
+
+def open_checkpoint(model: str) -> Checkpoint:
+    """A model folder, or a model on a hub brought here, looked at before it is loaded. Raises CheckpointError."""
+    if is_hub_name(model):
+        from swift_zoomin.plugin.engine import download
+
+        return read_checkpoint(download(model))
+    return read_checkpoint(model)
 
 
 class Detector:
     """Runs both queries on a model folder (`engine` "transformers" or "vllm") or on any Engine.
 
     `choose` picks the regions to look at again from the first reply's boxes, in original pixels. `one_turn` asks one
-    question of `episode.ONE_TURN` instead of both queries. vLLM spreads the model over `gpus` GPUs.
+    question of `episode.ONE_TURN` instead of both queries. vLLM spreads the model over `gpus` GPUs and takes
+    `memory_share` of each.
     """
 
     def __init__(
@@ -81,11 +99,12 @@ class Detector:
         choose: BoxChooser = first_boxes,
         one_turn: str | None = None,
         gpus: int = 1,
+        memory_share: float = 0.9,
     ) -> None:
         if isinstance(engine, str):
             from swift_zoomin.plugin.engine import SwiftEngine
 
-            engine = SwiftEngine(model, engine, max_new_tokens, gpus)
+            engine = SwiftEngine(open_checkpoint(model), engine, max_new_tokens, gpus, memory_share)
         self._engine, self._batch_size, self._choose, self._one_turn = engine, batch_size, choose, one_turn
 
     def detect(self, images: Iterable[str]) -> Iterator[Prediction]:
@@ -109,7 +128,7 @@ class Detector:
 
     def _start(self, path: str) -> Conversation | ImageError:
         try:
-            image = ImageRef.of(path)
+            image = ImageRef.of(path).under(self._engine.limits)
             _ = image.size_model  # refuses an image that the model cannot be shown
             return Conversation(Episode(image, choose=self._choose, one_turn=self._one_turn))
         except ImageError as error:

@@ -83,7 +83,7 @@ class Episode:
     one_turn: str | None = None
 
     def next_question(self) -> Question | None:
-        """What to ask now; None when all is asked. Reads the pixel limits in force (`boxes.model_size`)."""
+        """What to ask now; None when all is asked. The image must say its model's pixel limits."""
         if not self.replies:
             return Question(ONE_TURN[self.one_turn][0] if self.one_turn else prompts.QUERY1, [self.image])
         if len(self.replies) > 1 or self.one_turn:

@@ -2,12 +2,12 @@
 
 An image travels through datasets, rollouts and servers as a short string and is opened only when a sample is encoded:
 
-    zoomin:/data/a%20b.png?size=4000x3000                          the whole image, upright
-    zoomin:/data/a%20b.png?size=4000x3000&crop=120,88,260,190      a window of it, in pixels of the upright original
+    zoomin:/data/a%20b.png?size=4000x3000&pixels=3136-262144                        the whole image, upright
+    zoomin:/data/a%20b.png?size=4000x3000&pixels=3136-262144&crop=120,88,260,190    a window of it, in original pixels
 
-`size` is the upright size, so that boxes can be scaled without opening the file. A crop without a path is cut from the
-first image of its sample, for images that are no files: bytes, base64 text, data URIs, Pillow images. Not covered:
-remote files, video.
+`size` is the upright size and `pixels` are the model's limits, so that boxes can be scaled without opening the file and
+without asking what holds in this process. A crop without a path is cut from the first image of its sample, for images
+that are no files: bytes, base64 text, data URIs, Pillow images. Not covered: remote files, video.
 """
 
 import base64
@@ -27,9 +27,21 @@ from urllib.parse import quote, unquote
 from cachetools import LRUCache
 from PIL import Image, ImageOps
 
-from swift_zoomin.boxes import MAX_ASPECT, MIN_CROP_PIXELS, Box, Size, clip_box, crop_window, model_size
+from swift_zoomin.boxes import (
+    MAX_ASPECT,
+    MIN_CROP_PIXELS,
+    Box,
+    PixelLimits,
+    Size,
+    clip_box,
+    crop_window,
+    model_size,
+)
 
-_REFERENCE = re.compile(r"zoomin:(?P<path>[^?]*)\?size=(?P<size>\d+x\d+)(?:&crop=(?P<window>\d+,\d+,\d+,\d+))?")
+_REFERENCE = re.compile(
+    r"zoomin:(?P<path>[^?]*)\?size=(?P<size>\d+x\d+)(?:&pixels=(?P<limits>\d+-\d+))?"
+    r"(?:&crop=(?P<window>\d+,\d+,\d+,\d+))?"
+)
 _BASE64 = re.compile(r"[A-Za-z0-9+/]+=*")
 _LONGEST_PATH = 4096  # longer text is no path anywhere
 _EXIF_ORIENTATION = 0x0112
@@ -130,6 +142,7 @@ class ImageRef:
     path: str
     size: Size
     window: tuple[int, int, int, int] | None = None
+    limits: PixelLimits | None = None  # None where no model is chosen yet, as in a records file
 
     @classmethod
     def of(cls, source: Source) -> "ImageRef":
@@ -138,29 +151,49 @@ class ImageRef:
         return cls(str(Path(source).absolute()) if is_path else "", upright_size(source))  # type: ignore[arg-type]
 
     @classmethod
-    def first_of(cls, images: Sequence[Any]) -> "ImageRef":
-        """Refer to the first image of a sample, in any form that ms-swift lets it have. Raises ImageError."""
-        source = source_of(images[0])
-        return (isinstance(source, str) and cls.parse(source)) or cls.of(source)
-
-    @classmethod
     def parse(cls, text: str) -> "ImageRef | None":
         """Read a reference; None where the text is none."""
         if not (match := _REFERENCE.fullmatch(text)):
             return None
         width, height = map(int, match["size"].split("x"))
         window = tuple(map(int, match["window"].split(","))) if match["window"] else None
-        return cls(unquote(match["path"], errors="surrogateescape"), (width, height), window)  # type: ignore[arg-type]
+        limits = PixelLimits(*map(int, match["limits"].split("-"))) if match["limits"] else None
+        path = unquote(match["path"], errors="surrogateescape")
+        return cls(path, (width, height), window, limits)  # type: ignore[arg-type]
 
     def __str__(self) -> str:
+        pixels = f"&pixels={self.limits}" if self.limits else ""
         crop = f"&crop={','.join(map(str, self.window))}" if self.window else ""
-        return f"zoomin:{quote(self.path, errors='surrogateescape')}?size={self.size[0]}x{self.size[1]}{crop}"
+        path = quote(self.path, errors="surrogateescape")
+        return f"zoomin:{path}?size={self.size[0]}x{self.size[1]}{pixels}{crop}"
+
+    def under(self, limits: PixelLimits) -> "ImageRef":
+        """The same reference for a model with these limits. Raises ImageError where it was made for another one."""
+        if self.limits not in (None, limits):
+            raise ImageError(
+                f"{self.path}: prepared for a model that is shown {self.limits} pixels; this one is shown {limits}; "
+                "give both the same MAX_PIXELS and MIN_PIXELS, or prepare the data again"
+            )
+        return replace(self, limits=limits)
 
     @property
     def size_model(self) -> Size:
-        """What the model sees of the whole image, under the limits in force. Raises ImageError for one too thin."""
+        """What the model sees of the whole image. Raises ImageError for one that it cannot be shown."""
+        return self._shown(self.size)
+
+    @property
+    def size_shown(self) -> Size:
+        """What the model sees of what this refers to: the whole image shrunk, or the crop enlarged."""
+        if not self.window:
+            return self.size_model
+        left, top, right, bottom = self.window
+        return self._shown((right - left, bottom - top), MIN_CROP_PIXELS)
+
+    def _shown(self, size: Size, wanted_pixels: int = 0) -> Size:
+        if self.limits is None:
+            raise ValueError(f"{self.path}: no model's pixel limits are known here; see ImageRef.under")
         try:
-            return model_size(self.size)
+            return model_size(size, self.limits, wanted_pixels)
         except ValueError as error:
             raise ImageError(f"{self.path}: {error}") from error
 
@@ -199,7 +232,7 @@ def load_references(references: Sequence[ImageRef], first: Image.Image | None = 
     for reference in references:
         if reference.window:
             crop = original(reference).crop(reference.window)
-            loaded.append(crop.resize(model_size(crop.size, MIN_CROP_PIXELS), Image.Resampling.BICUBIC))
+            loaded.append(crop.resize(reference.size_shown, Image.Resampling.BICUBIC))
         else:
             key = (*_file(reference.path), reference.size, reference.size_model)
             loaded.append(_kept(key, partial(shrunken, reference)))

@@ -4,6 +4,8 @@
 close-ups of query 2 follow the order of the regions in the first reply, which is still in the conversation.
 """
 
+import hashlib
+
 _TASK = "<image>\nIs this image a real photograph or AI-generated?"
 _EXPLANATION = "<explanation>the visual evidence, concretely</explanation>"
 _REGIONS = '<regions>[{"bbox_2d": [x1, y1, x2, y2], "label": "what to look at"}]</regions>'
@@ -34,3 +36,7 @@ def query2(crops: int) -> str:
     if not crops:
         return f"You marked no region. Look at the whole image again, more closely. {_SECOND_LOOK}"
     return f"Close-ups of the regions you marked, in your order:\n{'<image>' * crops}\n{_SECOND_LOOK}"
+
+
+# Which words a model was trained with; it travels with the checkpoint and changes with any of them.
+VERSION = hashlib.sha256("\n".join((QUERY1, EXPLAIN, GROUND, VERDICT, query2(0), query2(1))).encode()).hexdigest()[:8]

@@ -92,10 +92,11 @@ def json_line(row: dict[str, Any]) -> str:
 
 def write_records(path: Path | str, rows: Iterable[dict[str, Any]]) -> None:
     """Write rows of the record format as JSON Lines; the file appears whole or not at all."""
-    _write_whole(Path(path), "".join(map(json_line, rows)).encode())
+    write_whole(Path(path), "".join(map(json_line, rows)).encode())
 
 
-def _write_whole(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that it appears whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     unfinished.write_bytes(content)
@@ -136,7 +137,7 @@ def _spill_image(row: dict[str, Any], path: Path) -> dict[str, Any]:
     if isinstance(image, bytes):
         target = path.with_suffix(".images") / hashlib.sha256(image).hexdigest()[:32]
         if not target.exists():
-            _write_whole(target, image)
+            write_whole(target, image)
         image = str(target.relative_to(path.parent))
     return {**row, "image": image}
 

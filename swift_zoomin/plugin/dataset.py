@@ -7,11 +7,13 @@
 | query1, query2 | query 1, no answer | GRPO stage 1; stage 2 with `--multi_turn_scheduler` |
 | explain, ground, verdict | one turn and its answer | the one-turn rows of Table 1: E, E+G, verdict only |
 
-Images stay references and boxes in the answers are model pixels, so the rows hold for the pixel limits in force now.
+Images stay references and boxes in the answers are model pixels, so the rows hold for the pixel limits of one model,
+which the references name.
 """
 
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pyarrow
@@ -21,9 +23,10 @@ from swift.dataset import DatasetLoader, DatasetSyntax, RowPreprocessor
 from swift.utils import is_local_master
 
 from swift_zoomin import prompts
-from swift_zoomin.boxes import to_model
+from swift_zoomin.boxes import PixelLimits, to_model
 from swift_zoomin.episode import ONE_TURN, Episode
 from swift_zoomin.images import ImageError, ImageRef
+from swift_zoomin.plugin.template import current_template
 from swift_zoomin.records import Record, RecordError, read_records
 from swift_zoomin.replies import PARTS, VERDICTS, Reply, render_reply
 
@@ -43,7 +46,11 @@ class RecordsLoader(DatasetLoader):
         if len(dataset_syntax.subsets) != 1 or dataset_syntax.subsets[0] not in PURPOSES:
             given = "/".join(dataset_syntax.subsets) or "none"
             raise RecordError(f"{path}: purpose {given}; expected {path}:PURPOSE, one of {', '.join(PURPOSES)}")
-        rows = records_to_rows(read_records(path, decode=is_local_master()), dataset_syntax.subsets[0], path)
+        template = current_template()
+        if template is None:
+            raise RecordError(f"{path}: these rows need --template zoomin, which knows the model's pixel limits")
+        limits = template.settings.limits
+        rows = records_to_rows(read_records(path, decode=is_local_master()), dataset_syntax.subsets[0], limits, path)
         dataset = _to_dataset(rows, path)
         if self.remove_unused_columns:
             dataset = RowPreprocessor.remove_useless_columns(dataset)
@@ -62,9 +69,12 @@ def _to_dataset(rows: list[dict[str, Any]], path: str) -> Dataset:
     return Dataset.from_dict(columns, Features(types))
 
 
-def records_to_rows(records: list[Record], purpose: str, path: str = "records") -> list[dict[str, Any]]:
-    """Rows of one purpose, with every field of the record as a column for the reward functions."""
+def records_to_rows(
+    records: list[Record], purpose: str, limits: PixelLimits, path: str = "records"
+) -> list[dict[str, Any]]:
+    """Rows of one purpose for a model that is shown so many pixels, with every field as a column for the rewards."""
     build, needed = PURPOSES[purpose]
+    records = [replace(record, image=record.image.under(limits)) for record in records]
     if faults := [f"{path}: {fault}" for record in records for fault in _faults(record, purpose, needed)]:
         raise RecordError("\n".join(faults[:20]))
     donors = {verdict: [record for record in records if record.label == verdict] for verdict in VERDICTS}
@@ -72,7 +82,7 @@ def records_to_rows(records: list[Record], purpose: str, path: str = "records") 
 
 
 def _faults(record: Record, purpose: str, needed: tuple[str, ...]) -> Iterator[str]:
-    """What keeps a sound record from this purpose, under the pixel limits in force."""
+    """What keeps a sound record from this purpose, under the model's pixel limits."""
     for name in needed:
         value = getattr(record, name)
         if value is None or (isinstance(value, str) and not value.strip()):

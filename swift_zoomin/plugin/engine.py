@@ -1,27 +1,50 @@
 """ms-swift's inference engines behind the detector: a batch of conversations in, one answer each out."""
 
+from pathlib import Path
 from typing import Any
 
 import torch
+from modelscope_hub.errors import HubError
 from swift.infer_engine import InferRequest, RequestConfig
-from swift.model import get_processor
+from swift.utils import safe_snapshot_download
 
 import swift_zoomin.register.swift_zoomin_register  # noqa: F401  registers the template
-from swift_zoomin.boxes import PATCH_PX, max_pixels
+from swift_zoomin.boxes import PATCH_PX
+from swift_zoomin.checkpoints import FAMILY, Checkpoint, CheckpointError, settings_in_force
 from swift_zoomin.detector import Answer, Conversation
 from swift_zoomin.episode import MAX_CROPS
 from swift_zoomin.images import ImageError
 
-_WORDS = 2048  # tokens of both prompts and their markup, at worst; they are fewer bytes
+# Tokens of both prompts and their markup, with room to spare: the prompts are some 1,600 bytes, and no tokenizer of
+# these models makes more tokens than bytes.
+_PROMPT_TOKENS = 2048
 
 
 class SwiftEngine:
-    """TransformersEngine or vLLM on one model folder, greedy, with the template `zoomin`."""
+    """TransformersEngine or vLLM on one model folder, greedy, with the template `zoomin`.
 
-    def __init__(self, model: str, kind: str, max_new_tokens: int, gpus: int = 1) -> None:
-        self._engine = _open_vllm(model, max_new_tokens, gpus) if kind == "vllm" else _open_transformers(model)
+    `limits` are the pixels of an image that the model is shown. vLLM spreads over `gpus` GPUs and takes `memory_share`
+    of each. Raises CheckpointError for a folder that the engine cannot serve.
+    """
+
+    def __init__(
+        self, checkpoint: Checkpoint, kind: str, max_new_tokens: int, gpus: int = 1, memory_share: float = 0.9
+    ) -> None:
+        settings = settings_in_force(checkpoint.settings)
+        self.limits = settings.limits
+        if kind == "vllm":
+            self._engine = _open_vllm(checkpoint, self._longest(max_new_tokens), gpus, memory_share)
+        else:
+            self._engine = _open_transformers(checkpoint)
+        # The engine's template has asked the base model's folder; an adapter's own settings stand beside the adapter.
+        self._engine.template.use(settings, self._engine.template.processor)
         self._engine.strict = False  # a file that cannot be read comes back as its exception, not as the batch's
         self._config = RequestConfig(max_tokens=max_new_tokens, temperature=0, return_details=True)
+
+    def _longest(self, max_new_tokens: int) -> int:
+        """Tokens of the longest exchange there can be."""
+        images = 1 + MAX_CROPS
+        return images * self.limits.max_pixels // PATCH_PX**2 + 2 * max_new_tokens + _PROMPT_TOKENS
 
     def ask(self, conversations: list[Conversation]) -> list[Answer | ImageError]:
         requests = [InferRequest(messages=c.messages, images=[str(i) for i in c.images]) for c in conversations]
@@ -37,28 +60,51 @@ def _answer(response: Any) -> Answer | ImageError:
     return Answer(choice.message.content, list(choice.token_ids), choice.finish_reason == "length")
 
 
-def _open_transformers(model: str) -> Any:
+def download(model: str) -> Path:
+    """The folder of a model on a hub, brought here first. Raises CheckpointError."""
+    try:
+        return Path(safe_snapshot_download(model, download_model=True))
+    except (HubError, OSError, ValueError) as error:
+        reason = str(error).splitlines()[0][:200]
+        raise CheckpointError(f"{model}: no such folder, and no hub gave a model of that name ({reason})") from error
+
+
+def _open_transformers(checkpoint: Checkpoint) -> Any:
     from swift.infer_engine import TransformersEngine
 
-    return TransformersEngine(model, max_batch_size=0, **_common())
+    adapters = [str(checkpoint.folder)] if checkpoint.base else None
+    return TransformersEngine(
+        checkpoint.base or str(checkpoint.folder), adapters=adapters, max_batch_size=0, **_common()
+    )
 
 
-def _open_vllm(model: str, max_new_tokens: int, gpus: int) -> Any:
+def _open_vllm(checkpoint: Checkpoint, longest: int, gpus: int, memory_share: float) -> Any:
     from swift.infer_engine import VllmEngine
 
-    images = 1 + MAX_CROPS
-    processor = get_processor(model, model_type="qwen2_5_vl")  # puts the pixel limit in force
-    longest = images * max_pixels() // PATCH_PX**2 + 2 * max_new_tokens + _WORDS  # vLLM reserves a cache for one
+    if checkpoint.base:  # vLLM leaves out what an adapter has changed in the vision tower
+        folder = checkpoint.folder
+        raise CheckpointError(
+            f"{folder}: vLLM serves no LoRA adapter of a vision tower; use --engine transformers, or merge it first: "
+            f"swift export --adapters {folder} --merge_lora true"
+        )
     return VllmEngine(
-        model,
-        limit_mm_per_prompt={"image": images, "video": 0},
-        max_model_len=min(longest, processor.model_info.max_model_len),
+        str(checkpoint.folder),
+        limit_mm_per_prompt={"image": 1 + MAX_CROPS, "video": 0},
+        max_model_len=min(longest, _longest_of(checkpoint)),
         tensor_parallel_size=gpus,
+        gpu_memory_utilization=memory_share,
         enforce_eager=not torch.cuda.is_available(),  # on a CPU, compiling takes minutes
         **_common(),
     )
 
 
+def _longest_of(checkpoint: Checkpoint) -> int:
+    """Tokens that the model itself can take."""
+    from swift.model import get_processor
+
+    return get_processor(str(checkpoint.folder), model_type=FAMILY).model_info.max_model_len
+
+
 def _common() -> dict[str, Any]:
     dtype = None if torch.cuda.is_available() else torch.float32  # half precision is slow on a CPU
-    return {"model_type": "qwen2_5_vl", "template_type": "zoomin", "torch_dtype": dtype}
+    return {"model_type": FAMILY, "template_type": "zoomin", "torch_dtype": dtype}

@@ -16,10 +16,9 @@ from swift.rollout import multi_turns
 from swift.utils import get_logger
 
 from swift_zoomin import scoring
-from swift_zoomin.boxes import max_pixels
 from swift_zoomin.episode import to_original_boxes
-from swift_zoomin.images import ImageRef
 from swift_zoomin.plugin.scheduler import made_by
+from swift_zoomin.plugin.template import current_template, first_image
 from swift_zoomin.replies import Reply, parse_reply
 
 Score = float | None
@@ -52,7 +51,7 @@ class Trajectory:
         """Query 1's boxes in pixels of the original, as `boxes_px` is; None where there is nothing to read."""
         boxes_px = self.known_boxes_px
         if boxes_px is None:
-            boxes_px = to_original_boxes(self.first, ImageRef.first_of([self.image]))
+            boxes_px = to_original_boxes(self.first, first_image([self.image]))
         return boxes_px or scoring.readable_boxes(boxes_px, self.first.verdict)
 
 
@@ -89,13 +88,17 @@ def trajectories(completions: list[str], columns: dict[str, Any], args: Any = No
 
 
 def _settings(args: Any) -> dict[str, Any]:
-    """What a rollout of this trainer says of how it was made; without arguments, only what holds for the process."""
+    """What a rollout of this trainer says of how it was made; without arguments, only what holds for the model."""
+    template = current_template()
+    if template is None:
+        return {}
+    limits = template.settings.limits
     if args is None:
-        return {"max_pixels": max_pixels()}
+        return {"pixels": str(limits)}
     scheduler = multi_turns.get(getattr(args, "multi_turn_scheduler", None))
     if scheduler is None:
-        return {"max_pixels": max_pixels(), "scheduler": None}
-    return made_by(scheduler, getattr(args, "max_turns", None))
+        return {"pixels": str(limits), "scheduler": None}
+    return made_by(scheduler, getattr(args, "max_turns", None), limits)
 
 
 class Watch:

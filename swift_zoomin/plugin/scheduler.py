@@ -4,24 +4,24 @@ Only `on_turn_end` and `step` are overridden, because colocated engines call not
 probabilities and a first reply cut by length stay ms-swift's affair. What the reward functions get in `rollout_infos`:
 `replies` (texts, one a turn), `boxes_px` (the first reply's boxes in pixels of the original), `crops` (how many were
 cut; 0 when no usable region was named), `images`, and how the replies were made, which a trainer compares with its own
-settings: `max_pixels` in force, `scheduler` and `max_turns`.
+settings: `pixels` (the model's limits), `scheduler` and `max_turns`.
 """
 
 from typing import Any
 
 from swift.rollout import MultiTurnScheduler
 
-from swift_zoomin.boxes import max_pixels
+from swift_zoomin.boxes import PixelLimits
 from swift_zoomin.episode import Episode
-from swift_zoomin.images import ImageRef
+from swift_zoomin.plugin.template import first_image
 
 _TURNS = 2
 
 
-def made_by(scheduler: type[MultiTurnScheduler], max_turns: int | None) -> dict[str, Any]:
+def made_by(scheduler: type[MultiTurnScheduler], max_turns: int | None, limits: PixelLimits) -> dict[str, Any]:
     """What must be the same where replies are made and where they are trained on."""
     turns = min(max_turns or _TURNS, _TURNS)
-    return {"max_pixels": max_pixels(), "scheduler": scheduler.__name__, "max_turns": turns}
+    return {"pixels": str(limits), "scheduler": scheduler.__name__, "max_turns": turns}
 
 
 class ZoomInScheduler(MultiTurnScheduler):
@@ -34,13 +34,15 @@ class ZoomInScheduler(MultiTurnScheduler):
 
     async def on_turn_end(self, infer_request: Any, response_choice: Any, current_turn: int) -> dict[str, Any]:
         replies = [message["content"] for message in infer_request.messages if message["role"] == "assistant"]
-        infos: dict[str, Any] = {"replies": replies, **made_by(self.__class__, self.max_turns)}
+        image = first_image(infer_request.images)
+        assert image.limits
+        infos: dict[str, Any] = {"replies": replies, **made_by(self.__class__, self.max_turns, image.limits)}
         if current_turn == 1:
-            infos["boxes_px"] = Episode(ImageRef.first_of(infer_request.images), replies).boxes_px
+            infos["boxes_px"] = Episode(image, replies).boxes_px
         return {"rollout_infos": infos}
 
     def step(self, infer_request: Any, response_choice: Any, current_turn: int) -> dict[str, Any]:
-        image = ImageRef.first_of(infer_request.images)
+        image = first_image(infer_request.images)
         question = Episode(image, [response_choice.message.content]).next_question()
         assert question
         infer_request.messages.append({"role": "user", "content": question.text})

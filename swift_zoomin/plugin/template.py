@@ -3,22 +3,50 @@
 One place serves SFT, TransformersEngine, vLLM and the rollout server, because all of them encode here.
 """
 
+import json
+import os
+import weakref
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from peft import PeftModel
 from PIL import Image
 from swift.template import StdTemplateInputs
 from swift.template.templates.qwen import Qwen2_5VLTemplate
+from swift.utils import SafeMediaPath, get_logger
 
+from swift_zoomin.boxes import PixelLimits
+from swift_zoomin.checkpoints import (
+    FAMILY,
+    MARK,
+    CheckpointError,
+    Settings,
+    differences,
+    read_settings,
+    settings_in_force,
+)
 from swift_zoomin.images import ImageRef, load_references, open_upright, source_of
+from swift_zoomin.records import write_whole
 
+_SIZES = ("min_pixels", "max_pixels", "resized_width", "resized_height")  # what a sample may ask of qwen-vl-utils
 _IMAGE_TOKENS = ("<|vision_start|>", "<|vision_end|>", "<|vision_pad|>", "<|image_pad|>", "<|video_pad|>")
 
 
 class ZoomInTemplate(Qwen2_5VLTemplate):
-    """Cuts crops from the original when a sample is encoded, and reads every assistant turn as plain token ids."""
+    """Cuts crops from the original when a sample is encoded, and reads replies as plain token ids.
+
+    `settings` holds the pixel limits of its model. They go with the template into data workers and engines, and with
+    the processor, or beside a LoRA adapter, into every checkpoint.
+    """
+
+    settings: Settings
+    max_pixels: int | None
 
     def init_processor(self, processor: Any) -> None:
+        """Raises CheckpointError for a model of another family."""
         if processor is not None and not self._processor_inited:
+            self._take_settings(processor)
             self.image_token_id = processor.image_token_id  # ms-swift has Qwen's own number as a constant
             self.video_token_id = processor.video_token_id
             self.placeholder_tokens = list(Qwen2_5VLTemplate.placeholder_tokens)  # the class's own would be changed
@@ -27,15 +55,61 @@ class ZoomInTemplate(Qwen2_5VLTemplate):
             self._blank_id = tokenizer.encode(" ", add_special_tokens=False)[0]
         super().init_processor(processor)
 
+    def _take_settings(self, processor: Any) -> None:
+        folder = processor.model_info.model_dir
+        family = processor.model_info.config.model_type
+        if family != FAMILY:
+            raise CheckpointError(f"{folder}: a model of type {family}; --template zoomin serves {FAMILY} (Qwen2.5-VL)")
+        kept = read_settings(folder)
+        for difference in differences(kept):
+            get_logger().warning_once(f"swift_zoomin: {folder}: {difference}")
+        self.use(settings_in_force(kept), processor)
+
+    def use(self, settings: Settings, processor: Any) -> None:
+        """Show the model this many pixels, and let the processor say so wherever it is saved.
+
+        ms-swift's own --max_pixels would shrink an image before anything else sees it, and taught boxes would lie
+        elsewhere; it is taken as the model's limit instead.
+        """
+        limits = settings.limits
+        if self.max_pixels is not None:
+            limits = PixelLimits(min(limits.min_pixels, self.max_pixels), min(limits.max_pixels, self.max_pixels))
+            self.max_pixels = None
+        self.settings = Settings(limits, settings.prompts)
+        processor.image_processor.size = {"shortest_edge": limits.min_pixels, "longest_edge": limits.max_pixels}
+        setattr(processor.image_processor, MARK, {"prompts": settings.prompts})
+        global _current
+        _current = weakref.ref(self)
+
+    def register_post_encode_hook(self, models: list[Any]) -> None:
+        """Called where training starts: from then on, an adapter that is saved says what it was trained with."""
+        super().register_post_encode_hook(models)
+        for model in models:
+            if isinstance(model, PeftModel) and "save_pretrained" not in vars(model):
+                model.save_pretrained = _signing(model.save_pretrained, self.settings)  # type: ignore[method-assign]
+
     def is_text(self, token: int) -> bool:
         """Whether a sampled token means text; the others stand for image features."""
         return token not in self._image_token_ids
 
     def _preprocess_inputs(self, inputs: StdTemplateInputs) -> None:
-        inputs.images = _resolve(inputs.images)
+        limits = self.settings.limits
+        asked = {name: inputs.chat_template_kwargs[name] for name in _SIZES if name in inputs.chat_template_kwargs}
+        ours = {"min_pixels": limits.min_pixels, "max_pixels": limits.max_pixels}
+        if not asked.items() <= ours.items():
+            raise ValueError(f"a sample asks for {asked}; this model is shown {limits} pixels of every image")
+        # qwen-vl-utils takes the limits from here, where it otherwise asks what holds for the process.
+        inputs.chat_template_kwargs = {**inputs.chat_template_kwargs, **ours}
+        # Other data sets write placeholders and special tokens into their answers, and mean them. Answers of ours, and
+        # whatever comes from a model, are text.
+        is_foreign = self.is_training and not any(_reference_of(image) for image in inputs.images)
+        inputs.images = _resolve(inputs.images, limits)
         for message in inputs.messages:
-            if message["role"] == "assistant":
-                message["content"] = self._plain(message["content"], last=message is inputs.messages[-1])
+            if message["role"] != "assistant":
+                continue
+            if is_foreign and isinstance(message["content"], str):
+                continue
+            message["content"] = self._plain(message["content"], last=message is inputs.messages[-1])
         super()._preprocess_inputs(inputs)
 
     def _plain(self, content: Any, last: bool) -> Any:
@@ -61,18 +135,85 @@ class ZoomInTemplate(Qwen2_5VLTemplate):
         return {"token_ids": plain, "loss_scale": [int(keep) for keep in text_like]} if last else plain
 
 
-def _resolve(images: list[Any]) -> list[Any]:
+_current: weakref.ref[ZoomInTemplate] | None = None
+
+
+def current_template() -> ZoomInTemplate | None:
+    """The template that ms-swift made last in this process, which is its model's; None where it made no other."""
+    return _current() if _current else None
+
+
+def first_image(images: Sequence[Any]) -> ImageRef:
+    """Refer to the first image of a sample, in any form that ms-swift lets it have, under this model's limits.
+
+    Raises ImageError, and ValueError for a file that ms-swift's guard does not let callers name.
+    """
+    source = source_of(images[0])
+    reference = _reference_of(source)
+    if reference is None:
+        if isinstance(source, str):
+            _check_path(source)
+        reference = ImageRef.of(source)
+    template = current_template()
+    if template is None:
+        raise ValueError("no --template zoomin in this process; it knows the model's pixel limits")
+    return reference.under(template.settings.limits)
+
+
+def _reference_of(image: Any) -> ImageRef | None:
+    source = source_of(image)
+    if not isinstance(source, str):
+        return None
+    reference = ImageRef.parse(source)
+    if reference and reference.path:
+        _check_path(reference.path)
+    return reference
+
+
+def _check_path(path: str) -> None:
+    """Raises ValueError for a file outside SWIFT_MEDIA_ALLOWED_DIRS, however it is named.
+
+    ms-swift guards the files that a request names, but to it our references are no files.
+    """
+    if os.path.exists(path):  # anything else is base64, or missing
+        SafeMediaPath.check(path)
+
+
+def _resolve(images: list[Any], limits: PixelLimits) -> list[Any]:
     """All of a sample's images upright, references loaded, each file opened once; ms-swift fetches remote ones."""
     sources = [source_of(image) for image in images]
-    references = [(isinstance(source, str) and ImageRef.parse(source)) or None for source in sources]
-    opened = [
-        source if reference or _is_remote(source) else open_upright(source)
-        for source, reference in zip(sources, references, strict=True)
-    ]
+    references = [_reference_of(source) for source in sources]
+    opened = []
+    for source, reference in zip(sources, references, strict=True):
+        if reference or _is_remote(source):
+            opened.append(source)
+            continue
+        if isinstance(source, str):
+            _check_path(source)
+        opened.append(open_upright(source))
     first = opened[0] if opened and isinstance(opened[0], Image.Image) else None
-    loaded = iter(load_references([reference for reference in references if reference], first))
+    loaded = iter(load_references([reference.under(limits) for reference in references if reference], first))
     return [next(loaded) if reference else image for image, reference in zip(opened, references, strict=True)]
 
 
 def _is_remote(source: Any) -> bool:
     return isinstance(source, str) and source.startswith(("http://", "https://"))
+
+
+def _signing(save: Any, settings: Settings) -> Any:
+    """An adapter's `save_pretrained` that also puts the settings into args.json.
+
+    ms-swift copies that file from the run's folder into the checkpoint afterwards, and from there into a merged model.
+    """
+
+    def save_pretrained(folder: str, *args: Any, **kwargs: Any) -> None:
+        save(folder, *args, **kwargs)
+        file = Path(folder).parent / "args.json"
+        if not file.exists():
+            return
+        limits = settings.limits
+        mark = {"min_pixels": limits.min_pixels, "max_pixels": limits.max_pixels, "prompts": settings.prompts}
+        content = json.loads(file.read_text(encoding="utf-8")) | {MARK: mark}
+        write_whole(file, json.dumps(content, ensure_ascii=False, indent=2).encode())
+
+    return save_pretrained

@@ -1,0 +1,179 @@
+"""What an answer depends on besides the image, and how it travels with the weights.
+
+A trained folder says it in the processor's own configuration, where transformers and vLLM read the limits too:
+
+    processor_config.json   "image_processor": {"size": {"shortest_edge": 3136, "longest_edge": 262144},
+                                                "zoomin": {"prompts": "1a2b3c4d"}, ...}
+
+A LoRA adapter has no processor, and merging takes the base model's; what ms-swift carries along in both is args.json:
+
+    args.json               "zoomin": {"min_pixels": 3136, "max_pixels": 262144, "prompts": "1a2b3c4d"}, ...
+
+The environment (MAX_PIXELS, MIN_PIXELS, or ms-swift's IMAGE_MAX_TOKEN_NUM, IMAGE_MIN_TOKEN_NUM) wins over both, and
+where it differs from what a folder was trained with, that is said.
+"""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from swift_zoomin import prompts
+from swift_zoomin.boxes import PATCH_PX, PixelLimits
+
+FAMILY = "qwen2_5_vl"  # the model_type of config.json, and of ms-swift
+MARK = "zoomin"  # the key under which a folder says what it was trained with
+QWEN_LIMITS = PixelLimits(4 * PATCH_PX**2, 16384 * PATCH_PX**2)  # Qwen2.5-VL's and qwen-vl-utils' own
+_WEIGHTS = ("*.safetensors", "*.bin", "*.pt")
+_SAMPLE_BYTES = 1 << 20
+_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+class CheckpointError(ValueError):
+    """A model folder that cannot be used; the message names it and says what was expected."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a model was trained with; `prompts` is None where the folder does not say (a model as published)."""
+
+    limits: PixelLimits
+    prompts: str | None = None
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model folder. `base` is the folder or name of the model that a LoRA adapter belongs to, else None."""
+
+    folder: Path
+    settings: Settings
+    base: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The folder's own name and what is in it, wherever it lies: `checkpoint-30 (weights 1a2b3c4d5e6f)`."""
+        return f"{self.folder.name} (weights {self._fingerprint()})"
+
+    def _fingerprint(self) -> str:
+        """A hash of the weights: of each file its name, size, start and end, which differ after any training step."""
+        digest = hashlib.sha256()
+        folders = [self.folder]
+        if self.base and Path(self.base).is_dir():
+            folders.append(Path(self.base))
+        for folder in folders:
+            for file in _weight_files(folder):
+                size = file.stat().st_size
+                digest.update(f"{file.name}\0{size}\0".encode())
+                with file.open("rb") as content:
+                    digest.update(content.read(_SAMPLE_BYTES))
+                    content.seek(max(0, size - _SAMPLE_BYTES))
+                    digest.update(content.read(_SAMPLE_BYTES))
+        return digest.hexdigest()[:12]
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    named = {file for pattern in _WEIGHTS for file in folder.glob(pattern)}
+    return sorted(file for file in named if file.name not in ("training_args.bin", "optimizer.pt", "scheduler.pt"))
+
+
+def is_hub_name(model: str) -> bool:
+    """Whether a model is named as on a hub, `Qwen/Qwen2.5-VL-7B-Instruct`, and nothing here has that path."""
+    return bool(_HUB_NAME.fullmatch(model)) and not Path(model.split("/")[0]).exists()
+
+
+def read_checkpoint(folder: Path | str) -> Checkpoint:
+    """Look at a model folder or a LoRA adapter before anything is loaded. Raises CheckpointError."""
+    folder = Path(folder).absolute()
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder}: no such model folder")
+    adapter = _read_json(folder / "adapter_config.json")
+    if adapter:
+        base = _base_of(folder, adapter)
+        _check_family(Path(base))
+        return Checkpoint(folder, read_settings(folder), base)
+    _check_family(folder)
+    return Checkpoint(folder, read_settings(folder))
+
+
+def _base_of(folder: Path, adapter: dict[str, Any]) -> str:
+    base = adapter.get("base_model_name_or_path")
+    if not base or not Path(base).is_dir():
+        raise CheckpointError(
+            f"{folder}: a LoRA adapter of {base or 'an unknown model'}, which is no folder here; put the model there, "
+            f"or merge the two where it is: swift export --adapters {folder} --merge_lora true"
+        )
+    return str(base)
+
+
+def _check_family(folder: Path) -> None:
+    config = _read_json(folder / "config.json")
+    if not config:
+        checkpoints = sorted(folder.glob("checkpoint-*"), key=lambda path: path.stat().st_mtime)
+        hint = f"; did you mean {checkpoints[-1]}?" if checkpoints else ""
+        raise CheckpointError(f"{folder}: holds no model (no config.json, no adapter_config.json){hint}")
+    if config.get("model_type") != FAMILY:
+        raise CheckpointError(f"{folder}: a model of type {config.get('model_type')}; expected {FAMILY} (Qwen2.5-VL)")
+
+
+def read_settings(folder: Path | str) -> Settings:
+    """What a folder says it was trained with; Qwen2.5-VL's own limits where it says nothing."""
+    folder = Path(folder)
+    kept = _read_json(folder / "args.json").get(MARK)
+    if isinstance(kept, dict):
+        return Settings(PixelLimits(kept["min_pixels"], kept["max_pixels"]), kept["prompts"])
+    processor = _read_json(folder / "processor_config.json").get("image_processor")
+    if not isinstance(processor, dict):
+        processor = _read_json(folder / "preprocessor_config.json")
+    size = processor.get("size") or {}
+    lowest = processor.get("min_pixels") or size.get("shortest_edge")
+    highest = processor.get("max_pixels") or size.get("longest_edge")
+    limits = PixelLimits(lowest or QWEN_LIMITS.min_pixels, highest or QWEN_LIMITS.max_pixels)
+    return Settings(limits, (processor.get(MARK) or {}).get("prompts"))
+
+
+def settings_in_force(kept: Settings) -> Settings:
+    """What holds for a model in this process: the environment's limits, else those that it was trained with."""
+    lowest = _from_environment("MIN") or kept.limits.min_pixels
+    highest = _from_environment("MAX") or kept.limits.max_pixels
+    if lowest > highest:
+        raise CheckpointError(f"MIN_PIXELS {lowest} is more than MAX_PIXELS {highest}; set both, or neither")
+    return Settings(PixelLimits(lowest, highest), prompts.VERSION)
+
+
+def differences(kept: Settings) -> Iterator[str]:
+    """What differs between this process and the training of a model, one line each; nothing for an untrained one."""
+    if kept.prompts is None:
+        return
+    here = settings_in_force(kept)
+    if here.limits != kept.limits:
+        yield f"the environment shows the model {here.limits} pixels of an image; it was trained with {kept.limits}"
+    if here.prompts != kept.prompts:
+        yield f"the model was trained with prompts {kept.prompts}; this version asks with prompts {here.prompts}"
+
+
+def _from_environment(end: str) -> int | None:
+    """A limit in pixels as ms-swift reads it, or None: in tokens first, then in pixels, whole tokens of them."""
+    tokens, pixels = os.environ.get(f"IMAGE_{end}_TOKEN_NUM"), os.environ.get(f"{end}_PIXELS")
+    for name, text in ((f"IMAGE_{end}_TOKEN_NUM", tokens), (f"{end}_PIXELS", pixels)):
+        if text and not text.isdigit():
+            raise CheckpointError(f"{name}={text}; expected a whole number")
+    if tokens:
+        return int(tokens) * PATCH_PX**2
+    if pixels:
+        return int(pixels) // PATCH_PX**2 * PATCH_PX**2
+    return None
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    """A JSON object, or an empty one where there is no such file. Raises CheckpointError for one that is broken."""
+    try:
+        value = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (ValueError, OSError) as error:
+        raise CheckpointError(f"{file}: cannot be read ({error})") from error
+    return value if isinstance(value, dict) else {}
