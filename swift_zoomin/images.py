@@ -132,6 +132,10 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
+class LimitsError(ImageError):
+    """A reference made for a model that is shown other numbers of pixels: boxes beside it lie elsewhere."""
+
+
 @dataclass(frozen=True)
 class ImageRef:
     """An image file or, with `window` (left, top, right, bottom in pixels of the upright original), a crop of it.
@@ -168,9 +172,9 @@ class ImageRef:
         return f"zoomin:{path}?size={self.size[0]}x{self.size[1]}{pixels}{crop}"
 
     def under(self, limits: PixelLimits) -> "ImageRef":
-        """The same reference for a model with these limits. Raises ImageError where it was made for another one."""
+        """The same reference for a model with these limits. Raises LimitsError where it was made for another one."""
         if self.limits not in (None, limits):
-            raise ImageError(
+            raise LimitsError(
                 f"{self.path}: prepared for a model that is shown {self.limits} pixels; this one is shown {limits}; "
                 "give both the same MAX_PIXELS and MIN_PIXELS, or prepare the data again"
             )

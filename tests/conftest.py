@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from swift_zoomin.boxes import PixelLimits
+
 ROOT = Path(__file__).parent.parent
 FIRST_LOOK_PIXELS = "12544"  # 112 x 112, as in the sandbox
+LIMITS = PixelLimits(4 * 28 * 28, int(FIRST_LOOK_PIXELS))  # of the tiny model, under that MAX_PIXELS
 os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")  # GiB
 os.environ["MAX_PIXELS"] = FIRST_LOOK_PIXELS
 os.environ["TOKENIZERS_PARALLELISM"] = "false"

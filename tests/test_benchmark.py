@@ -4,13 +4,13 @@ import random
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain, combinations
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT, run_example
+from conftest import LIMITS, ROOT, run_example
 from PIL import Image
 from qwen_vl_utils import vision_process
 from scipy import ndimage
@@ -29,13 +29,6 @@ ALL_WEAVES = [weave for kinds in WEAVES.values() for weave in kinds]
 ONE_PANEL = {side: Scenes(panels=(1, 1), discs=0, sides=(side, side), weaves=1) for side in (3, 4)}
 CORE_PX = 20  # side of the middle of a weave, away from where it fades
 LEAST_P = 0.001
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _at_most_16_image_tokens() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(vision_process, "IMAGE_MAX_TOKEN_NUM", 16)  # MAX_PIXELS=12544
-        yield
 
 
 class Dice(random.Random):
@@ -60,7 +53,7 @@ def drawn(weave: str, phase: int, side: int, seed: int, period: int = SHRINK) ->
 
 def seen(image: Image.Image) -> np.ndarray:
     """What the model is shown of an image, by the code that shows it: height, width, RGB."""
-    return np.asarray(vision_process.fetch_image({"image": image}), dtype=int)
+    return np.asarray(vision_process.fetch_image({"image": image, "max_pixels": LIMITS.max_pixels}), dtype=int)
 
 
 def differ(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -109,7 +102,7 @@ def test_weaves_differ_strongly_in_the_original_and_in_a_close_up(side: int, pha
         for weave in (one, other):
             image, box = drawn(weave, phase, side, seed=phase)
             image.save(tmp_path / "image.png")
-            (close_up,) = load_references([ImageRef.of(tmp_path / "image.png").crop(box)])
+            (close_up,) = load_references([ImageRef.of(tmp_path / "image.png").under(LIMITS).crop(box)])
             originals.append(pixels(image))
             close_ups.append(seen(close_up))
         x1, y1, x2, y2 = box
@@ -389,7 +382,8 @@ def test_the_tiny_tokenizer_knows_every_word_of_the_benchmark(made: dict[str, Pa
         for colour in COLOURS
         for weave in ALL_WEAVES
     ]
-    replies = [render_reply(gold_reply(record)) for record in records_of(made["full"])]
+    records = [replace(record, image=record.image.under(LIMITS)) for record in records_of(made["full"])]
+    replies = [render_reply(gold_reply(record)) for record in records]
     assert tokenizer.unk_token is None  # what it did not know would be left out
     for text in [*sentences, *replies]:
         ids = tokenizer(text, add_special_tokens=False)["input_ids"]

@@ -2,17 +2,25 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 import shapely
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, example, given, reject, settings
 from hypothesis import strategies as st
 from PIL import Image
 from qwen_vl_utils import vision_process
 
-from swift_zoomin.boxes import box_area, clip_box, crop_window, iou, model_size, scale_box, to_model, to_original
+from swift_zoomin.boxes import (
+    PixelLimits,
+    box_area,
+    clip_box,
+    crop_window,
+    iou,
+    model_size,
+    scale_box,
+    to_model,
+    to_original,
+)
 
 TINY = 1e-200  # its square is 0.0
 Numbers = tuple[float, ...]
@@ -25,13 +33,8 @@ full_boxes = st.tuples(*[st.floats(0.1, 99)] * 4).map(lambda n: (n[0], n[1], n[0
 token_limits = st.tuples(*[st.integers(1, 20000)] * 2).map(sorted)
 
 
-@contextmanager
-def limits(min_tokens: int, max_tokens: int) -> Iterator[None]:
-    """The pixel limits of this process, as ms-swift sets them from MIN_PIXELS and MAX_PIXELS."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(vision_process, "IMAGE_MIN_TOKEN_NUM", min_tokens)
-        patch.setattr(vision_process, "IMAGE_MAX_TOKEN_NUM", max_tokens)
-        yield
+def limits(min_tokens: int, max_tokens: int) -> PixelLimits:
+    return PixelLimits(min_tokens * 784, max_tokens * 784)  # 28 x 28 pixels a token
 
 
 def box_inside(size: Size, shares: list[float], whole: bool) -> Placed:
@@ -142,21 +145,22 @@ def test_a_small_or_thin_box_gets_context(box_px: Numbers, size: Size, window: N
     ],
 )
 def test_the_model_size_is_as_worked_out_by_hand(size: Size, max_tokens: int, expected: Numbers) -> None:
-    with limits(4, max_tokens):
-        assert model_size(size) == expected
+    assert model_size(size, limits(4, max_tokens)) == expected
 
 
 @pytest.mark.parametrize("max_tokens", [16, 334, 1024, 16384])
 @pytest.mark.parametrize("size", [(1, 1), (20, 300), (512, 512), (640, 427), (1001, 77), (1600, 1200)])
 def test_the_model_size_is_what_qwen_vl_utils_makes(size: Size, max_tokens: int) -> None:
-    with limits(4, max_tokens):
-        assert model_size(size) == vision_process.fetch_image({"image": Image.new("RGB", size)}).size
+    asked = {"image": Image.new("RGB", size), "min_pixels": 4 * 784, "max_pixels": max_tokens * 784}
+    assert model_size(size, limits(4, max_tokens)) == vision_process.fetch_image(asked).size
 
 
-@pytest.mark.parametrize(("size", "max_tokens"), [((1000, 4), 16384), ((1120, 28), 16), ((100, 6000), 50)])
+@pytest.mark.parametrize(
+    ("size", "max_tokens"), [((1000, 4), 16384), ((1120, 28), 16), ((100, 6000), 50), ((6711, 36), 334)]
+)
 def test_an_image_too_thin_for_its_limits_is_refused_not_made_empty(size: Size, max_tokens: int) -> None:
-    with limits(4, max_tokens), pytest.raises(ValueError, match=r"ratio|thin|limit|pixel"):
-        model_size(size)
+    with pytest.raises(ValueError, match=r"ratio|thin|limit|pixel"):
+        model_size(size, limits(4, max_tokens))
 
 
 @given(full_boxes, full_boxes)
@@ -187,8 +191,10 @@ def test_clipping_twice_is_clipping_once(box: Numbers, size: Size) -> None:
 def test_there_and_back_moves_no_corner_by_more_than_one_model_pixel(image: Placed, token_range: list[int]) -> None:
     size, box_px = image
     assume(token_range[1] > max(size) / min(size))  # fewer tokens cannot show the image at all
-    with limits(*token_range):
-        size_model = model_size(size)
+    try:
+        size_model = model_size(size, limits(*token_range))
+    except ValueError:  # limits so close that no size lies between them
+        reject()
     box_model = to_model(box_px, size, size_model)
     assert [type(number) for number in box_model] == [int] * 4
     assert 0 <= box_model[0] < box_model[2] <= size_model[0]
@@ -216,11 +222,22 @@ def test_a_crop_shows_all_of_its_box_and_is_never_a_sliver(image: Placed) -> Non
 def test_a_model_size_keeps_the_limits_and_itself(size: Size, min_tokens: int, spare: int) -> None:
     # smart_resize rounds both sides, so that it keeps its limits only where they lie some way apart.
     max_tokens = max(4 * min_tokens, max(size) // min(size) + 2) + spare
-    with limits(min_tokens, max_tokens):
-        width, height = model_size(size)
-        assert width % 28 == height % 28 == 0
-        assert min_tokens <= width * height / 784 <= max_tokens  # 28 x 28 pixels a token
-        assert model_size((width, height)) == (width, height)
+    width, height = model_size(size, limits(min_tokens, max_tokens))
+    assert width % 28 == height % 28 == 0
+    assert min_tokens <= width * height / 784 <= max_tokens  # 28 x 28 pixels a token
+    assert model_size((width, height), limits(min_tokens, max_tokens)) == (width, height)
+
+
+@given(st.tuples(*[st.integers(1, 20000)] * 2), st.integers(16, 16384))
+@example((6711, 36), 334)
+@settings(max_examples=2000, deadline=None)
+def test_whatever_size_is_accepted_is_accepted_by_qwen_vl_utils_too(size: Size, max_tokens: int) -> None:
+    try:
+        width, height = model_size(size, limits(4, max_tokens))
+    except ValueError:
+        return
+    again = vision_process.smart_resize(height, width, 28, 4 * 784, max_tokens * 784)
+    assert again == (height, width)
 
 
 @given(st.tuples(st.integers(1, 2000), st.integers(1, 2000)), st.integers(10, 2000))
@@ -228,15 +245,15 @@ def test_a_model_size_keeps_the_limits_and_itself(size: Size, min_tokens: int, s
 @settings(max_examples=500, deadline=None)
 def test_a_crop_is_enlarged_but_never_above_the_upper_limit(size: Size, max_tokens: int) -> None:
     assume(max(size) <= 8 * min(size))
-    with limits(4, max_tokens):
-        width, height = model_size(size, 224 * 224)
+    width, height = model_size(size, limits(4, max_tokens), 224 * 224)
     assert width % 28 == height % 28 == 0
     assert width * height / 784 <= max_tokens
     assert width * height / 784 >= 64 or max_tokens < 256
 
 
 def test_the_core_imports_nothing_heavy() -> None:
-    core = ["boxes", "records", "replies", "images", "episode", "scoring", "prompts", "evaluation", "detector"]
+    core = ["boxes", "records", "replies", "images", "episode", "scoring", "prompts", "checkpoints", "evaluation"]
+    core += ["detector"]
     code = f"import sys; from swift_zoomin import {', '.join(core)}; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert {f"swift_zoomin.{module}" for module in core} <= set(loaded)

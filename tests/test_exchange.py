@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from conftest import LIMITS
 from swift.infer_engine import InferRequest, RequestConfig, TransformersEngine
 from swift.infer_engine.protocol import RolloutInferRequest, RolloutOutput
 from swift.rl_core.data import OnPolicySample
@@ -56,7 +57,7 @@ def test_query_2_has_the_same_prompt_ids_in_sft_transformers_and_vllm(
 ) -> None:
     from swift.infer_engine import GRPOVllmEngine
 
-    rows = records_to_rows(records[:4], "sft_joint") + records_to_rows(records[:4], "sft")[1::2]
+    rows = records_to_rows(records[:4], "sft_joint", LIMITS) + records_to_rows(records[:4], "sft", LIMITS)[1::2]
     requests = [second_question(row, engine.tokenizer) for row in rows]
     config = RequestConfig(max_tokens=4, **GREEDY)
     of_transformers = [response.prompt_token_ids for response in engine.infer(requests, config)]
@@ -84,8 +85,8 @@ def labelled(encoded: dict[str, Any], tokenizer: Any) -> list[str]:
 
 
 def test_sft_trains_each_reply_and_nothing_else(engine: TransformersEngine, records: list[Record]) -> None:
-    query1, query2 = records_to_rows(records[:2], "sft")[:2]
-    joint = records_to_rows(records[:1], "sft_joint")[0]
+    query1, query2 = records_to_rows(records[:2], "sft", LIMITS)[:2]
+    joint = records_to_rows(records[:1], "sft_joint", LIMITS)[0]
     for row, trained in ((query1, [1]), (query2, [3]), (joint, [1, 3])):
         expected = [row["messages"][at]["content"] + "<|im_end|>\n" for at in trained]
         assert labelled(encode_for_training(engine, row), engine.tokenizer) == expected
@@ -95,7 +96,7 @@ def test_sft_trains_each_reply_and_nothing_else(engine: TransformersEngine, reco
 def test_a_one_turn_variant_trains_its_one_answer(
     engine: TransformersEngine, records: list[Record], purpose: str
 ) -> None:
-    [row] = records_to_rows(records[:1], purpose)
+    [row] = records_to_rows(records[:1], purpose, LIMITS)
     question, answer = (message["content"] for message in row["messages"])
     for part, purposes in (
         ("explanation", "explain ground"),
@@ -107,15 +108,15 @@ def test_a_one_turn_variant_trains_its_one_answer(
 
 
 def test_the_untrained_first_reply_is_wrong_as_often_as_right(records: list[Record]) -> None:
-    rows = records_to_rows(records, "sft")[1::2]
+    rows = records_to_rows(records, "sft", LIMITS)[1::2]
     right = sum(f"<verdict>{row['label']}</verdict>" in row["messages"][1]["content"] for row in rows)
     assert 8 <= right <= 24  # 32 fair draws: outside with probability 0.002
-    assert rows == records_to_rows(records, "sft")[1::2]  # the draw hangs on the record alone
+    assert rows == records_to_rows(records, "sft", LIMITS)[1::2]  # the draw hangs on the record alone
 
 
 def roll_out(engine: TransformersEngine, record: Record, scheduler_name: str, max_tokens: int) -> OnPolicySample:
     """One trajectory by ms-swift's own colocated driver, merged into a sample as the GRPO trainer does."""
-    row = records_to_rows([record], "query2")[0]
+    row = records_to_rows([record], "query2", LIMITS)[0]
     sample = OnPolicySample.from_row(row)
     request = RolloutInferRequest(messages=json.loads(json.dumps(row["messages"])), images=paths(row))
     config = RequestConfig(max_tokens=max_tokens, **GREEDY)
@@ -164,7 +165,7 @@ def test_a_cut_first_reply_ends_the_trajectory(engine: TransformersEngine, recor
 
 def test_control_words_in_a_reply_stay_text(engine: TransformersEngine, records: list[Record]) -> None:
     words = "<image><bbox><|image_pad|><|im_end|><|vision_start|>\ud800"
-    row = records_to_rows(records[:1], "sft_joint")[0]
+    row = records_to_rows(records[:1], "sft_joint", LIMITS)[0]
     plain = encode_for_training(engine, row)["input_ids"]
     row["messages"][1]["content"] += words
     encoded = encode_for_training(engine, row)
@@ -175,7 +176,7 @@ def test_control_words_in_a_reply_stay_text(engine: TransformersEngine, records:
 
 
 def test_sampled_image_tokens_become_blanks_without_loss(engine: TransformersEngine, records: list[Record]) -> None:
-    row = records_to_rows(records[:1], "query1")[0]
+    row = records_to_rows(records[:1], "query1", LIMITS)[0]
     pad, start, end = engine.tokenizer.convert_tokens_to_ids(["<|image_pad|>", "<|vision_start|>", "<|im_end|>"])
     [blank] = engine.tokenizer.encode(" ")
     word = engine.tokenizer.encode("o")[0]

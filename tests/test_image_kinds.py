@@ -15,10 +15,9 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import COMMON, SFT, child_environment, logged, run_swift
+from conftest import COMMON, LIMITS, SFT, child_environment, logged, run_swift
 from PIL import Image
 from PIL.Image import Exif
-from qwen_vl_utils import vision_process
 from swift.infer_engine import RequestConfig, TransformersEngine
 from swift.infer_engine.protocol import ChatCompletionResponseChoice, ChatMessage, RolloutInferRequest, RolloutOutput
 from swift.model import get_processor
@@ -28,12 +27,14 @@ from swift.rollout import run_multi_turn
 from swift.template import Template, get_template
 
 from swift_zoomin import prompts
+from swift_zoomin.checkpoints import read_checkpoint
 from swift_zoomin.detector import Answer, Conversation
 from swift_zoomin.episode import Episode
 from swift_zoomin.images import ImageError, ImageRef
 from swift_zoomin.plugin.dataset import records_to_rows
 from swift_zoomin.plugin.engine import SwiftEngine
 from swift_zoomin.plugin.scheduler import ZoomInScheduler
+from swift_zoomin.plugin.template import first_image
 from swift_zoomin.records import read_records
 
 PIXELS = "262144"  # 512 x 512, as in the paper; the sandbox's limit is too low for a 20x4000 sliver
@@ -131,10 +132,10 @@ def test_crops_of_every_good_kind_reach_query_2(
     trained_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = save_good(tmp_path)
-    engine = SwiftEngine(str(trained_dir), "transformers", max_new_tokens=4)
-    monkeypatch.setattr(vision_process, "IMAGE_MAX_TOKEN_NUM", int(PIXELS) // 784)
+    monkeypatch.setenv("IMAGE_MAX_TOKEN_NUM", str(int(PIXELS) // 784))
+    engine = SwiftEngine(read_checkpoint(trained_dir), "transformers", max_new_tokens=4)
     reply = "<explanation>.</explanation><regions>[[0, 0, 9, 9], [5, 5, 28, 28]]</regions><verdict>real</verdict>"
-    conversations = [Conversation(Episode(ImageRef.of(tmp_path / name))) for name in names]
+    conversations = [Conversation(Episode(ImageRef.of(tmp_path / name).under(engine.limits))) for name in names]
     for conversation in conversations:
         conversation.ask()
         conversation.take(Answer(reply, [1, 2, 3], cut=False))  # so that it does not hang on what the model marks
@@ -195,7 +196,7 @@ def test_query_2_keeps_the_image_first_and_its_crops_short(template: Template, t
     request, infos = ask_again(image)
     whole, *crops = request.images
     assert infos["images"] == request.images
-    assert whole == (str(ImageRef.of(path)) if form in ("reference", "dictionary with path") else image)
+    assert whole == (str(ImageRef.of(path).under(LIMITS)) if form in ("reference", "dictionary with path") else image)
     assert infos["boxes_px"] == ask_again(str(path))[1]["boxes_px"]
     assert len(crops) == 2
     assert all(len(json.dumps(crop)) < 200 for crop in crops)
@@ -219,8 +220,8 @@ def test_a_rollout_of_an_images_bytes_is_that_of_its_file(trained_dir: Path, ben
         str(trained_dir), model_type="qwen2_5_vl", template_type="zoomin", torch_dtype=torch.float32
     )
     config = RequestConfig(max_tokens=100, temperature=0, return_details=True)
-    [row, *_] = records_to_rows(read_records(benchmark_dir / "train/records.jsonl"), "query2")
-    path = ImageRef.first_of(row["images"]).path
+    [row, *_] = records_to_rows(read_records(benchmark_dir / "train/records.jsonl"), "query2", LIMITS)
+    path = first_image(row["images"]).path
     samples = []
     for image in ({"bytes": None, "path": path}, {"bytes": Path(path).read_bytes(), "path": None}):
         sample = OnPolicySample.from_row({**row, "images": [image]})

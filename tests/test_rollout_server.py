@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from conftest import LIMITS
 from PIL import Image
 from rollout_server import RolloutServer
 from swift.infer_engine import RequestConfig, TransformersEngine
@@ -37,7 +38,7 @@ ENDLESS = {"max_tokens": 20_000, "structured_outputs_regex": "[^Z]*Z", **GREEDY}
 
 def request(record: Record, uuid: str) -> RolloutInferRequest:
     """As the trainer makes it from a row of the dataset."""
-    [row] = records_to_rows([record], "query2")
+    [row] = records_to_rows([record], "query2", LIMITS)
     return OnPolicySample.from_row({**row, "request_id": uuid}).to_infer_request(include_extra=True)
 
 
@@ -166,7 +167,7 @@ def test_a_request_whose_image_is_out_of_the_servers_sight_fails_and_the_servers
 ) -> None:
     """ms-swift answers with a bare status; only its log says why."""
     path = str(tmp_path / "not on the server.png")
-    image = path if form == "path" else str(ImageRef(path, (448, 448)))
+    image = path if form == "path" else str(ImageRef(path, (448, 448), limits=LIMITS))
     with pytest.raises(RuntimeError, match="500, Internal Server Error"):
         server.infer([request_for(image)], **ASKED)
     assert f"ImageError: {path}: no such image file" in server.log()

@@ -26,7 +26,7 @@ from swift_zoomin.checkpoints import (
     read_settings,
     settings_in_force,
 )
-from swift_zoomin.images import ImageRef, load_references, open_upright, source_of
+from swift_zoomin.images import ImageRef, LimitsError, load_references, open_upright, source_of
 from swift_zoomin.records import write_whole
 
 _SIZES = ("min_pixels", "max_pixels", "resized_width", "resized_height")  # what a sample may ask of qwen-vl-utils
@@ -103,7 +103,14 @@ class ZoomInTemplate(Qwen2_5VLTemplate):
         # Other data sets write placeholders and special tokens into their answers, and mean them. Answers of ours, and
         # whatever comes from a model, are text.
         is_foreign = self.is_training and not any(_reference_of(image) for image in inputs.images)
-        inputs.images = _resolve(inputs.images, limits)
+        try:
+            inputs.images = _resolve(inputs.images, limits)
+        except LimitsError as error:
+            if not self.is_training:
+                raise
+            # All rows of a cached data set fail alike. After any Exception ms-swift tries ten others, and then
+            # advises to increase max_length.
+            raise SystemExit(f"swift_zoomin: {error}") from error
         for message in inputs.messages:
             if message["role"] != "assistant":
                 continue

@@ -1,0 +1,253 @@
+"""The pixel limits of a model: every way to give them ends in the right box, or is refused."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import COMMON, FIRST_LOOK_PIXELS, SFT, child_environment, run_swift
+from PIL import Image
+from qwen_vl_utils.vision_process import smart_resize
+
+from swift_zoomin import prompts
+from swift_zoomin.boxes import PixelLimits
+from swift_zoomin.checkpoints import (
+    CheckpointError,
+    Settings,
+    differences,
+    is_hub_name,
+    read_checkpoint,
+    read_settings,
+    settings_in_force,
+)
+from swift_zoomin.detector import Answer, Conversation, Detector
+from swift_zoomin.records import read_records
+
+TOKENS = 64  # 224 x 224 pixels: neither the tiny model's default nor the limit of the other tests
+PIXELS = TOKENS * 784
+MODEL_KWARGS = [f'{{"max_pixels": {PIXELS}}}', f'{{"image_max_token_num": {TOKENS}}}']
+
+
+@pytest.fixture(autouse=True)
+def no_limit_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for end in ("MIN", "MAX"):
+        monkeypatch.delenv(f"{end}_PIXELS", raising=False)
+        monkeypatch.delenv(f"IMAGE_{end}_TOKEN_NUM", raising=False)
+
+
+@pytest.fixture
+def limited_model(model_dir: Path, tmp_path: Path) -> Path:
+    """The tiny model, as it would be saved after a training at PIXELS."""
+    folder = tmp_path / "model"
+    shutil.copytree(model_dir, folder)
+    write_limit(folder, PIXELS)
+    return folder
+
+
+def write_limit(folder: Path, pixels: int) -> None:
+    file = folder / "processor_config.json"
+    config = json.loads(file.read_text())
+    config["image_processor"]["size"] = {"shortest_edge": 3136, "longest_edge": pixels}
+    config["image_processor"]["zoomin"] = {"prompts": prompts.VERSION}
+    file.write_text(json.dumps(config))
+
+
+def shown(model: Path, benchmark_dir: Path, *arguments: str, **environment: str) -> dict[str, Any]:
+    command = [
+        *(sys.executable, str(Path(__file__).parent / "show_row.py"), *SFT[1:], *COMMON, "--model", str(model)),
+        *(
+            "--dataset",
+            f"{benchmark_dir}/train/records.jsonl:sft",
+            "--dataset_shuffle",
+            "false",
+            "--remove_unused_columns",
+            "false",
+        ),
+        *("--output_dir", str(model.parent / "out"), *arguments),
+    ]
+    done = subprocess.run(command, env=child_environment(**environment), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-1500:]
+    [line] = [line for line in done.stdout.splitlines() if line.startswith("SHOWN ")]
+    return json.loads(line.removeprefix("SHOWN "))
+
+
+WAYS: dict[str, tuple[list[str], dict[str, str]]] = {
+    "checkpoint": ([], {}),
+    "MAX_PIXELS": ([], {"MAX_PIXELS": str(PIXELS)}),
+    "IMAGE_MAX_TOKEN_NUM": ([], {"IMAGE_MAX_TOKEN_NUM": str(TOKENS)}),
+    "--max_pixels": (["--max_pixels", str(PIXELS)], {}),
+    "--model_kwargs in pixels": (["--model_kwargs", MODEL_KWARGS[0]], {}),
+    "--model_kwargs in tokens": (["--model_kwargs", MODEL_KWARGS[1]], {}),
+}
+
+
+@pytest.mark.swift
+@pytest.mark.parametrize("way", WAYS)
+def test_every_way_of_giving_the_limit_teaches_and_rewards_the_right_box(
+    way: str, model_dir: Path, limited_model: Path, benchmark_dir: Path
+) -> None:
+    arguments, environment = WAYS[way]
+    model = limited_model if way == "checkpoint" else model_dir
+    seen = shown(model, benchmark_dir, *arguments, **environment)
+    record = read_records(benchmark_dir / "train/records.jsonl")[0]
+    assert record.boxes
+    side = record.image.size[0]
+    expected = smart_resize(side, side, 28, 3136, PIXELS)
+    assert tuple(seen["whole"]) == expected
+    for box_model, box_px in zip(seen["boxes"], record.boxes, strict=True):
+        for edge_model, edge_px in zip(box_model, box_px, strict=True):
+            assert abs(edge_model - edge_px * expected[0] / side) <= 1
+    assert seen["iou"] > 0.8  # of whole model pixels, so not quite 1
+    assert len(seen["crops"]) == len(record.boxes)
+    assert all(width * height <= PIXELS for width, height in seen["crops"])
+
+
+@pytest.mark.swift
+def test_a_cached_data_set_of_another_limit_is_refused(model_dir: Path, benchmark_dir: Path, tmp_path: Path) -> None:
+    common = ["--custom_register_path", "swift_zoomin", "--model_type", "qwen2_5_vl", "--template", "zoomin"]
+    data = f"{benchmark_dir}/train/records.jsonl:sft"
+    cached = tmp_path / "cached"
+    run_swift(
+        *("export", *common, "--torch_dtype", "float32", "--model", model_dir, "--dataset", data),
+        *("--to_cached_dataset", "true", "--output_dir", cached),
+        MAX_PIXELS=FIRST_LOOK_PIXELS,
+    )
+    train = ["--model", model_dir, "--cached_dataset", cached / "train", "--max_steps", 1]
+    printed = run_swift(*(*SFT, *COMMON, *train, "--output_dir", tmp_path / "out"), MAX_PIXELS=str(PIXELS), fails=True)
+    assert printed.splitlines()[-1].startswith("swift_zoomin: ")
+    assert f"prepared for a model that is shown 3136-12544 pixels; this one is shown 3136-{PIXELS}" in printed
+
+
+class OwnEngine:
+    """An engine of somebody else's that marks one box in what it was shown."""
+
+    def __init__(self, limits: PixelLimits) -> None:
+        self.limits = limits
+
+    def ask(self, conversations: list[Conversation]) -> list[Answer]:
+        text = "<explanation>.</explanation><regions>[[56, 0, 112, 56]]</regions><verdict>real</verdict>"
+        return [Answer(text, [1], cut=False) for _ in conversations]
+
+
+@pytest.mark.parametrize(("pixels", "box"), [(12544, [224, 0, 448, 224]), (50176, [112, 0, 224, 112])])
+def test_boxes_of_an_own_engine_lie_where_it_saw_them(tmp_path: Path, pixels: int, box: list[float]) -> None:
+    """448 x 448 shown as 112 x 112 or as 224 x 224: times 4, times 2."""
+    Image.new("RGB", (448, 448)).save(tmp_path / "a.png")
+    [prediction] = Detector(engine=OwnEngine(PixelLimits(3136, pixels))).detect([str(tmp_path / "a.png")])
+    assert prediction["boxes"] == [box]
+
+
+def test_the_environment_wins_over_the_checkpoint_and_that_is_said(
+    limited_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = read_settings(limited_model)
+    assert kept == Settings(PixelLimits(3136, PIXELS), prompts.VERSION)
+    assert settings_in_force(kept) == kept
+    assert list(differences(kept)) == []
+    monkeypatch.setenv("MAX_PIXELS", "13000")  # 16 whole tokens
+    assert settings_in_force(kept).limits == PixelLimits(3136, 12544)
+    shows = "the environment shows the model 3136-12544 pixels of an image; it was trained with 3136-50176"
+    assert list(differences(kept)) == [shows]
+    monkeypatch.setenv("IMAGE_MAX_TOKEN_NUM", "20")  # ms-swift asks this first
+    assert settings_in_force(kept).limits == PixelLimits(3136, 15680)
+
+
+def test_a_model_of_other_prompts_is_named(limited_model: Path) -> None:
+    kept = Settings(PixelLimits(3136, PIXELS), "0badc0de")
+    asks = f"the model was trained with prompts 0badc0de; this version asks with prompts {prompts.VERSION}"
+    assert list(differences(kept)) == [asks]
+
+
+def published(folder: Path, **preprocessor: Any) -> Path:
+    """The configuration of a model as a hub has it."""
+    folder.mkdir()
+    (folder / "config.json").write_text('{"model_type": "qwen2_5_vl"}')
+    (folder / "preprocessor_config.json").write_text(json.dumps(preprocessor))
+    return folder
+
+
+def test_a_published_model_has_its_own_limits_and_nothing_to_compare(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = read_settings(published(tmp_path / "model", min_pixels=3136, max_pixels=12845056))
+    assert kept == Settings(PixelLimits(3136, 12845056), None)
+    monkeypatch.setenv("MAX_PIXELS", "262144")
+    assert list(differences(kept)) == []
+
+
+def test_a_model_that_says_no_limits_has_those_of_its_family(tmp_path: Path) -> None:
+    assert read_settings(published(tmp_path / "model")).limits == PixelLimits(4 * 784, 16384 * 784)
+
+
+def test_what_args_json_says_of_an_adapter_wins_over_the_base_models_processor(limited_model: Path) -> None:
+    """As in a merged model, whose processor is the base model's."""
+    mark = {"min_pixels": 3136, "max_pixels": 12544, "prompts": "1a2b3c4d"}
+    (limited_model / "args.json").write_text(json.dumps({"tuner_type": "lora", "zoomin": mark}))
+    assert read_settings(limited_model) == Settings(PixelLimits(3136, 12544), "1a2b3c4d")
+
+
+def test_a_checkpoint_is_named_by_what_is_in_it_wherever_it_lies(limited_model: Path, tmp_path: Path) -> None:
+    name = read_checkpoint(limited_model).name
+    moved = shutil.copytree(limited_model, tmp_path / "elsewhere" / "model")
+    assert read_checkpoint(moved).name == name
+    with (moved / "model.safetensors").open("r+b") as weights:
+        weights.seek(-4, os.SEEK_END)
+        weights.write(b"\x01\x02\x03\x04")
+    assert read_checkpoint(moved).name != name
+
+
+def faulty_folders(folder: Path) -> Iterator[tuple[str, str]]:
+    """A path that is no model, and what is said of it after its name."""
+    yield "absent", "no such model folder"
+    (folder / "empty").mkdir()
+    yield "empty", "holds no model (no config.json, no adapter_config.json)"
+    (folder / "run" / "checkpoint-20").mkdir(parents=True)
+    yield "run", f"did you mean {folder / 'run' / 'checkpoint-20'}?"
+    (folder / "other").mkdir()
+    (folder / "other" / "config.json").write_text('{"model_type": "qwen3_vl"}')
+    yield "other", "a model of type qwen3_vl; expected qwen2_5_vl (Qwen2.5-VL)"
+    (folder / "broken").mkdir()
+    (folder / "broken" / "config.json").write_text("{")
+    yield "broken", "cannot be read"
+    (folder / "adapter").mkdir()
+    (folder / "adapter" / "adapter_config.json").write_text('{"base_model_name_or_path": "/no/such"}')
+    yield "adapter", "a LoRA adapter of /no/such, which is no folder here"
+
+
+def test_a_folder_that_is_no_model_is_refused_in_one_line(tmp_path: Path) -> None:
+    for name, said in faulty_folders(tmp_path):
+        with pytest.raises(CheckpointError) as refused:
+            read_checkpoint(tmp_path / name)
+        assert said in str(refused.value), name
+        assert "\n" not in str(refused.value)
+        assert str(tmp_path / name) in str(refused.value)
+
+
+@pytest.mark.parametrize("text", ["many", "-1", "1e6"])
+def test_a_limit_that_is_no_number_is_refused(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAX_PIXELS", text)
+    with pytest.raises(CheckpointError, match=f"MAX_PIXELS={text}; expected a whole number"):
+        settings_in_force(Settings(PixelLimits(3136, PIXELS)))
+
+
+def test_limits_the_wrong_way_round_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAX_PIXELS", "1568")
+    with pytest.raises(CheckpointError, match="MIN_PIXELS 3136 is more than MAX_PIXELS 1568"):
+        settings_in_force(Settings(PixelLimits(3136, PIXELS)))
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [("Qwen/Qwen2.5-VL-7B-Instruct", True), ("output/sft", False), ("/data/model", False), ("model", False)],
+)
+def test_a_mistyped_folder_is_not_looked_for_on_a_hub(
+    model: str, expected: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "output").mkdir()
+    assert is_hub_name(model) == expected
