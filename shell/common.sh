@@ -1,13 +1,12 @@
 # shellcheck shell=bash disable=SC2034
 # Sourced by the recipes: one line instead of a failed run, going on after a stop, and what differs without a GPU.
 #
-# Every recipe takes from its environment: MODEL, DATA, OUT; MAX_PIXELS (262144: 512 x 512), the same in all stages;
-# GPUS (0: a CPU), DISK (GB that must be free), DEEPSPEED (empty: none); the sizes LEARNING_RATE, BATCH, GENERATIONS,
+# Every recipe takes from its environment: MODEL, DATA, OUT; MAX_PIXELS (what MODEL was trained with, else 262144, which
+# is 512 x 512); GPUS (0: a CPU), DISK (GB that must be free), DEEPSPEED (empty: none); the sizes LEARNING_RATE, BATCH, GENERATIONS,
 # TOKENS (of a reply), STEPS (-1: one epoch); DRY_RUN=1 prints the commands instead of running them. Arguments after the
 # script's name go to swift, and win over what stands in the recipe.
 set -euo pipefail
 recipe=$(basename "$(dirname "$0")")/$(basename "$0")
-export MAX_PIXELS=${MAX_PIXELS:-262144}
 
 stop() { # WORDS ...
     echo "$recipe: $*" >&2
@@ -36,6 +35,11 @@ weights() {
     last=$(newest "$1")
     if [ -e "$1/merged/config.json" ]; then echo "$1/merged"; else echo "${last:-$1}"; fi
 }
+
+# A model that we have trained says its pixel limit; any other gets the paper's.
+if [ -z "${MAX_PIXELS:-}" ] && ! grep -qs '"zoomin": {' "$(weights "${MODEL:-}")"/{processor_config,args}.json; then
+    export MAX_PIXELS=262144
+fi
 
 gpus_here() {
     if [ -n "${CUDA_VISIBLE_DEVICES+set}" ]; then

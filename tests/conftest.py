@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -48,13 +49,18 @@ def child_environment(**changes: str) -> dict[str, str]:
     return {**kept, **changes}
 
 
-def run_swift(*arguments: object, cwd: Path = ROOT, fails: bool = False, **environment: str) -> str:
-    """Run one `swift` command in a process of its own and return what it printed."""
+def run_swift(
+    *arguments: object, cwd: Path = ROOT, fails: bool = False, unset: Sequence[str] = (), **environment: str
+) -> str:
+    """Run one `swift` command in a process of its own, without the variables `unset`, and return what it printed."""
+    variables = child_environment(**environment)
+    for name in unset:
+        del variables[name]
     command = [str(Path(sys.executable).parent / "swift"), *map(str, arguments)]
     done = subprocess.run(
         command,
         cwd=cwd,
-        env=child_environment(**environment),
+        env=variables,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -47,7 +47,15 @@ _PORT_TIMEOUT_S = 90  # Linux keeps a closed connection's port for 60
 class RolloutServer:
     """One server on one port; it can be killed and started again. Its log and temporary files go to `folder`."""
 
-    def __init__(self, model: Path | str, folder: Path, scheduler: str = "zoomin", max_model_len: int = 1024) -> None:
+    def __init__(
+        self,
+        model: Path | str,
+        folder: Path,
+        scheduler: str = "zoomin",
+        max_model_len: int = 1024,
+        **environment: str,
+    ) -> None:
+        self._environment = environment
         self.port = _free_port()
         self.log_file = folder / "rollout.log"
         self.temporary = folder / "tmp"
@@ -75,7 +83,7 @@ class RolloutServer:
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", _LAUNCHER, *self._arguments],
-                env=child_environment(TMPDIR=str(self.temporary)),
+                env=child_environment(TMPDIR=str(self.temporary), **self._environment),
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,

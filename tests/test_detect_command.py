@@ -1,16 +1,22 @@
 """`zoomin detect` on a trained folder with both real engines, stopped and resumed, and evaluated."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from conftest import COMMON, SFT, checkpoint, child_environment, run_swift
 
 
-def zoomin(*arguments: object) -> str:
+def zoomin(*arguments: object, knows_limit: bool = True) -> str:
+    """Run the command; without MAX_PIXELS in the environment unless it `knows_limit`."""
     command = [sys.executable, "-m", "swift_zoomin.cli", *map(str, arguments)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    environment = child_environment()
+    if not knows_limit:
+        del environment["MAX_PIXELS"]
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert done.returncode == 0, done.stdout[-4000:]
     return done.stdout
 
@@ -26,7 +32,8 @@ def test_both_engines_say_the_same_and_a_stopped_run_goes_on(
     records = benchmark_dir / "test/records.jsonl"
     out = {engine: tmp_path / f"{engine}.jsonl" for engine in ("transformers", "vllm")}
     for engine, path in out.items():
-        zoomin("detect", records, "--model", trained_dir, "--engine", engine, "--max-new-tokens", 100, "--out", path)
+        options = ["--model", trained_dir, "--engine", engine, "--max-new-tokens", 100, "--out", path]
+        zoomin("detect", records, *options, knows_limit=engine == "transformers")  # vLLM asks the checkpoint
     of_transformers, of_vllm = map(predictions, out.values())
     assert len(of_transformers) == 8
     assert all(len(prediction["replies"]) == 2 for prediction in of_transformers)
@@ -43,6 +50,38 @@ def test_both_engines_say_the_same_and_a_stopped_run_goes_on(
     assert metrics["images"] == 8
     assert metrics["missing"] == 0
     assert f"accuracy    {metrics['accuracy']:.3f}" in printed
+
+
+def replies(records: Path, model: Path, out: Path, knows_limit: bool) -> list[list[str]]:
+    zoomin("detect", records, "--model", model, "--max-new-tokens", 100, "--out", out, knows_limit=knows_limit)
+    made = predictions(out)
+    assert all("|pixels 3136-12544|" in prediction["made_by"] for prediction in made)
+    return [prediction["replies"] for prediction in made]
+
+
+@pytest.mark.swift
+def test_an_adapter_and_its_merged_model_know_the_limit_they_were_trained_with(
+    trained_dir: Path, benchmark_dir: Path, tmp_path: Path
+) -> None:
+    """The base model is one as published, which knows nothing of the limit, and the environment says it once."""
+    base, lora, merged = tmp_path / "base", tmp_path / "lora", tmp_path / "merged"
+    shutil.copytree(trained_dir, base)
+    processor = json.loads((base / "processor_config.json").read_text())
+    processor["image_processor"]["size"]["longest_edge"] = 12845056
+    del processor["image_processor"]["zoomin"]
+    (base / "processor_config.json").write_text(json.dumps(processor))
+    (base / "args.json").unlink()
+
+    options = [*SFT, *COMMON, "--tuner_type", "lora", "--model", base, "--output_dir", lora, "--max_steps", 2]
+    run_swift(*options, "--dataset", f"{benchmark_dir}/train/records.jsonl:sft", "--learning_rate", "1e-5")
+    adapter = checkpoint(lora)
+    run_swift("export", "--adapters", adapter, "--merge_lora", "true", "--output_dir", merged, unset=["MAX_PIXELS"])
+
+    records = benchmark_dir / "test/records.jsonl"
+    known = replies(records, adapter, tmp_path / "known.jsonl", knows_limit=True)
+    assert all(len(both) == 2 for both in known)
+    assert replies(records, adapter, tmp_path / "adapter.jsonl", knows_limit=False) == known
+    assert replies(records, merged, tmp_path / "merged.jsonl", knows_limit=False) == known
 
 
 @pytest.mark.swift

@@ -4,17 +4,20 @@ An image's known content is the place of its one panel, which a model trained on
 """
 
 import asyncio
+import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 import torch
 from conftest import LIMITS
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from rollout_server import RolloutServer
 from swift.infer_engine import RequestConfig, TransformersEngine
 from swift.infer_engine.protocol import RolloutInferRequest, RolloutOutput
@@ -122,7 +125,9 @@ def engine(trained_dir: Path) -> TransformersEngine:
 
 @pytest.fixture(scope="module")
 def server(trained_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RolloutServer]:
-    with RolloutServer(trained_dir, tmp_path_factory.mktemp("rollout"), max_model_len=MAX_MODEL_LEN) as started:
+    """It may open what lies in the tests' own folder, and nothing else."""
+    folder, seen = tmp_path_factory.mktemp("rollout"), str(tmp_path_factory.getbasetemp())
+    with RolloutServer(trained_dir, folder, max_model_len=MAX_MODEL_LEN, SWIFT_MEDIA_ALLOWED_DIRS=seen) as started:
         yield started
 
 
@@ -190,6 +195,47 @@ def test_a_damaged_image_fails_its_whole_batch_and_mixes_nothing_up(
     turned = records[1:] + records[:1]
     outputs = server.infer([request(record, str(at)) for at, record in enumerate(turned)], **ASKED)
     assert_paired(turned, outputs)
+
+
+SECRET = "what nobody outside may read"
+
+
+def ways_out(inside: Path, outside: Path) -> dict[str, str]:
+    """Requests for a file that lies outside the folder that the server may open."""
+    (inside / "link.png").symlink_to(outside)
+    (inside / "folder").symlink_to(outside.parent)
+    climbing = inside / os.path.relpath(outside, inside)
+    return {
+        "path": str(outside),
+        "path with ..": str(climbing),
+        "path through a link": str(inside / "link.png"),
+        "reference": str(ImageRef(str(outside), (448, 448))),
+        "reference with ..": str(ImageRef(str(climbing), (448, 448))),
+        "reference through a link": str(ImageRef(str(inside / "link.png"), (448, 448))),
+        "reference through a linked folder": str(ImageRef(str(inside / "folder" / outside.name), (448, 448))),
+        "crop": str(ImageRef(str(outside), (448, 448), limits=LIMITS).crop([0, 0, 99, 99])),
+    }
+
+
+@pytest.mark.parametrize("kind", ["picture", "text"])
+def test_a_server_gives_away_no_file_outside_its_folder(server: RolloutServer, tmp_path: Path, kind: str) -> None:
+    with TemporaryDirectory() as elsewhere:
+        outside = Path(elsewhere) / "private.png"
+        outside.write_text(SECRET)
+        if kind == "picture":
+            words = PngInfo()
+            words.add_text("Comment", SECRET)
+            Image.new("RGB", (448, 448), (12, 34, 56)).save(outside, pnginfo=words)
+        for way, image in ways_out(tmp_path, outside).items():
+            before = len(server.log())
+            asked = request_for("not yet")
+            asked.images = [image]  # set afterwards: the client would send the file's content
+            with pytest.raises(RuntimeError, match="500, Internal Server Error") as refused:
+                server.infer([asked], **ASKED)
+            assert SECRET not in str(refused.value), way
+            said = server.log()[before:]
+            assert "Refusing to read the media file" in said, way
+            assert SECRET not in said, way
 
 
 @pytest.mark.parametrize(("config", "sampled"), [({**ASKED, "max_tokens": 5}, 5), (ENDLESS, None)])
