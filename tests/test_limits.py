@@ -13,7 +13,10 @@ import pytest
 from conftest import COMMON, FIRST_LOOK_PIXELS, SFT, child_environment, run_swift
 from PIL import Image
 from qwen_vl_utils.vision_process import smart_resize
+from swift.model import get_processor
+from swift.template import get_template
 
+import swift_zoomin.register.swift_zoomin_register  # noqa: F401
 from swift_zoomin import prompts
 from swift_zoomin.boxes import PixelLimits
 from swift_zoomin.checkpoints import (
@@ -251,3 +254,15 @@ def test_a_mistyped_folder_is_not_looked_for_on_a_hub(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "output").mkdir()
     assert is_hub_name(model) == expected
+
+
+def test_a_model_of_another_family_is_refused_by_the_template(model_dir: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(model_dir, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(
+        json.dumps({**config, "model_type": "qwen2_vl", "architectures": ["Qwen2VLForConditionalGeneration"]})
+    )
+    processor = get_processor(str(folder), model_type="qwen2_vl")
+    with pytest.raises(CheckpointError, match=r"a model of type qwen2_vl; --template zoomin serves qwen2_5_vl"):
+        get_template(processor, template_type="zoomin")
