@@ -89,7 +89,7 @@ FORMS = {
     "a tuple of word and box": ('[("hand", (10, 20, 30, 40))]', UNNAMED),
     "lists in lists": ('[[{"bbox": HAND, "label": "hand"}], [[{"bbox": EAR, "label": "ear"}]]]', BOTH),
     # Never guessed
-    "numbers of other fields": ('[{"box": HAND, "label": "hand", "note": "[1, 2, 3, 4]", "points": [5, 6, 7, 8]}]', FIRST),
+    "numbers of other fields": ('[{"box": HAND, "label": "hand", "note": "[1, 2, 3, 4]", "at": [5, 6, 7, 8]}]', FIRST),
     "five numbers": ('[{"box": [1, 2, 3, 4, 5]}, {"box": "1, 2, 3, 4, 5"}, {"box": ["1", "2", "3", "4", "5"]}]', NONE),
     "three numbers": ('[{"bbox": [1, 2, 3], "label": "a"}, {"bbox": "1, 2, 3"}, {"bbox": ["1", "2", "3"]},]', NONE),
     "a number with a comma in it": ('[{"bbox": [1,000, 20, 30, 40], "label": "hand"}]', NONE),
