@@ -7,8 +7,12 @@ The canonical form, reasons first so that the verdict follows from them:
     <verdict>generated</verdict>
 
 `parse_reply` is total: any string gives a Reply. It is generous with boxes (fenced, bare, cut or broken JSON, a single
-object, box tokens, plain lists) and strict with the verdict. Boxes stay in the frame of the text, which for a
-model's reply is model pixels. Not covered: points, polygons, boxes in words.
+object, repeated keys, box tokens, plain lists, numbers as text, named corners) and strict with the verdict. Boxes stay
+in the frame of the text, which for a model's reply is model pixels. Not covered: points, polygons, percentages, widths
+and heights, boxes in words.
+
+json-repair is not used: it completes a cut box (`70, 8` of `70, 80`), keeps only the last of repeated keys and of
+several objects in a row, and needs over 20 seconds for 40 kB of `["`.
 """
 
 import json
@@ -22,12 +26,43 @@ from typing import Any
 
 VERDICTS = ("real", "generated")
 PARTS = ("explanation", "regions", "verdict")
+Found = tuple[list[float], str]  # a box and its label
 
-_NUMBER = r"\s*([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)\s*"
-_FOUR_NUMBERS = re.compile(rf"[\[(]{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}[\])]")
+BOX_KEYS = ("bbox_2d", "bbox", "box")
+# The taught name first; models write the others where they fall back on other JSON that they know.
+LABEL_KEYS = ("label", "object_name", "object", "name", "description")
+
+# Reading stays linear in the text: what repeats is possessive, bounded, or cannot hold what its pattern starts with.
+_COMMENTS = r"(?:\s|(?://|#)[^\n()\[\]{}]*+\n|/\*[^*()\[\]{}]*+\*/)*+"
+_PIXELS = r"\s*+([+-]?(?:\d++(?:\.\d*+)?|\.\d++)(?:[eE][+-]?\d++)?)\s*+(?:px|pixels?)?\s*+"
+_NUMBER = rf"{_COMMENTS}[\"']?{_PIXELS}[\"']?{_COMMENTS}"
+_FOUR_NUMBERS = re.compile(rf"[\[(]{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER},?{_COMMENTS}[\])]")
 _TWO_POINTS = re.compile(rf"\({_NUMBER},{_NUMBER}\)\s*,\s*\({_NUMBER},{_NUMBER}\)")
-_LABEL = re.compile(r'"label"\s*:\s*("(?:[^"\\]|\\.)*")')
-_VERDICT = re.compile(r"<verdict>\s*(real|generated)\s*</verdict>", re.IGNORECASE | re.ASCII)
+_FOUR_IN_A_STRING = rf"[\"']{_PIXELS},{_PIXELS},{_PIXELS},{_PIXELS}[\"']"
+
+# A string ends at a quote after which JSON goes on. One with bare quotes inside ("the "STOP" sign") holds no bracket:
+# a string whose end was forgotten would otherwise run into the next object.
+_GOES_ON = r"[ \t]*+(?m:$)|\s*+(?:[,;.}\])/#`<]|(?:\w++|\"\w++\"|'\w++')\s*+:)"
+_STRING = rf"(?P<quote>[\"'])(?:(?:(?!(?P=quote))[^\\]|\\.)*+|[^\[\]{{}}\n]{{0,200}}?)(?P=quote)(?={_GOES_ON})"
+_TOKEN = re.compile(
+    rf"(?P<box>{_FOUR_NUMBERS.pattern}|{_TWO_POINTS.pattern})"
+    rf"|(?P<box_key>[\"']?\b(?:{'|'.join(BOX_KEYS)})[\"']?\s*+:\s*+(?:{_FOUR_IN_A_STRING})?)"
+    rf"|(?P<label>[\"']?\b(?P<key>{'|'.join(LABEL_KEYS)})[\"']?\s*+:\s*+(?P<string>{_STRING})?)"
+    r"|(?P<brace>[{}])"
+)
+_IN_LIST = re.compile(r"[\s,\[(\"']*+")  # what stands between the boxes of one list
+
+_CORNERS = {"x1": 0, "xmin": 0, "left": 0, "y1": 1, "ymin": 1, "top": 1}
+_CORNERS |= {"x2": 2, "xmax": 2, "right": 2, "y2": 3, "ymax": 3, "bottom": 3}
+_CORNER = rf"[\"']?\b([xy][12]|[xy]_?(?:min|max)|left|top|right|bottom)[\"']?\s*+:\s*+[\"']?{_PIXELS}[\"']?\s*+"
+_NAMED_NUMBER = re.compile(_CORNER)
+_FOUR_CORNERS = re.compile(rf"(?P<opened>\{{\s*+)?(?P<corners>(?:{_CORNER},?\s*+){{4}})(?P<closed>\}})?")
+
+# Punctuation, quotes and Markdown around the word; nothing that denies or doubts it ("!real", "~~real~~", "real?").
+_AROUND = r"\s*_`\"'“”‘’„«»「」"
+_VERDICT = re.compile(
+    rf"<verdict>[{_AROUND}]*(real|generated)[{_AROUND}.,;:!。！，]*</verdict>", re.IGNORECASE | re.ASCII
+)
 _TAG = re.compile(r"</?(?:explanation|regions|verdict)>", re.IGNORECASE | re.ASCII)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _MARKUP = re.compile(r"```.*?(?:```|$)|\{[^{}]*\}|<\|[a-z_]+\|>", re.DOTALL)
@@ -90,28 +125,62 @@ def _without_boxes(text: str) -> str:
     return words if re.search(r"\w", words) else ""
 
 
-def _read_json(text: str) -> list[tuple[list[float], str]]:
+def _read_json(text: str) -> list[Found]:
     """Boxes of a text that is JSON, or has JSON from its first to its last bracket; empty where it is not."""
     start = min((at for at in (text.find("["), text.find("{")) if at >= 0), default=-1)
     end = max(text.rfind("]"), text.rfind("}")) + 1
     if start < 0 or end <= start:
         return []
     try:
-        value = json.loads(text[start:end])
+        return list(_walk(json.loads(text[start:end], object_pairs_hook=_Object)))
     except (ValueError, RecursionError):  # cut, broken, several values, or nested without end
         return []
-    return list(_walk(value))
 
 
-def _walk(value: Any) -> Iterator[tuple[list[float], str]]:
-    """Boxes of a JSON value: an object with a box, four numbers, or a list of either."""
-    for item in value if isinstance(value, list) and not as_box(value) else [value]:
-        numbers, label = item, ""
-        if isinstance(item, dict):
-            numbers = next((item[key] for key in ("bbox_2d", "bbox", "box") if key in item), None)
-            label = item.get("label", "")
-        if box := as_box(numbers):
-            yield box, label if isinstance(label, str) else ""
+class _Object(dict[str, Any]):
+    """A JSON object that still knows what its repeated keys held."""
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        self.pairs = pairs
+
+
+def _walk(value: Any) -> Iterator[Found]:
+    """Boxes of a JSON value: four numbers, an object with a box, or a list of such values."""
+    if box := as_box(value):
+        yield box, ""
+    elif isinstance(value, list):
+        for item in value:
+            yield from _walk(item)
+    elif isinstance(value, _Object):
+        box_key = next((key for key in BOX_KEYS if key in value), None)
+        places = [_boxes_of(given) for key, given in value.pairs if key == box_key]
+        labels = [(key, given if isinstance(given, str) else "") for key, given in value.pairs]
+        yield from _with_labels(places, labels)
+
+
+def _boxes_of(value: Any) -> list[list[float]]:
+    """What stands under a box key: a box, or what its text gives (numbers as strings, named corners, several boxes)."""
+    if box := as_box(value):
+        return [box]
+    return [box for box, _ in _read_loosely(f"box: {json.dumps(value)}")]
+
+
+def _with_labels(places: list[list[list[float]]], labels: list[tuple[str, str]]) -> Iterator[Found]:
+    """The boxes of one object, each with its label. A place holds the boxes of one key, which share a label.
+
+    The first label is the first place's, and so on, if one key gives as many labels as there are places. Otherwise it
+    is not known whose they are, and a wrong label is worse than none.
+    """
+    names = [""] * len(places)
+    for wanted in LABEL_KEYS:
+        given = [text for key, text in labels if key == wanted]
+        if len(given) == len(places):
+            names = given
+            break
+    for boxes, name in zip(places, names, strict=True):
+        for box in boxes:
+            yield box, name
 
 
 def as_box(numbers: Any) -> list[float] | None:
@@ -129,20 +198,51 @@ def as_box(numbers: Any) -> list[float] | None:
     return [min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)]
 
 
-def _read_loosely(text: str) -> Iterator[tuple[list[float], str]]:
-    """Boxes of a text that is no JSON, in order; a box's label is the nearest one before the next box."""
-    matches = sorted([*_FOUR_NUMBERS.finditer(text), *_TWO_POINTS.finditer(text)], key=re.Match.start)
-    for match, following in zip_longest(matches, matches[1:]):
-        if box := as_box([float(number) for number in match.groups()]):
-            named = _LABEL.search(text, match.end(), following.start() if following else len(text))
-            yield box, _unquote(named.group(1)) if named else ""
+def _read_loosely(text: str) -> Iterator[Found]:
+    """Boxes of a text that is no JSON, in order; a label belongs to a box only where no brace stands between them."""
+    text = _FOUR_CORNERS.sub(_corners_in_a_list, text)
+    places: list[list[list[float]]] = []
+    labels: list[tuple[str, str]] = []
+    listed_to: int | None = None  # where the list of a box key ends so far
+    for token in _TOKEN.finditer(text):
+        if token["brace"]:
+            yield from _with_labels(places, labels)
+            places, labels = [], []
+        elif token["label"]:
+            labels.append((token["key"], _unquote(token["string"] or "")))
+        else:
+            in_list = listed_to is not None and _IN_LIST.fullmatch(text, listed_to, token.start())
+            if token["box_key"] or not in_list:
+                places.append([])
+            listed_to = token.end() if token["box_key"] or in_list else None
+            if box := _box_of(token):
+                places[-1].append(box)
+    yield from _with_labels(places, labels)
+
+
+def _box_of(token: re.Match[str]) -> list[float] | None:
+    """The box that a token holds: its last four groups, after the one that names it."""
+    numbers = [group for group in token.groups() if group is not None][1:]
+    return as_box([float(number) for number in numbers])
+
+
+def _corners_in_a_list(match: re.Match[str]) -> str:
+    """Four named corners, as an object or among an object's other keys, written as a list."""
+    numbers = {_CORNERS[name.replace("_", "")]: number for name, number in _NAMED_NUMBER.findall(match["corners"])}
+    if len(numbers) < 4:
+        return match[0]
+    box = f"[{', '.join(numbers[corner] for corner in range(4))}]"
+    opened, closed = match["opened"] or "", match["closed"] or ""
+    return box if opened and closed else f"{opened}{box}, {closed}"
 
 
 def _unquote(quoted: str) -> str:
+    """The text of a quoted string, its escapes resolved if all of them are JSON's."""
+    inner = quoted[1:-1]
     try:
-        return str(json.loads(quoted))
-    except ValueError:  # a bad escape
-        return quoted[1:-1]
+        return str(json.loads(f'"{inner}"'))
+    except ValueError:  # a bad escape, or a bare quote inside
+        return inner.replace("\\'", "'") if quoted[0] == "'" else inner
 
 
 def text_problem(text: str) -> str | None:

@@ -16,7 +16,7 @@ import numpy as np
 from sacrebleu.metrics.bleu import BLEU
 
 from swift_zoomin.boxes import Box, box_area, iou
-from swift_zoomin.replies import Reply
+from swift_zoomin.replies import VERDICTS, Reply
 
 
 def format_reward(reply: Reply) -> float:
@@ -89,9 +89,9 @@ def _covered(boxes: Sequence[Box], xs: list[float], ys: list[float]) -> np.ndarr
     return cells
 
 
-def accuracy_reward(reply: Reply, label: str) -> float:
-    """Eq. 3: 1 if the verdict is the label. 0 or 1."""
-    return float(reply.verdict == label)
+def accuracy_reward(reply: Reply, label: str | None) -> float | None:
+    """Eq. 3: 1 if the verdict is the label. 0 or 1; None where the label is no verdict (rows of other data sets)."""
+    return float(reply.verdict == label) if label in VERDICTS else None
 
 
 @cache

@@ -79,6 +79,14 @@ def two_turns(first: str, last: str, boxes_px: list | None = None) -> dict[str, 
     return {"replies": [first, last], "boxes_px": boxes_px, "crops": len(boxes_px), "images": [REF], "num_turns": 2}
 
 
+def after_first(reply: str, image: str = REF) -> dict[str, Any]:
+    """What the scheduler says of a first reply."""
+    messages = [{"role": "user", "content": prompts.QUERY1}, {"role": "assistant", "content": reply}]
+    request = RolloutInferRequest(messages, images=[image])
+    choice = ChatCompletionResponseChoice(0, ChatMessage("assistant", reply), "stop")
+    return asyncio.run(ZoomInScheduler().on_turn_end(request, choice, 1))["rollout_infos"]
+
+
 def values(*rewards: float | None) -> dict[str, Any]:
     """Expected scores in the order of NAMES."""
     return {
@@ -364,9 +372,7 @@ def test_a_real_run_that_trains_nothing_says_so_once(trained_dir: Path, benchmar
 
 @pytest.mark.parametrize("name", [*NAMES, *VARIANTS])
 def test_another_limit_where_the_replies_are_made_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    request = RolloutInferRequest([{"role": "assistant", "content": FIRST}], images=[REF])
-    choice = ChatCompletionResponseChoice(0, ChatMessage("assistant", FIRST), "stop")
-    infos = asyncio.run(ZoomInScheduler().on_turn_end(request, choice, 1))["rollout_infos"]
+    infos = after_first(FIRST)
     run([name], 1, rollout_infos=infos)
     monkeypatch.setattr(vision_process, "IMAGE_MAX_TOKEN_NUM", 16)
     with pytest.raises(ValueError, match="max_pixels differs: 200704 where the replies are made, 12544 in the trainer"):
@@ -385,9 +391,7 @@ def test_another_limit_where_the_replies_are_made_is_refused(name: str, monkeypa
 )
 def test_a_rollout_server_of_another_stage_is_refused(trainer: str | None, turns: int | None, fault: str) -> None:
     """It would train the other query: `zoomin_query2` masks what `zoomin` trains."""
-    request = RolloutInferRequest([{"role": "assistant", "content": FIRST}], images=[REF])
-    choice = ChatCompletionResponseChoice(0, ChatMessage("assistant", FIRST), "stop")
-    infos = asyncio.run(ZoomInScheduler().on_turn_end(request, choice, 1))["rollout_infos"]
+    infos = after_first(FIRST)
     reward = REWARDS["zoomin_iou"](SimpleNamespace(multi_turn_scheduler=trainer, max_turns=turns))
     columns = {name: [value] for name, value in ROW.items()}
     with pytest.raises(ValueError, match=fault) if fault else nullcontext():
@@ -421,9 +425,7 @@ def records(draw: st.DrawFn) -> Record:
 def test_the_gold_reply_earns_full_marks(record: Record) -> None:
     first, last = render_reply(gold_reply(record)), render_reply(gold_reply(record), ("explanation", "verdict"))
     reference = str(record.image)
-    request = RolloutInferRequest([{"role": "assistant", "content": first}], images=[reference])
-    choice = ChatCompletionResponseChoice(0, ChatMessage("assistant", first), "stop")
-    infos = asyncio.run(ZoomInScheduler().on_turn_end(request, choice, 1))["rollout_infos"]
+    infos = after_first(first, reference)
     row = {"label": record.label, "explanation": record.explanation, "boxes": record.boxes, "images": [reference]}
     for completion, rollout_infos in ((first, {}), (last, {**infos, "replies": [first, last]})):
         scores = score_one(completion, **row, rollout_infos=rollout_infos)

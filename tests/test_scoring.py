@@ -56,6 +56,12 @@ def test_format_and_accuracy_follow_eq_1_and_eq_3(
     assert accuracy_reward(Reply(verdict), label) == accuracy
 
 
+@pytest.mark.parametrize("label", [None, "", "cat", "Real", "not real", 1, 0.5, ["real"], {"real": 1}])
+@pytest.mark.parametrize("verdict", [None, "real", "generated"])
+def test_a_label_that_is_no_verdict_makes_accuracy_not_applicable(verdict: str | None, label: Any) -> None:
+    assert accuracy_reward(Reply(verdict), label) is None
+
+
 @pytest.mark.parametrize(
     ("predicted", "annotated", "expected"),
     [

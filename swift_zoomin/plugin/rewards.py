@@ -3,6 +3,9 @@
 In a two-turn run the first reply is query 1's and the last is query 2's; a trajectory that never reached query 2 has an
 empty last reply, which is wrong, not missing. In a single-turn run the one reply is both.
 
+Rows of other data sets may be mixed in. Every reward, format too, is None for a row without an image or without a
+verdict as its label: its reply answers another question.
+
 A run that fails silently is said aloud here, once: see `Watch`.
 """
 
@@ -19,7 +22,7 @@ from swift_zoomin import scoring
 from swift_zoomin.episode import to_original_boxes
 from swift_zoomin.plugin.scheduler import made_by
 from swift_zoomin.plugin.template import current_template, first_image
-from swift_zoomin.replies import Reply, parse_reply
+from swift_zoomin.replies import VERDICTS, Reply, parse_reply
 
 Score = float | None
 
@@ -34,9 +37,15 @@ class Trajectory:
     turns: int  # 0 where no multi-turn scheduler ran
     image: Any
     known_boxes_px: list[list[float]] | None  # query 1's, where a scheduler has worked them out
-    label: str
+    label: Any
     explanation: str | None
     boxes_px: list[list[float]] | None
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the row may be a record: it has an image and a verdict as its label."""
+        has_image = self.image is not None or self.turns > 0  # only rows with an image get turns
+        return has_image and self.label in VERDICTS
 
     @cached_property
     def first(self) -> Reply:
@@ -75,11 +84,12 @@ def trajectories(completions: list[str], columns: dict[str, Any], args: Any = No
                     "`swift rollout` and `swift rlhf` the same MAX_PIXELS, --multi_turn_scheduler and --max_turns"
                 )
         replies = infos.get("replies") or []
+        images = columns.get("images", blank)[at]
         first, last = ([*replies, ""] if replies else [completion, completion])[:2]
         yield Trajectory(
             (first, last),
             len(replies),
-            None if replies else columns["images"][at][0],
+            images[0] if images and not replies else None,
             infos["boxes_px"] if replies else None,
             columns["label"][at],
             columns.get("explanation", blank)[at],
@@ -110,13 +120,16 @@ class Watch:
         self.batches = 0
         self.most_turns = 0
         self.applicable = False
+        self.any_ours = False
         self.all_cut = True
 
     def look(self, batch: list[Trajectory], scores: list[Score], columns: dict[str, Any]) -> None:
         self.batches += 1
         self.most_turns = max([self.most_turns, *(trajectory.turns for trajectory in batch)])
         self.applicable |= any(score is not None for score in scores)
-        self.all_cut &= all(columns.get("is_truncated") or [False])
+        self.any_ours |= any(trajectory.is_ours for trajectory in batch)
+        cut = columns.get("is_truncated") or [False] * len(batch)
+        self.all_cut &= all(cut[at] for at, trajectory in enumerate(batch) if trajectory.is_ours)
         if self.batches == PATIENCE:
             for suspicion in self._suspicions():
                 get_logger().warning_once(f"swift_zoomin: {suspicion}")
@@ -136,9 +149,9 @@ class Watch:
         if not self.applicable:
             yield (
                 f"{self.reward} was applicable to no reply {seen}, so it trains nothing; "
-                "do the records have what it compares with (boxes, explanation)?"
+                "do the rows have what it needs (an image, a label that is real or generated, boxes, explanation)?"
             )
-        if self.query == 2 and self.most_turns < 2:
+        if self.query == 2 and self.any_ours and self.most_turns < 2:
             if not self.most_turns:
                 cause = "no scheduler ran; give --multi_turn_scheduler zoomin or zoomin_query2 (server and trainer)"
             elif self.all_cut:
@@ -160,7 +173,7 @@ class ZoomInReward(ORM):
 
     def __call__(self, completions: list[str], **columns: Any) -> list[Score]:
         batch = list(trajectories(completions, columns, self.args))
-        scores = [type(self).score(trajectory) for trajectory in batch]
+        scores = [type(self).score(trajectory) if trajectory.is_ours else None for trajectory in batch]
         self.watch.look(batch, scores, columns)
         return scores
 

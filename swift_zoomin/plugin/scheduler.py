@@ -5,15 +5,19 @@ probabilities and a first reply cut by length stay ms-swift's affair. What the r
 `replies` (texts, one a turn), `boxes_px` (the first reply's boxes in pixels of the original), `crops` (how many were
 cut; 0 when no usable region was named), `images`, and how the replies were made, which a trainer compares with its own
 settings: `pixels` (the model's limits), `scheduler` and `max_turns`.
+
+Rows of other data sets may be mixed in: each has one turn and none of these.
 """
 
 from typing import Any
 
 from swift.rollout import MultiTurnScheduler
 
+from swift_zoomin import prompts
 from swift_zoomin.boxes import PixelLimits
 from swift_zoomin.episode import Episode
 from swift_zoomin.plugin.template import first_image
+from swift_zoomin.replies import VERDICTS
 
 _TURNS = 2
 
@@ -22,6 +26,16 @@ def made_by(scheduler: type[MultiTurnScheduler], max_turns: int | None, limits: 
     """What must be the same where replies are made and where they are trained on."""
     turns = min(max_turns or _TURNS, _TURNS)
     return {"pixels": str(limits), "scheduler": scheduler.__name__, "max_turns": turns}
+
+
+def is_ours(infer_request: Any) -> bool:
+    """Whether a request comes from a record: it has an image, and our first question or a verdict as its label.
+
+    A trainer passes the label along; another client of a rollout server need not.
+    """
+    asked = [message["content"] for message in infer_request.messages if message["role"] == "user"]
+    label = (infer_request.data_dict or {}).get("label")
+    return bool(infer_request.images) and (prompts.QUERY1 in asked or label in VERDICTS)
 
 
 class ZoomInScheduler(MultiTurnScheduler):
@@ -33,6 +47,8 @@ class ZoomInScheduler(MultiTurnScheduler):
         super().__init__(infer_engine, min(max_turns or _TURNS, _TURNS), *args, **kwargs)
 
     async def on_turn_end(self, infer_request: Any, response_choice: Any, current_turn: int) -> dict[str, Any]:
+        if not is_ours(infer_request):
+            return {"done": True}  # query 2 would answer nothing that the row asked
         replies = [message["content"] for message in infer_request.messages if message["role"] == "assistant"]
         image = first_image(infer_request.images)
         assert image.limits
