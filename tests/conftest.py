@@ -4,12 +4,15 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from swift_zoomin.boxes import PixelLimits
+from swift_zoomin.checkpoints import Settings
 
 ROOT = Path(__file__).parent.parent
 FIRST_LOOK_PIXELS = "12544"  # 112 x 112, as in the sandbox
@@ -37,6 +40,16 @@ COMMON = [
 SFT = ["sft", "--custom_register_path", "swift_zoomin"]
 GRPO = ["rlhf", "--rlhf_type", "grpo", "--custom_register_path", "swift_zoomin"]
 ROLLOUT = ["--use_vllm", "false", "--num_generations", "2", "--per_device_train_batch_size", "4"]
+
+
+@contextmanager
+def trainer_of(limits: PixelLimits) -> Iterator[None]:
+    """As where a model with these limits is trained: what the rewards compare a rollout with."""
+    template = SimpleNamespace(settings=Settings(limits))
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("rewards", "template"):
+            patch.setattr(f"swift_zoomin.plugin.{module}.current_template", lambda: template)
+        yield
 
 
 def child_environment(**changes: str) -> dict[str, str]:

@@ -3,10 +3,9 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from qwen_vl_utils import vision_process
 
 from swift_zoomin import prompts
-from swift_zoomin.boxes import MIN_CROP_SIDE_PX
+from swift_zoomin.boxes import MIN_CROP_SIDE_PX, PixelLimits
 from swift_zoomin.episode import (
     CHOOSERS,
     MAX_CROPS,
@@ -20,15 +19,9 @@ from swift_zoomin.episode import (
 from swift_zoomin.images import ImageRef
 from swift_zoomin.replies import Reply, render_reply
 
-IMAGE = ImageRef("/images/a.png", (1000, 700))  # seen as 532 x 364: 19 x 13 = 247 of 256 tokens
+LIMITS = PixelLimits(4 * 784, 256 * 784)  # 28 x 28 pixels a token
+IMAGE = ImageRef("/images/a.png", (1000, 700), limits=LIMITS)  # seen as 532 x 364: 19 x 13 = 247 of 256 tokens
 NEEDED = ["<explanation>", "<regions>", "<verdict>", "bbox_2d"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _at_most_256_image_tokens():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(vision_process, "IMAGE_MAX_TOKEN_NUM", 256)
-        yield
 
 
 def reply(*boxes: list[float], verdict: str = "real") -> str:
@@ -182,7 +175,7 @@ def inside(size: tuple[int, int], corners: list[tuple[float, ...]]) -> list[list
 
 @given(SIZES, CORNERS)
 def test_random_regions_have_the_same_sizes_and_lie_inside_the_image(size: tuple[int, int], corners: list) -> None:
-    image, boxes_px = ImageRef("/images/a.png", size), inside(size, corners)
+    image, boxes_px = ImageRef("/images/a.png", size, limits=LIMITS), inside(size, corners)
     moved = random_boxes(boxes_px, image)
     assert len(moved) == min(len(boxes_px), MAX_CROPS)
     for box, was in zip(moved, boxes_px, strict=False):
@@ -280,7 +273,7 @@ def test_no_text_of_the_model_enters_query_2(text: str, piece: str) -> None:
 
 @given(st.integers(60, 3000), st.integers(60, 3000))
 def test_the_whole_image_named_in_any_numbers_is_the_whole_image(width: int, height: int) -> None:
-    episode = Episode(ImageRef("/images/a.png", (width, height)), [reply([-1e308, -7, 1e308, 99999])])
+    episode = Episode(ImageRef("/images/a.png", (width, height), limits=LIMITS), [reply([-1e308, -7, 1e308, 99999])])
     assert episode.boxes_px == [[0, 0, width, height]]  # not a rounding error beyond the edge
 
 

@@ -3,13 +3,14 @@
 import asyncio
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
-from conftest import COMMON, GRPO, ROLLOUT, logged, run_swift
+from conftest import COMMON, GRPO, ROLLOUT, logged, run_swift, trainer_of
 from hypothesis import given
 from hypothesis import strategies as st
 from swift.infer_engine import RequestConfig
@@ -27,15 +28,23 @@ from swift.rollout import multi_turns, run_multi_turn
 
 import swift_zoomin.register.swift_zoomin_register  # noqa: F401  registers the schedulers
 from swift_zoomin import prompts
+from swift_zoomin.boxes import PixelLimits
 from swift_zoomin.images import ImageRef
 from swift_zoomin.plugin.rewards import PATIENCE, REWARDS, Watch, trajectories
 from swift_zoomin.replies import Reply, render_reply
 
-REF = str(ImageRef("/images/a.png", (504, 504)))
+LIMITS = PixelLimits(3136, 262144)
+REF = str(ImageRef("/images/a.png", (504, 504), limits=LIMITS))
 BOX = [56.0, 56.0, 280.0, 280.0]
 REPLY = render_reply(Reply("real", [BOX], ["sign"], "It is sharp."))
 ANNOTATION = {"label": "real", "explanation": "It is sharp.", "boxes": [BOX]}
 PICTURE = {"bytes": None, "path": REF}
+
+
+@pytest.fixture(autouse=True)
+def _trainer() -> Iterator[None]:
+    with trainer_of(LIMITS):
+        yield
 
 
 def row(question: str, images: list | None = None, **columns: Any) -> dict[str, Any]:

@@ -6,12 +6,13 @@ import random
 import time
 
 import pytest
+from conftest import trainer_of
 from hypothesis import example, given
 from hypothesis import strategies as st
-from qwen_vl_utils import vision_process
 from swift.infer_engine.protocol import ChatCompletionResponseChoice, ChatMessage, RolloutInferRequest
 
 from swift_zoomin import prompts
+from swift_zoomin.boxes import PixelLimits
 from swift_zoomin.episode import MAX_CROPS, Episode
 from swift_zoomin.images import ImageRef
 from swift_zoomin.plugin.rewards import REWARDS
@@ -174,7 +175,8 @@ def test_reading_takes_time_linear_in_the_text(text: str) -> None:
 
 # Nothing a model says breaks a run: the parser, the second query, the scheduler and every reward.
 
-IMAGE = ImageRef("/images/a b.png", (1000, 700))  # seen as 532 x 364 under a limit of 256 image tokens
+LIMITS = PixelLimits(4 * 784, 256 * 784)  # 28 x 28 pixels a token
+IMAGE = ImageRef("/images/a b.png", (1000, 700), limits=LIMITS)  # seen as 532 x 364 under a limit of 256 image tokens
 COLUMNS = {
     "label": "generated", "explanation": "The letters on the sign melt.", "boxes": [[225.0, 169.0, 489.0, 365.0]],
     "images": [{"bytes": None, "path": str(IMAGE)}],
@@ -220,8 +222,7 @@ def assert_inside(boxes: list[list[float]]) -> None:
         assert 0 <= y1 <= y2 <= 700
 
 
-def test_no_reply_breaks_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vision_process, "IMAGE_MAX_TOKEN_NUM", 256)
+def test_no_reply_breaks_a_run() -> None:
     start, rng = time.thread_time(), random.Random(5)
     replies = [*EXTREME, *(mutated(rng) for _ in range(5000))]
     for text in replies:
@@ -244,6 +245,7 @@ def test_no_reply_breaks_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
 def assert_scored(completions: list[str], rollout_infos: list[dict]) -> None:
     batch = {name: [value] * len(completions) for name, value in COLUMNS.items()}
     for name, reward in REWARDS.items():
-        scores = reward(args=None)(completions, rollout_infos=rollout_infos, **batch)
+        with trainer_of(LIMITS):
+            scores = reward(args=None)(completions, rollout_infos=rollout_infos, **batch)
         assert len(scores) == len(completions)
         assert all(score is None or 0 <= score <= 1 for score in scores), name

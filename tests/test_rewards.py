@@ -10,11 +10,10 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import COMMON, GRPO, ROLLOUT, ROOT, run_swift
+from conftest import COMMON, GRPO, ROLLOUT, ROOT, run_swift, trainer_of
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from qwen_vl_utils import vision_process
 from swift.dataset import RowPreprocessor
 from swift.infer_engine.protocol import ChatCompletionResponseChoice, ChatMessage, RolloutInferRequest
 from swift.rewards import ORM
@@ -25,7 +24,7 @@ from transformers import TrainerState
 
 import swift_zoomin.register.swift_zoomin_register  # noqa: F401  registers the schedulers
 from swift_zoomin import prompts
-from swift_zoomin.boxes import model_size
+from swift_zoomin.boxes import PixelLimits, model_size
 from swift_zoomin.images import ImageRef
 from swift_zoomin.plugin.dataset import gold_reply
 from swift_zoomin.plugin.rewards import PATIENCE, REWARDS
@@ -33,8 +32,9 @@ from swift_zoomin.plugin.scheduler import ZoomInScheduler
 from swift_zoomin.records import Record
 from swift_zoomin.replies import VERDICTS, render_reply
 
-REF = str(ImageRef("/images/a b.png", (1000, 700)))  # seen as 532 x 364
-LARGE_REF = str(ImageRef("/images/large.png", (2000, 1400)))  # seen like REF
+LIMITS = PixelLimits(4 * 784, 256 * 784)  # 28 x 28 pixels a token
+REF = str(ImageRef("/images/a b.png", (1000, 700), limits=LIMITS))  # seen as 532 x 364
+LARGE_REF = str(ImageRef("/images/large.png", (2000, 1400), limits=LIMITS))  # seen like REF
 NAMES = ["zoomin_format", "zoomin_iou", "zoomin_accuracy", "zoomin_bleu", "zoomin_accuracy_query1"]
 VARIANTS = ["zoomin_iou_unique", "zoomin_iou_f1", "zoomin_iou_union"]
 # 532 / 1000 across and 364 / 700 down: these model pixels are [100, 70, 500, 350] of the original
@@ -46,8 +46,7 @@ ROW = {"label": "generated", "explanation": "The sign melts.", "boxes": [[100.0,
 
 @pytest.fixture(scope="module", autouse=True)
 def _at_most_256_image_tokens():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(vision_process, "IMAGE_MAX_TOKEN_NUM", 256)
+    with trainer_of(LIMITS):
         yield
 
 
@@ -244,9 +243,7 @@ def test_the_probe_shows_what_each_reward_pays(
 
 @pytest.fixture(scope="module")
 def pay() -> dict:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MAX_PIXELS", "")  # the probe sets its own
-        patch.setattr(vision_process, "IMAGE_MAX_TOKEN_NUM", 16384)
+    with trainer_of(PixelLimits(3136, 1008 * 1008)):
         return runpy.run_path(str(ROOT / "examples/probe_rewards.py"))["pay"]()
 
 
@@ -371,11 +368,11 @@ def test_a_real_run_that_trains_nothing_says_so_once(trained_dir: Path, benchmar
 
 
 @pytest.mark.parametrize("name", [*NAMES, *VARIANTS])
-def test_another_limit_where_the_replies_are_made_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_limit_where_the_replies_are_made_is_refused(name: str) -> None:
     infos = after_first(FIRST)
     run([name], 1, rollout_infos=infos)
-    monkeypatch.setattr(vision_process, "IMAGE_MAX_TOKEN_NUM", 16)
-    with pytest.raises(ValueError, match="max_pixels differs: 200704 where the replies are made, 12544 in the trainer"):
+    differs = "pixels differs: 3136-200704 where the replies are made, 3136-12544 in the trainer"
+    with trainer_of(PixelLimits(3136, 12544)), pytest.raises(ValueError, match=differs):
         run([name], 1, rollout_infos=infos)
 
 
@@ -411,12 +408,12 @@ words = st.lists(st.sampled_from(["The", "sign", "melts", ",", "<image>", "[1, 2
 def records(draw: st.DrawFn) -> Record:
     """A record with boxes of at least one image token (28 model pixels) a side."""
     size = (draw(st.integers(60, 3000)), draw(st.integers(60, 3000)))
-    least = [-(-28 * side // seen) for side, seen in zip(size, model_size(size), strict=True)]
+    least = [-(-28 * side // seen) for side, seen in zip(size, model_size(size, LIMITS), strict=True)]
     boxes = []
     for _ in range(draw(st.integers(0, 4))):
         x1, y1 = draw(st.integers(0, size[0] - least[0])), draw(st.integers(0, size[1] - least[1]))
         boxes.append([x1, y1, draw(st.integers(x1 + least[0], size[0])), draw(st.integers(y1 + least[1], size[1]))])
-    image = ImageRef("/images/a.png", size)
+    image = ImageRef("/images/a.png", size, limits=LIMITS)
     explanation = " ".join(draw(words))
     return Record("a.png", image, draw(st.sampled_from(VERDICTS)), explanation, boxes, ["part"] * len(boxes))
 

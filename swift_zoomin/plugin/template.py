@@ -151,7 +151,9 @@ def current_template() -> ZoomInTemplate | None:
 
 
 def first_image(images: Sequence[Any]) -> ImageRef:
-    """Refer to the first image of a sample, in any form that ms-swift lets it have, under this model's limits.
+    """Refer to the first image of a sample, in any form that ms-swift lets it have, with a model's limits.
+
+    They are the reference's own, else those of this process's model.
 
     Raises ImageError, and ValueError for a file that ms-swift's guard does not let callers name.
     """
@@ -161,6 +163,8 @@ def first_image(images: Sequence[Any]) -> ImageRef:
         if isinstance(source, str):
             _check_path(source)
         reference = ImageRef.of(source)
+    if reference.limits:
+        return reference
     template = current_template()
     if template is None:
         raise ValueError("no --template zoomin in this process; it knows the model's pixel limits")
