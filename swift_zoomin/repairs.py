@@ -1,0 +1,176 @@
+"""Copies of damaged files whose pixels are whole, so that they are shown as other viewers show them.
+
+    PNG   a text, EXIF or profile chunk is damaged, or too large for Pillow; the copy has none that pixels do not need
+    JPEG  the end mark is missing; the copy has one, if every pixel is there without it
+
+Pillow's own switch for this (`LOAD_TRUNCATED_IMAGES`) holds for the whole process and shows cut pixels as grey ones.
+Not covered: pixels that are damaged or cut off, and other formats; those files stay as they are, and unreadable.
+"""
+
+import re
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from itertools import product
+from typing import IO, NamedTuple
+
+from PIL import JpegImagePlugin, PngImagePlugin
+
+PNG_START = b"\x89PNG\r\n\x1a\n"
+_JPEG_START = b"\xff\xd8\xff"
+_JPEG_END = b"\xff\xd9"
+_LARGEST_PROFILE = 16 << 20  # bytes; those of printing presses have 1 to 4 MB, and Pillow reads up to 1
+# Optional chunks that colours and orientation need; texts only where Pillow takes an orientation from them.
+_NEEDED = (b"tRNS", b"iCCP", b"eXIf", b"tEXt", b"zTXt", b"iTXt")
+_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
+_NEEDED_TEXTS = (b"Raw profile type exif", b"XML:com.adobe.xmp", b"exif", b"xmp")
+# In a JPEG's compressed pixels 0xFF is followed by 0, or by a mark to restart at (D0 to D7); else a segment starts.
+_NEXT_SEGMENT = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+_FRAME_STARTS = (0xC0, 0xC1, 0xC2)  # the kinds of JPEG that Pillow decodes
+_SCAN_START = 0xDA
+# Bytes to append that mean different pixels wherever pixels are still expected.
+_FILLERS = (b"", b"\x55" * 64, b"\xaa" * 64, b"\x0f" * 64)
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """The copy of a file, and the colour profile that Pillow cannot read from it."""
+
+    content: bytes
+    profile: bytes | None = None
+
+
+class Chunk(NamedTuple):
+    """A chunk of a PNG: its kind, and where its data lie in the file."""
+
+    kind: bytes
+    start: int
+    length: int
+
+
+def repaired(file: IO[bytes]) -> Repaired | None:
+    """A copy that can be read; None where nothing of the kinds above is wrong."""
+    file.seek(0)
+    start = file.read(len(PNG_START))
+    if start == PNG_START:
+        return _repaired_png(start + file.read())
+    if start.startswith(_JPEG_START):
+        return _repaired_jpeg(start + file.read())
+    return None
+
+
+def png_chunks(file: IO[bytes], start: int = len(PNG_START)) -> Iterator[Chunk]:
+    """The chunks of a PNG from this place on, as far as it is one; of their data nothing is read."""
+    while True:
+        file.seek(start)
+        head = file.read(8)
+        if len(head) < 8:
+            return
+        chunk = Chunk(head[4:], start + 8, int.from_bytes(head[:4], "big"))
+        yield chunk
+        start = chunk.start + chunk.length + 4  # behind the checksum
+
+
+def _repaired_png(content: bytes) -> Repaired | None:
+    kept, profile = [PNG_START], None
+    pixels_seen = False
+    for chunk in png_chunks(BytesIO(content)):
+        whole = content[chunk.start - 8 : chunk.start + chunk.length + 4]
+        data = whole[8 : 8 + chunk.length]
+        pixels_seen = pixels_seen or chunk.kind == b"IDAT"
+        if _is_critical(chunk.kind):
+            kept.append(whole)
+        elif _is_needed(chunk.kind, data) and (pixels_seen or _has_right_checksum(whole)):
+            if _is_readable(chunk.kind, data):
+                kept.append(whole)
+            elif chunk.kind == b"iCCP":
+                profile = _large_profile(data)
+    copy = b"".join(kept)
+    return Repaired(copy, profile) if copy != content else None
+
+
+def _is_critical(kind: bytes) -> bool:
+    """Whether pixels depend on a chunk: its name says so, by a capital."""
+    return kind[:1].isupper()
+
+
+def _is_needed(kind: bytes, data: bytes) -> bool:
+    if kind in _TEXTS:
+        return data.partition(b"\0")[0] in _NEEDED_TEXTS
+    return kind in _NEEDED
+
+
+def _has_right_checksum(chunk: bytes) -> bool:
+    """Of a chunk with its length, kind, data and checksum. Behind the pixels Pillow does not look at it either."""
+    return zlib.crc32(chunk[4:-4]) == int.from_bytes(chunk[-4:], "big")
+
+
+def _is_readable(kind: bytes, data: bytes) -> bool:
+    """Whether Pillow's own reader takes this chunk."""
+    stream = PngImagePlugin.PngStream(BytesIO(data))
+    try:
+        stream.call(kind, 0, len(data))
+    except (ValueError, SyntaxError, LookupError, OSError):
+        return False
+    return True
+
+
+def _large_profile(data: bytes) -> bytes | None:
+    """The profile of a chunk `iCCP`: a name, a zero, the method 0, and the profile compressed."""
+    _, _, rest = data.partition(b"\0")
+    unpacking = zlib.decompressobj()
+    try:
+        profile = unpacking.decompress(rest[1:], _LARGEST_PROFILE)
+    except zlib.error:
+        return None
+    return None if unpacking.unconsumed_tail else profile
+
+
+def _repaired_jpeg(content: bytes) -> Repaired | None:
+    """With an end mark, if the pixels are whole.
+
+    They are whole if the scans reach every coefficient in full, and if it changes nothing what follows the last one.
+    """
+    content = content.rstrip(b"\0")  # a block of a disk that was not filled
+    if content.endswith(_JPEG_END) or not _reaches_every_coefficient(content):
+        return None
+    copies = [content + filler + _JPEG_END for filler in _FILLERS]
+    first = _jpeg_pixels(copies[0])
+    if first is None or any(_jpeg_pixels(copy) != first for copy in copies[1:]):
+        return None
+    return Repaired(copies[0])
+
+
+def _jpeg_pixels(content: bytes) -> bytes | None:
+    try:
+        with JpegImagePlugin.JpegImageFile(BytesIO(content)) as image:
+            return image.tobytes()
+    except (OSError, SyntaxError, ValueError):
+        return None
+
+
+def _reaches_every_coefficient(content: bytes) -> bool:
+    """Whether the scans hold all 64 coefficients of every component, down to their last bit."""
+    components: set[int] = set()
+    missing: set[tuple[int, int]] = set()
+    for kind, data in _jpeg_segments(content):
+        if kind in _FRAME_STARTS:
+            components = set(data[6::3])  # behind precision, height, width and their number
+            missing = set(product(components, range(64)))
+        elif kind == _SCAN_START and len(data) >= 6:
+            in_scan = data[1 : 1 + 2 * data[0] : 2]
+            first, last, bits = data[-3], data[-2], data[-1]
+            if bits & 15 == 0:  # the lowest bit that this scan holds
+                missing -= set(product(in_scan, range(first, last + 1)))
+    return bool(components) and not missing
+
+
+def _jpeg_segments(content: bytes) -> Iterator[tuple[int, bytes]]:
+    """The kinds of a JPEG's segments and their data, without compressed pixels."""
+    position = 2
+    while mark := _NEXT_SEGMENT.search(content, position):
+        start = mark.end() + 2
+        end = mark.end() + int.from_bytes(content[mark.end() : start], "big")
+        yield content[mark.end() - 1], content[start:end]
+        position = max(start, end)
