@@ -299,7 +299,10 @@ def _orientation(image: Image.Image) -> object:
 
 
 def _decode(image: Image.Image, name: str) -> Image.Image:
+    stated_size = image.size
     image.load()
+    if isinstance(image, pillow_heif.HeifImageFile) and image.size != stated_size:
+        raise ValueError(f"its head says {stated_size}, its pixels are {image.size}")
     turn = _TURNS.get(_orientation(image))
     image = to_srgb(image, name)
     if turn is not None:
