@@ -11,9 +11,9 @@ formula. Camera, phone and monitor profiles give the same colours either way.
     whole numbers of 32 bits               0 to 255, or 0 to 65535 where one is larger
     floats                                 0 to 1, or 0 to 255 where one is larger than 8
 
-Other whole numbers and floats are refused by name. Not covered: gAMA, cHRM and cICP chunks of a PNG, and the colour
-numbers (nclx) of HEIF and AVIF without a profile; Pillow keeps some of them to itself, and most files that have them
-are sRGB or have a profile too.
+Other whole numbers and floats are refused by name. Not covered, because Pillow does not give them away or because most
+files that have them are sRGB or have a profile too: gAMA, cHRM and cICP chunks of a PNG, the colour numbers (nclx) of
+HEIF and AVIF files without a profile, and profiles in JPEG 2000, BMP and GIF files.
 """
 
 import logging
@@ -23,6 +23,7 @@ from io import BytesIO
 from itertools import product
 from typing import Any
 
+import numpy as np
 from PIL import Image, ImageChops, ImageCms
 
 _WHITE = (255, 255, 255)
@@ -30,6 +31,7 @@ _INTENT = ImageCms.Intent.RELATIVE_COLORIMETRIC
 _SRGB = ImageCms.createProfile("sRGB")
 # The colours that a profile's pixels stand for, by the mode that they are converted in.
 _SPACES = {"L": "GRAY", "I;16": "GRAY", "RGB": "RGB", "CMYK": "CMYK", "LAB": "Lab"}
+_PROFILE_SPACE = slice(16, 20)  # where a profile says what kind of pixels it is for
 _SAME = 1  # levels of 255: what rounding makes of sRGB's curve in the profiles that go by that name
 _KEPT_CONVERSIONS = 32  # a data set has few profiles; each is kept with its table
 _SMALLEST_LEVELS = 8  # floats between 1 and this may be either kind: light above white, or levels near black
@@ -51,6 +53,8 @@ def to_srgb(image: Image.Image, name: str) -> Image.Image:
     """An image in mode RGB; the one given, where it is that already. `name` is for warnings. Raises ColourError."""
     if image.mode.startswith("I") or image.mode == "F":
         image = _shallower(image)
+    if image.format == "WEBP" and _profile_is_grey(image):
+        image = _grey_of(image)
     conversion = _conversion_of(image, name)
     if conversion:
         image = _converted(image, conversion)
@@ -79,39 +83,52 @@ def _on_white(image: Image.Image, name: str) -> Image.Image:
 
 def _shallower(image: Image.Image) -> Image.Image:
     """Grey of 16 or more bits as mode I;16, or as mode L where it holds no more; its colour profile is kept."""
-    mode, as_levels = _depth(image)
-    grey = as_levels(image).convert(mode)
+    grey = _scaled(image)
     grey.info = {key: value for key, value in image.info.items() if key == "icc_profile"}
     return grey
 
 
-def _depth(image: Image.Image) -> tuple[str, Conversion]:
-    """The mode that holds an image's values, and how they come to its range. Raises ColourError."""
-    if image.mode == "I;16":
-        return image.mode, Image.Image.copy
-    if image.mode.startswith("I;16"):  # other orders of bytes
-        return "I;16", lambda image: image.convert("I")
-    extrema: Any = image.getextrema()
-    smallest, largest = extrema
-    if 0 <= smallest <= largest:  # false for what is not a number, too
-        if image.mode == "F" and largest <= 1:
-            return "L", lambda image: image.point(lambda value: value * 255 + 0.5)
-        if largest <= 255 and (image.mode == "I" or largest >= _SMALLEST_LEVELS):
-            return "L", Image.Image.copy
-        if image.mode == "I" and largest <= 65535:
-            return "I;16", Image.Image.copy
-    expected = "0 to 255 or 0 to 65535" if image.mode == "I" else f"0 to 1, or 0 to {_SMALLEST_LEVELS} at least"
+def _scaled(image: Image.Image) -> Image.Image:
+    """Raises ColourError."""
+    is_integer = image.mode.startswith("I")
+    if image.mode.startswith("I;16") or (is_integer and image.format == "PPM"):  # Pillow brings that to 16 bits
+        return image.convert("I").convert("I;16")
+    values = np.asarray(image)
+    smallest, largest = values.min().item(), values.max().item()
+    if smallest >= 0:  # false where one is not a number, too
+        if not is_integer and largest <= 1:
+            return image.point(lambda value: value * 255 + 0.5).convert("L")
+        if largest <= 255 and (is_integer or largest >= _SMALLEST_LEVELS):
+            return image.convert("L")
+        if is_integer and largest <= 65535:
+            return image.convert("I;16")
+    expected = "0 to 255 or 0 to 65535" if is_integer else f"0 to 1, or 0 to {_SMALLEST_LEVELS} at least"
     raise ColourError(f"pixel values from {smallest} to {largest}; expected {expected}")
+
+
+def _profile_is_grey(image: Image.Image) -> bool:
+    profile = image.info.get("icc_profile")
+    return isinstance(profile, bytes) and profile[_PROFILE_SPACE] == b"GRAY"
+
+
+def _grey_of(image: Image.Image) -> Image.Image:
+    """The grey that a format without grey stores as RGB, so that its profile fits; other pixels as they are."""
+    red, green, blue = image.convert("RGB").split()
+    if red.tobytes() != green.tobytes() or red.tobytes() != blue.tobytes():
+        return image
+    return image.convert("LA" if image.has_transparency_data else "L")
 
 
 def _conversion_of(image: Image.Image, name: str) -> Conversion | None:
     """What makes sRGB of the image's pixels; None where they are sRGB, or where their profile cannot be used."""
     mode = _coloured_mode(image)
-    profile = image.info.get("icc_profile")
-    if profile:
+    if "icc_profile" in image.info:
+        profile = image.info["icc_profile"]
         try:
-            return _conversion(bytes(profile), mode)
-        except (_ProfileError, TypeError) as error:
+            if not isinstance(profile, bytes):
+                raise _ProfileError("it is broken: it cannot be unpacked")
+            return _conversion(profile, mode)
+        except _ProfileError as error:
             warn_once(f"{name}: colour profile ignored ({error})")
     return _lab_conversion() if mode == "LAB" else None
 

@@ -16,7 +16,7 @@ Pixels = np.ndarray  # height x width x channels; uint8 as stored, or float 0..1
 Curve = Callable[[Pixels], Pixels]  # encoded 0..1 to light 0..1
 
 D50 = np.array([0.9642, 1.0, 0.8249])  # white of the space that profiles meet in, as X, Y, Z
-INK_STEPS = 11
+INK_STEPS = 13
 D65_XY, D50_XY = (0.3127, 0.3290), (0.3457, 0.3585)
 _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 
@@ -135,7 +135,7 @@ def grey_profile(curve: Curve) -> bytes:
 
 
 def cmyk_profile() -> bytes:
-    """`inks_to_lab` at 11 shares of each ink, the first ink slowest, as 16-bit Lab."""
+    """`inks_to_lab` at INK_STEPS shares of each ink, the first ink slowest, as 16-bit Lab."""
     shares = np.stack(np.meshgrid(*[np.linspace(0, 1, INK_STEPS)] * 4, indexing="ij"), axis=-1)
     encoded = inks_to_lab(shares) * [0xFF00 / 100, 256, 256] + [0, 0x8000, 0x8000]
     table = np.rint(encoded).astype(">u2").tobytes()
