@@ -188,7 +188,7 @@ def _use_file(file: IO[bytes], name: str, use: Callable[[Image.Image, str], _T],
         image = _identify_large(file, most_pixels)
     with image:
         _check_pixels(image.size, most_pixels, name)
-        if profile:
+        if profile is not None:
             image.info["icc_profile"] = profile
         with _naming(name, "damaged image"):
             if image.width * image.height <= (Image.MAX_IMAGE_PIXELS or most_pixels):

@@ -36,7 +36,7 @@ _FILLERS = (0x00, 0x55, 0xAA, 0x0F, 0xF0, 0x33, 0xCC, 0xFE)
 
 @dataclass(frozen=True)
 class Repaired:
-    """The copy of a file, and the colour profile that Pillow cannot read from it."""
+    """The copy of a file, and the colour profile that it had and Pillow cannot read: empty where it is damaged."""
 
     content: bytes
     profile: bytes | None = None
@@ -80,13 +80,11 @@ def _repaired_png(content: bytes) -> Repaired | None:
         whole = content[chunk.start - 8 : chunk.start + chunk.length + 4]
         data = whole[8 : 8 + chunk.length]
         pixels_seen = pixels_seen or chunk.kind == b"IDAT"
-        if _is_critical(chunk.kind):
+        is_sound = pixels_seen or _has_right_checksum(whole)  # Pillow looks at no checksum behind the pixels
+        if _is_critical(chunk.kind) or (_is_needed(chunk.kind, data) and is_sound and _is_readable(chunk.kind, data)):
             kept.append(whole)
-        elif _is_needed(chunk.kind, data) and (pixels_seen or _has_right_checksum(whole)):
-            if _is_readable(chunk.kind, data):
-                kept.append(whole)
-            elif chunk.kind == b"iCCP":
-                profile = _large_profile(data)
+        elif chunk.kind == b"iCCP":
+            profile = _large_profile(data) if is_sound else b""
     copy = b"".join(kept)
     return Repaired(copy, profile) if copy != content else None
 
@@ -103,7 +101,7 @@ def _is_needed(kind: bytes, data: bytes) -> bool:
 
 
 def _has_right_checksum(chunk: bytes) -> bool:
-    """Of a chunk with its length, kind, data and checksum. Behind the pixels Pillow does not look at it either."""
+    """Of a chunk with its length, kind, data and checksum."""
     return zlib.crc32(chunk[4:-4]) == int.from_bytes(chunk[-4:], "big")
 
 
@@ -117,15 +115,15 @@ def _is_readable(kind: bytes, data: bytes) -> bool:
     return True
 
 
-def _large_profile(data: bytes) -> bytes | None:
-    """The profile of a chunk `iCCP`: a name, a zero, the method 0, and the profile compressed."""
+def _large_profile(data: bytes) -> bytes:
+    """The profile in a chunk `iCCP`, which is a name, two zeros, and the profile compressed; empty if damaged."""
     _, _, rest = data.partition(b"\0")
     unpacking = zlib.decompressobj()
     try:
         profile = unpacking.decompress(rest[1:], _LARGEST_PROFILE)
     except zlib.error:
-        return None
-    return None if unpacking.unconsumed_tail else profile
+        return b""
+    return b"" if unpacking.unconsumed_tail else profile
 
 
 def _repaired_jpeg(content: bytes) -> Repaired | None:

@@ -3,9 +3,9 @@
     MAX_PIXELS=12544 OMP_NUM_THREADS=1 python tests/benchmarks/colours.py \
         --model output/quickstart/grpo2/checkpoint-30 --records output/quickstart/benchmark/test/records.jsonl
 
-The first 120 records are stored as 8-bit PNG in sRGB, Display P3, Adobe RGB and ProPhoto RGB (converted by the arithmetic
-of tests/profiles.py), each with the profile embedded as cameras and phones do; `zoomin detect` and `zoomin evaluate`
-then do the rest. The same pixels without a profile stand beside them: that is what a reader sees who ignores profiles.
+The first 120 records are stored as 8-bit PNG in sRGB, Display P3, Adobe RGB and ProPhoto RGB (by the arithmetic of
+tests/profiles.py), each with the profile embedded as cameras and phones do; `zoomin detect` and `zoomin evaluate` then
+do the rest. The same pixels without a profile stand beside them: that is what a reader sees who ignores profiles.
 Set MAX_PIXELS as in training. Wanted: every space with its profile within 0.01 of sRGB in accuracy and IoU.
 """
 
