@@ -260,7 +260,7 @@ def _identify(file: IO[bytes]) -> Image.Image:
             continue
         file.seek(0)
         try:
-            return reader(file, "")  # without a name, or pixels would change with the file they are mapped from
+            return reader(file, "")
         except (SyntaxError, LookupError, TypeError, struct.error) as error:
             cause = f"{kind}: {error}"
     raise UnidentifiedImageError(cause)

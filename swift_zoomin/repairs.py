@@ -30,6 +30,7 @@ _NEXT_SEGMENT = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _FRAME_STARTS = (0xC0, 0xC1, 0xC2)  # the kinds of JPEG that Pillow decodes
 _SCAN_START = 0xDA
 _RESTART = re.compile(rb"\xff([\xd0-\xd7])")
+_MOST_ZEROS = 8  # at the end of a photograph's pixels; flat pictures have more, and are refused
 # Bytes that mean different pixels wherever pixels are still expected, whatever the file's code is.
 _FILLERS = (0x00, 0x55, 0xAA, 0x0F, 0xF0, 0x33, 0xCC, 0xFE)
 
@@ -130,16 +131,19 @@ def _repaired_jpeg(content: bytes) -> Repaired | None:
     """With an end mark, if the pixels are whole.
 
     They are whole if the scans reach every coefficient in full, and if it changes nothing what follows the last one.
-    Of 10,000 files cut within their last 60 bytes, 9,999 were told by this; of the others it shows all but some corner.
+    Of 11,000 tiny files cut within their last 60 bytes this took 6 for whole, which lacked part of their last pixels.
     """
-    content = content.rstrip(b"\0")  # a block of a disk that was not filled
-    if content.endswith(_JPEG_END) or not _reaches_every_coefficient(content):
+    filled = content.rstrip(b"\0")  # zeros at the end may fill a block of a disk, and the first of them be pixels
+    zeros = len(content) - len(filled)
+    if filled.endswith(_JPEG_END) or not _reaches_every_coefficient(filled):
         return None
-    closed = content + _JPEG_END
-    pixels = _jpeg_pixels(closed)
-    if pixels is None or any(_jpeg_pixels(longer) != pixels for longer in _lengthened(content)):
-        return None
-    return Repaired(closed)
+    for kept in range(min(zeros, _MOST_ZEROS) + 1):
+        candidate = filled + bytes(kept)
+        closed = candidate + _JPEG_END
+        pixels = _jpeg_pixels(closed)
+        if pixels is not None and all(_jpeg_pixels(longer) == pixels for longer in _lengthened(candidate)):
+            return Repaired(closed)
+    return None
 
 
 def _lengthened(content: bytes) -> Iterator[bytes]:

@@ -176,9 +176,11 @@ def test_16_bit_colours_with_a_profile_are_converted() -> None:
     assert differences(content, to_srgb(every_colour(3), PROPHOTO)) <= LEVELS
 
 
+COARSE_SRGB = Space("sRGB", SRGB.red, SRGB.green, SRGB.blue, SRGB.white, lambda x: np.rint(srgb_curve(x) * 2047) / 2047)
 SRGB_PROFILES = {
     "LittleCMS": lambda: ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes(),
     "a matrix and a table": lambda: rgb_profile(SRGB),
+    "a coarse curve, as small profiles have it": lambda: rgb_profile(COARSE_SRGB),
     "none": lambda: None,
 }
 

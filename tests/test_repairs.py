@@ -172,6 +172,17 @@ def test_a_jpeg_without_its_end_mark_is_shown(kind: str, mode: str) -> None:
         assert upright_size(content[:-2] + tail) == (60, 40)
 
 
+def test_pixels_may_end_in_zeros() -> None:
+    endings = set()
+    for side in range(60, 120):
+        picture = Image.linear_gradient("L").resize((side, 60)).convert("RGB")
+        content = encoded(picture, "JPEG")
+        endings.add(content[-3])
+        for tail in (b"", bytes(100)):
+            assert open_upright(content[:-2] + tail).tobytes() == open_upright(content).tobytes()
+    assert 0 in endings
+
+
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("kind", JPEGS)
 def test_a_jpeg_that_is_cut_stays_refused(tmp_path: Path, kind: str, mode: str) -> None:
