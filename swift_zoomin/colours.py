@@ -9,7 +9,7 @@ formula. Camera, phone and monitor profiles give the same colours either way.
     broken, or for other kinds of pixels   ignored, and said once a file
     grey, 16-bit grey                      value / 257, or through a grey profile at full depth
     whole numbers of 32 bits               0 to 255, or 0 to 65535 where one is larger
-    floats                                 0 to 1, or 0 to 255 where one is larger than 8
+    floats                                 0 to 1, or 0 to 255 where the largest is 8 or more
 
 Other whole numbers and floats are refused by name. Not covered, because Pillow does not give them away or because most
 files that have them are sRGB or have a profile too: gAMA, cHRM and cICP chunks of a PNG, the colour numbers (nclx) of

@@ -84,8 +84,8 @@ _PNG_ORIENTATIONS = (b"eXIf", b"tEXt", b"zTXt", b"iTXt")  # chunks that Pillow t
 _pillow_limit = Lock()
 # What Pillow's readers raise at damaged files.
 _UNREADABLE = (
-    *(OSError, SyntaxError, ValueError, RuntimeError, TypeError, LookupError, ArithmeticError, AttributeError),
-    *(AssertionError, EOFError, MemoryError, struct.error, zlib.error, Image.DecompressionBombError),
+    *(OSError, SyntaxError, ValueError, RuntimeError, TypeError, LookupError, ArithmeticError, EOFError, MemoryError),
+    *(struct.error, zlib.error, Image.DecompressionBombError),
 )
 _T = TypeVar("_T")
 
@@ -184,10 +184,7 @@ def _file(source: Path | str | bytes, name: str) -> Iterator[IO[bytes]]:
 
 def _use_file(file: IO[bytes], name: str, use: Callable[[Image.Image, str], _T], profile: bytes | None = None) -> _T:
     most_pixels = _most_pixels()
-    with _naming(name, "not a readable image"):
-        image = _identify_large(file, most_pixels)
-    with image:
-        _check_pixels(image.size, most_pixels, name)
+    with _open(file, name, most_pixels) as image:
         if profile is not None:
             image.info["icc_profile"] = profile
         with _naming(name, "damaged image"):
@@ -219,13 +216,6 @@ def _most_pixels() -> int:
         raise ImageError(f'{_MEGAPIXELS} is "{megapixels}"; expected a number of megapixels') from None
 
 
-def _check_pixels(size: Size, most_pixels: int, name: str) -> None:
-    width, height = size
-    if width * height > most_pixels:
-        found = f"{width}x{height}, {width * height / 1e6:.1f} megapixels"
-        raise ImageError(f"{name}: {found}; expected at most {most_pixels / 1e6:.1f}; {_MEGAPIXELS} can raise that")
-
-
 @contextmanager
 def _pillow_limit_at(pixels: int) -> Iterator[None]:
     """Move Pillow's own limit, which is one for the whole process, while one large image is read.
@@ -241,12 +231,22 @@ def _pillow_limit_at(pixels: int) -> Iterator[None]:
             Image.MAX_IMAGE_PIXELS = before
 
 
-def _identify_large(file: IO[bytes], most_pixels: int) -> Image.Image:
-    try:
-        return _identify(file)
-    except Image.DecompressionBombError:  # the readers of WebP and GIF look at Pillow's limit themselves
-        with _pillow_limit_at(most_pixels // 2):
-            return _identify(file)
+def _open(file: IO[bytes], name: str, most_pixels: int) -> Image.Image:
+    """Read the head of an image within the limit. Raises ImageError."""
+    limit = f"expected at most {most_pixels / 1e6:.1f} megapixels; {_MEGAPIXELS} can raise that"
+    with _naming(name, "not a readable image"):
+        try:
+            image = _identify(file)
+        except Image.DecompressionBombError:  # the readers of WebP and GIF look at Pillow's limit themselves
+            try:
+                with _pillow_limit_at(most_pixels // 2):
+                    image = _identify(file)
+            except Image.DecompressionBombError:
+                raise ImageError(f"{name}: larger; {limit}") from None
+    width, height = image.size
+    if width * height > most_pixels:
+        raise ImageError(f"{name}: {width}x{height} pixels; {limit}")
+    return image
 
 
 def _identify(file: IO[bytes]) -> Image.Image:
@@ -281,7 +281,7 @@ def _measure(image: Image.Image, name: str) -> Size:
 
 def _read_late_chunks(image: PngImagePlugin.PngImageFile) -> None:
     """Read the chunks behind a PNG's pixels that an orientation may stand in, as Pillow does when it has decoded."""
-    if not image.tile or image.fp is None or image.png is None:  # given decoded
+    if image.fp is None or image.png is None or not image.tile:  # decoded already, or without pixels
         return
     first_pixels = image.tile[0].offset - 8
     for kind, start, length in png_chunks(image.fp, first_pixels):
