@@ -1,4 +1,4 @@
-"""Opening images, and references to them.
+"""References to images.
 
 An image travels through datasets, rollouts and servers as a short string and is opened only when a sample is encoded:
 
@@ -10,7 +10,6 @@ without asking what holds in this process. A crop without a path is cut from the
 that are no files: bytes, base64 text, data URIs, Pillow images. Not covered: remote files, video.
 """
 
-import base64
 import math
 import os
 import re
@@ -18,118 +17,26 @@ from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from io import BytesIO
 from pathlib import Path
 from threading import Lock
 from typing import Any
 from urllib.parse import quote, unquote
 
 from cachetools import LRUCache
-from PIL import Image, ImageOps
+from PIL import Image
 
-from swift_zoomin.boxes import (
-    MAX_ASPECT,
-    MIN_CROP_PIXELS,
-    Box,
-    PixelLimits,
-    Size,
-    clip_box,
-    crop_window,
-    model_size,
-)
+from swift_zoomin.boxes import MIN_CROP_PIXELS, Box, PixelLimits, Size, clip_box, crop_window, model_size
+from swift_zoomin.pictures import ImageError, Source, open_upright, upright_size
+from swift_zoomin.pictures import content_of as _content
 
 _REFERENCE = re.compile(
     r"zoomin:(?P<path>[^?]*)\?size=(?P<size>\d+x\d+)(?:&pixels=(?P<limits>\d+-\d+))?"
     r"(?:&crop=(?P<window>\d+,\d+,\d+,\d+))?"
 )
-_BASE64 = re.compile(r"[A-Za-z0-9+/]+=*")
-_LONGEST_PATH = 4096  # longer text is no path anywhere
-_EXIF_ORIENTATION = 0x0112
-_WHITE = (255, 255, 255)
 _REDUCING_GAP = 3.0  # Pillow first shrinks by a whole factor, and leaves this much to the filter: 1 level of 255 off
 KEPT_PIXELS = 48_000_000  # of decoded images, 4 bytes each; they serve the queries and generations of a rollout
 _last_used: LRUCache[Hashable, Image.Image] = LRUCache(KEPT_PIXELS, lambda image: image.width * image.height)
 _lock = Lock()  # an engine encodes in several threads
-# What Pillow's readers raise.
-_UNREADABLE = (OSError, SyntaxError, ValueError, RuntimeError, Image.DecompressionBombError)
-
-
-Source = Path | str | bytes | Image.Image  # a file's path, or the image itself: bytes, base64, data URI, Pillow image
-
-
-class ImageError(ValueError):
-    """A file that cannot be used as an image; the message names it."""
-
-
-def _content(source: Source) -> bytes | None:
-    """The bytes of an image that is given itself; None for a path or a Pillow image. Raises ImageError."""
-    if not isinstance(source, str):
-        return source if isinstance(source, bytes) else None
-    is_uri = source.startswith("data:")
-    if not is_uri and (not _BASE64.fullmatch(source[:100]) or os.path.exists(source)):
-        return None
-    try:
-        return base64.b64decode(source.partition(",")[2] if is_uri else source, validate=True)
-    except ValueError as error:
-        if is_uri or len(source) > _LONGEST_PATH:
-            raise ImageError(f"{_name(source)}: not an image in base64 ({error})") from None
-        return None
-
-
-def _name(source: Source) -> str:
-    text = "an image given as data" if isinstance(source, bytes | Image.Image) else str(source)
-    return text if len(text) <= _LONGEST_PATH else f"{text[:40]}..."
-
-
-def _open(source: Source) -> Image.Image:
-    """Open lazily: only the header is read. Pillow refuses decompression bombs here."""
-    content = _content(source)
-    try:
-        if isinstance(source, Image.Image):
-            return source.copy()  # whoever closes it closes the copy
-        return Image.open(BytesIO(content) if content is not None else source)
-    except FileNotFoundError:
-        raise ImageError(f"{_name(source)}: no such image file") from None
-    except _UNREADABLE as error:
-        raise ImageError(f"{_name(source)}: not a readable image ({error})") from error
-
-
-def upright_size(source: Source) -> Size:
-    """(width, height) after EXIF rotation, without decoding where the format allows. Raises ImageError."""
-    with _open(source) as image:
-        width, height = image.size
-        try:
-            orientation = image.getexif().get(_EXIF_ORIENTATION)
-        except _UNREADABLE as error:
-            raise ImageError(f"{_name(source)}: damaged image ({error})") from error
-        if orientation in (5, 6, 7, 8) and image.format != "TIFF":  # Pillow turns a TIFF's size itself
-            width, height = height, width
-    if max(width, height) > MAX_ASPECT * min(width, height):
-        wanted = f"expected an aspect ratio of at most {MAX_ASPECT}"
-        raise ImageError(f"{_name(source)}: {width}x{height} pixels; {wanted}")
-    return width, height
-
-
-def open_upright(source: Source) -> Image.Image:
-    """Decode an image to RGB, upright, transparency on white, 16-bit scaled to 8, first frame. Raises ImageError."""
-    with _open(source) as image:
-        try:
-            image.load()
-            ImageOps.exif_transpose(image, in_place=True)
-            return image if image.mode == "RGB" and not image.has_transparency_data else _to_rgb(image)
-        except _UNREADABLE as error:
-            raise ImageError(f"{_name(source)}: damaged image ({error})") from error
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):  # 16-bit grey: Pillow would clip it at 255
-        return image.convert("I").point(lambda value: value / 257).convert("L").convert("RGB")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        on_white = Image.new("RGB", image.size, _WHITE)
-        on_white.paste(image, mask=image.getchannel("A"))
-        return on_white
-    return image.convert("RGB")
 
 
 class LimitsError(ImageError):

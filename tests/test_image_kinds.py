@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import os
 import struct
 import subprocess
 import sys
@@ -13,11 +14,14 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from conftest import COMMON, LIMITS, SFT, child_environment, logged, run_swift
 from PIL import Image
 from PIL.Image import Exif
+from PIL.PngImagePlugin import PngInfo
+from profiles import DISPLAY_P3, cmyk_profile, rgb_profile
 from swift.infer_engine import RequestConfig, TransformersEngine
 from swift.infer_engine.protocol import ChatCompletionResponseChoice, ChatMessage, RolloutInferRequest, RolloutOutput
 from swift.model import get_processor
@@ -68,6 +72,14 @@ def save_good(folder: Path) -> list[str]:
     picture.save(folder / "animated.gif", save_all=True, append_images=[colours(90, 60).rotate(180)])
     picture.save(folder / "picture.webp")
     picture.save(folder / "rotated.jpg", exif=rotated)
+    picture.save(folder / "phone.heic", exif=rotated)
+    picture.save(folder / "wide.png", icc_profile=rgb_profile(DISPLAY_P3))
+    picture.convert("CMYK").save(folder / "press.tif", icc_profile=cmyk_profile())
+    Image.linear_gradient("L").convert("F").point(lambda level: level / 255).save(folder / "float.tif")
+    (folder / "no_end_mark.jpg").write_bytes((folder / "rotated.jpg").read_bytes()[:-2])
+    texts = PngInfo()
+    texts.add_text("workflow", "x" * 2_000_000, zip=True)
+    picture.save(folder / "long_text.png", pnginfo=texts)
     colours(1, 1).save(folder / "one.png")
     colours(20, 4000).save(folder / "sliver.png")
     colours(4000, 3000).save(folder / "large.jpg")
@@ -82,6 +94,9 @@ def save_bad(folder: Path) -> list[str]:
     (folder / "whole.jpg").unlink()
     (folder / "empty.png").write_bytes(b"")
     (folder / "text.png").write_text("not an image")
+    picture.save(folder / "drawing.eps")
+    os.mkfifo(folder / "pipe.png")
+    Image.fromarray(np.array([[0.0, 1000.0]], np.float32)).save(folder / "heights.tif")
     Image.new("1", (20000, 10000)).save(folder / "bomb.png")  # 200 megapixels in 25 kB
     return [*sorted(path.name for path in folder.iterdir()), "missing.png"]
 

@@ -12,13 +12,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import trainer_of
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageChops, features
 from qwen_vl_utils import vision_process
 
 from swift_zoomin import images
-from swift_zoomin.images import ImageError, ImageRef, load_references, open_upright, square, upright_size
+from swift_zoomin.boxes import PixelLimits
+from swift_zoomin.images import (
+    ImageError,
+    ImageRef,
+    LimitsError,
+    load_references,
+    open_upright,
+    square,
+    upright_size,
+)
+from swift_zoomin.plugin.template import first_image
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 PALETTE = Image.frombytes("P", (2, 1), bytes([0, 1]))
@@ -68,11 +79,13 @@ def size_by(use: Any, path: Path) -> Any:
         return "refused" if path.name in str(error) else str(error)
 
 
-@pytest.fixture(autouse=True)
-def qwen_limits(monkeypatch: Any) -> None:
-    """The limits of Qwen2.5-VL itself; ms-swift sets these from MIN_PIXELS and MAX_PIXELS, 784 pixels a token."""
-    monkeypatch.setattr(vision_process, "IMAGE_MIN_TOKEN_NUM", 4)
-    monkeypatch.setattr(vision_process, "IMAGE_MAX_TOKEN_NUM", 16384)
+def refer(path: Path, tokens: int = 16384) -> ImageRef:
+    """To a file, for a model that is shown so many tokens of 28 x 28 pixels; by default Qwen2.5-VL as published."""
+    return ImageRef.of(path).under(limits(tokens))
+
+
+def limits(tokens: int = 16384) -> PixelLimits:
+    return PixelLimits(4 * 784, tokens * 784)
 
 
 @pytest.mark.parametrize(
@@ -165,7 +178,9 @@ def test_an_image_given_itself_is_seen_like_its_file(tmp_path: Path, form: str, 
     for _ in range(2):  # a Pillow image is left as it was
         assert upright_size(given) == upright.size
         assert open_upright(given).tobytes() == upright.tobytes()
-        assert ImageRef.of(given) == ImageRef.first_of([given, "/other.png"]) == ImageRef("", upright.size)
+        assert ImageRef.of(given) == ImageRef("", upright.size)
+        with trainer_of(limits()):
+            assert first_image([given, "/other.png"]) == ImageRef("", upright.size).under(limits())
 
 
 def test_the_first_image_may_stand_in_any_form(tmp_path: Path) -> None:
@@ -181,7 +196,8 @@ def test_the_first_image_may_stand_in_any_form(tmp_path: Path) -> None:
         (str(file), file),
         ("zoomin:/gone.png?size=9x7", ImageRef("/gone.png", (9, 7))),  # not opened
     ):
-        assert ImageRef.first_of([image, "/other.png"]) == expected
+        with trainer_of(limits()):
+            assert first_image([image, "/other.png"]) == expected.under(limits())
 
 
 @pytest.mark.parametrize("use", [open_upright, upright_size, ImageRef.of])
@@ -244,15 +260,30 @@ def test_a_reference_is_short_and_says_size_and_window() -> None:
     reference = ImageRef("/data/a b.png", (4000, 3000))
     assert str(reference) == "zoomin:/data/a%20b.png?size=4000x3000"
     assert str(reference.crop([120, 88, 260.5, 190])) == f"{reference}&crop=120,88,261,190"
+    reference = reference.under(PixelLimits(3136, 262144))
+    assert str(reference) == "zoomin:/data/a%20b.png?size=4000x3000&pixels=3136-262144"
+    assert str(reference.crop([120, 88, 260.5, 190])) == f"{reference}&crop=120,88,261,190"
 
 
-@given(st.text(), st.tuples(sides, sides), st.none() | st.tuples(sides, sides, sides, sides))
-@example("", (1, 1), (0, 0, 1, 1))  # of the first image, which is no file
-@example("/a b/?size=1x1&crop=1,2,3,4%20%/ü\n\t.png", (1, 1), None)
-@example("/\udcff.png", (1, 1), None)  # how Python names a file whose name is not UTF-8
+def test_a_reference_made_for_one_model_is_refused_by_another() -> None:
+    reference = ImageRef("/data/a.png", (4000, 3000)).under(PixelLimits(3136, 262144))
+    assert reference.under(PixelLimits(3136, 262144)) == reference
+    with pytest.raises(LimitsError, match="prepared for a model that is shown 3136-262144 pixels; this one is shown"):
+        reference.under(PixelLimits(3136, 200704))
+
+
+@given(
+    st.text(),
+    st.tuples(sides, sides),
+    st.none() | st.tuples(sides, sides, sides, sides),
+    st.none() | st.builds(PixelLimits, sides, sides),
+)
+@example("", (1, 1), (0, 0, 1, 1), None)  # of the first image, which is no file
+@example("/a b/?size=1x1&crop=1,2,3,4%20%/ü\n\t.png", (1, 1), None, PixelLimits(1, 2))
+@example("/\udcff.png", (1, 1), None, None)  # how Python names a file whose name is not UTF-8
 @settings(deadline=None)
-def test_a_reference_reads_back_whatever_its_path(path: str, size: Any, window: Any) -> None:
-    reference = ImageRef(path, size, window)
+def test_a_reference_reads_back_whatever_its_path(path: str, size: Any, window: Any, pixels: Any) -> None:
+    reference = ImageRef(path, size, window, pixels)
     assert ImageRef.parse(str(reference)) == reference
 
 
@@ -272,7 +303,7 @@ def test_crops_are_the_pixels_of_the_upright_original(tmp_path: Path, orientatio
     original = original.transpose(TURNS[orientation]) if orientation > 1 else original
     opened: list[str] = []
     monkeypatch.setattr(images, "open_upright", lambda path: opened.append(path) or open_upright(path))
-    whole = ImageRef.of(tmp_path / "a.png")
+    whole = refer(tmp_path / "a.png")
     windows = {  # window: its size for the model, at least 64 tokens
         (13, 7, 265, 231): (252, 224),  # 9 x 8 tokens: no resize
         (99, 50, 379, 330): (280, 280),
@@ -289,24 +320,25 @@ def test_crops_are_the_pixels_of_the_upright_original(tmp_path: Path, orientatio
 
 def test_crops_without_a_path_are_cut_from_the_first_image(tmp_path: Path) -> None:
     noise(40, 30).rotate(180).save(tmp_path / "a.png")
-    first, file, window = noise(40, 30), ImageRef.of(tmp_path / "a.png"), (4, 2, 32, 30)
-    loaded = load_references([ImageRef("", first.size).crop(window), file.crop(window)], first)
+    first, file, window = noise(40, 30), refer(tmp_path / "a.png"), (4, 2, 32, 30)
+    loaded = load_references([ImageRef("", first.size, limits=limits()).crop(window), file.crop(window)], first)
     for image, original in zip(loaded, (first, Image.open(tmp_path / "a.png")), strict=True):
         assert image.tobytes() == original.crop(window).resize((224, 224), Image.Resampling.BICUBIC).tobytes()
     with pytest.raises(ImageError, match=r"expected \(30, 40\)"):
-        load_references([ImageRef("", (30, 40)).crop(window)], first)
+        load_references([ImageRef("", (30, 40), limits=limits()).crop(window)], first)
     with pytest.raises(ImageError):
-        load_references([ImageRef("", (40, 30)).crop(window)])
+        load_references([ImageRef("", (40, 30), limits=limits()).crop(window)])
 
 
-def test_a_whole_image_is_shrunk_to_what_the_model_sees(tmp_path: Path, monkeypatch: Any) -> None:
+def test_a_whole_image_is_shrunk_to_what_the_model_sees(tmp_path: Path) -> None:
     across = Image.linear_gradient("L").resize((3000, 2000))
     photo = Image.merge("RGB", (across, across.rotate(180), noise(30, 20).resize(across.size).getchannel(0)))
     photo.save(tmp_path / "a.png")
-    for most in (16384, 256, 16):  # the limits in force when it is loaded
-        monkeypatch.setattr(vision_process, "IMAGE_MAX_TOKEN_NUM", most)
-        [seen] = load_references([ImageRef.of(tmp_path / "a.png")])
-        assert vision_process.fetch_image({"image": seen}).tobytes() == seen.tobytes()  # not resized again
+    for most in (16384, 256, 16):
+        [seen] = load_references([refer(tmp_path / "a.png", most)])
+        assert (
+            vision_process.fetch_image({"image": seen, "max_pixels": most * 784}).tobytes() == seen.tobytes()
+        )  # not resized again
         in_one_step = photo.resize(seen.size, Image.Resampling.BICUBIC)
         assert max(high for _, high in ImageChops.difference(seen, in_one_step).getextrema()) <= 1
 
@@ -317,7 +349,7 @@ def test_a_file_is_decoded_once_for_many_samples_until_it_changes(tmp_path: Path
     for times, picture in enumerate((noise(56, 84), noise(56, 84).rotate(180)), 1):
         picture.save(tmp_path / "a.png")
         os.utime(tmp_path / "a.png", ns=(times, times))
-        whole = ImageRef.of(tmp_path / "a.png")
+        whole = refer(tmp_path / "a.png")
         for references in ([whole], [whole, whole.crop((0, 0, 28, 28))], [whole.crop((28, 28, 56, 56))]):
             loaded = load_references(references)
         assert load_references([whole])[0].tobytes() == picture.tobytes()
@@ -329,27 +361,28 @@ def test_a_file_is_decoded_once_for_many_samples_until_it_changes(tmp_path: Path
 
 def test_an_image_too_large_to_be_kept_is_loaded_all_the_same(tmp_path: Path) -> None:
     Image.new("1", (8000, 6001)).save(tmp_path / "a.png")
-    whole = ImageRef.of(tmp_path / "a.png")
+    whole = refer(tmp_path / "a.png")
     assert images.KEPT_PIXELS < 8000 * 6001
     seen, crop = load_references([whole, whole.crop((0, 0, 9, 9))])
     assert (seen.size, crop.size) == (whole.size_model, (224, 224))
 
 
 @pytest.mark.parametrize("most", [10, 16, 64, 334])
-def test_a_crop_is_never_above_the_limit(tmp_path: Path, most: int, monkeypatch: Any) -> None:
-    monkeypatch.setattr(vision_process, "IMAGE_MAX_TOKEN_NUM", most)
+def test_a_crop_is_never_above_the_limit(tmp_path: Path, most: int) -> None:
     noise(400, 300).save(tmp_path / "a.png")
     for window in [(0, 0, 30, 30), (0, 0, 30, 40), (5, 5, 400, 60), (0, 0, 400, 300)]:
-        [crop] = load_references([ImageRef(str(tmp_path / "a.png"), (400, 300), window)])
+        [crop] = load_references([ImageRef(str(tmp_path / "a.png"), (400, 300), window, limits(most))])
         assert crop.width * crop.height <= most * 784
-        assert vision_process.fetch_image({"image": crop}).size == crop.size  # not resized again
+        assert (
+            vision_process.fetch_image({"image": crop, "max_pixels": most * 784}).size == crop.size
+        )  # not resized again
 
 
 def test_a_file_that_changed_its_size_is_refused(tmp_path: Path) -> None:
     noise(40, 30).save(tmp_path / "a.png")
-    stale = ImageRef.of(tmp_path / "a.png")
+    stale = refer(tmp_path / "a.png")
     noise(30, 40).save(tmp_path / "a.png")
-    for others in ([], [ImageRef.of(tmp_path / "a.png")]):  # alone, and after one that knows the right size
+    for others in ([], [refer(tmp_path / "a.png")]):  # alone, and after one that knows the right size
         with pytest.raises(ImageError, match=r"a\.png.*expected \(40, 30\)"):
             load_references([*others, stale.crop([0, 0, 9, 9])])
 
