@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from swift_zoomin import scoring
-from swift_zoomin.evaluation import evaluate, read_predictions, table
+from swift_zoomin.evaluation import evaluate, table
 from swift_zoomin.images import ImageRef
+from swift_zoomin.predictions import read_predictions
 from swift_zoomin.records import Record, RecordError, read_records, write_records
 
 BOX, HALF = [0, 0, 10, 10], [5, 0, 15, 10]  # IoU 50 / 150
