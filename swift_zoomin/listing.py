@@ -123,6 +123,8 @@ def _kind(entry: os.DirEntry[str]) -> str:
     except OSError as error:
         if error.errno == errno.ELOOP:
             return LOOPS
+        if entry.is_dir(follow_symlinks=False):
+            return UNREADABLE_FOLDERS
         mode = stat.S_IFREG  # an image that a link promises is looked at: its row says that there is none
     if stat.S_ISDIR(mode):
         return "folder"
