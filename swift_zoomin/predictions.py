@@ -189,8 +189,8 @@ class PredictionsFile:
         last = lines.pop()  # empty, where the last row has its line end
         for number, line in enumerate(lines, 1):
             self._keep(line, f"{self.path}:{number}")
+        self._is_clean = self._is_clean and not last
         if last.strip():
-            self._is_clean = False
             if _parse(last) is not None:
                 self._keep(last, f"{self.path}:{len(lines) + 1}")
             elif not self._lines and not _BEGINNING.match(last):
