@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 
-def zoomin(*arguments: object) -> str:
+def zoomin(*arguments: object, status: int = 0) -> str:
     command = [sys.executable, "-m", "swift_zoomin.cli", *map(str, arguments)]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    assert done.returncode == 0, done.stdout[-4000:]
+    assert done.returncode == status, done.stdout[-4000:]
     return done.stdout
 
 
@@ -51,7 +51,11 @@ def test_a_one_turn_run_asks_once_and_is_evaluated_without_a_first_verdict(
 ) -> None:
     records, out = benchmark_dir / "test/records.jsonl", tmp_path / "ground.jsonl"
     # Random weights never end a reply, so it is cut; what is asked does not depend on that
-    zoomin("detect", records, "--model", model_dir, "--one-turn", "ground", "--max-new-tokens", 4, "--out", out)
+    options = ("--one-turn", "ground", "--max-new-tokens", 4)
+    printed = zoomin("detect", records, "--model", model_dir, *options, "--out", out, status=3)
+    assert "8 images: 8 cut by the length limit before a verdict\n" in printed
+    assert "zoomin: no reply has a verdict; expected a model trained with this package" in printed
+    assert "zoomin: 8 replies were cut by the length limit; raise --max-new-tokens\n" in printed
     made = predictions(out)
     fields = ["image", "verdict", "boxes", "box_labels", "explanation", "replies", "width", "height", "seconds"]
     assert [list(prediction) for prediction in made] == [[*fields, "error", "made_by"]] * 8
