@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import re
+import select
 import signal
 import sys
 from collections import Counter
@@ -46,18 +47,27 @@ def main() -> int:
     try:
         status: int = options.run(options)
         print(end="", flush=True)
-        return status
-    except (RecordError, ImageError) as error:
-        return _fail(str(error))
-    except KeyboardInterrupt:
-        _fail("interrupted; what is written stays")
-        return _INTERRUPTED
-    except OSError as error:
-        if not _drop_unwritable():
-            return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
-        if isinstance(error, BrokenPipeError):
-            return _READER_GONE  # as `zoomin ... | head -1` ends any program
-        return _fail(f"standard output: {error.strerror}")
+    except (RecordError, ImageError, OSError, KeyboardInterrupt) as error:
+        status = _report(error)
+    _drop_what_cannot_be_written()
+    return status
+
+
+def _report(error: BaseException) -> int:
+    """Say in one line what ended a command; the status it ends with."""
+    if isinstance(error, BrokenPipeError) and _nobody_reads():
+        return _READER_GONE
+    if isinstance(error, KeyboardInterrupt):
+        message = "interrupted; what is written stays"
+    elif isinstance(error, OSError) and error.strerror:
+        message = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    else:
+        message = str(error)
+    try:
+        _fail(message)
+    except BrokenPipeError:
+        return _READER_GONE
+    return _INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1
 
 
 def _fail(message: str) -> int:
@@ -65,23 +75,32 @@ def _fail(message: str) -> int:
     return 1
 
 
-def _drop_unwritable() -> bool:
-    """Whether standard output or error cannot be written; what waits there is dropped, or Python's end would fail."""
-    dropped = False
+def _nobody_reads() -> bool:
+    """Whether standard output or error is a pipe whose reader has left, as in `zoomin ... | head -1`."""
+    streams = select.poll()
+    for descriptor in (1, 2):
+        streams.register(descriptor, select.POLLOUT)
+    return any(event & select.POLLERR for _, event in streams.poll(0))
+
+
+def _drop_what_cannot_be_written() -> None:
+    """What still waits in a stream that failed: Python would try once more at its end, and complain."""
     for stream in (sys.stdout, sys.stderr):
         try:
             if stream is not None:
                 stream.flush()
         except OSError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-            dropped = True
-    return dropped
+
+
+def _text(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("empty; is a variable unset?")
+    return text
 
 
 def _path(text: str) -> Path:
-    if not text:
-        raise argparse.ArgumentTypeError("an empty path; is a variable unset?")  # it would be the current folder
-    return Path(text)
+    return Path(_text(text))  # an empty one would be the current folder
 
 
 def _count(text: str, most: int = _MOST) -> int:
@@ -119,7 +138,7 @@ def _add_detect(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.add_argument("images", nargs="+", type=_path, help="image files, folders of them, or records files")
-    command.add_argument("--model", required=True, help="model folder or checkpoint")
+    command.add_argument("--model", required=True, type=_text, help="model folder or checkpoint")
     command.add_argument("--out", required=True, type=_path, help="predictions, JSON Lines; appended to")
     command.add_argument("--engine", choices=("transformers", "vllm"), default="transformers")
     command.add_argument("--gpus", type=_count, default=1, help="GPUs that vLLM spreads the model over")
@@ -192,7 +211,9 @@ def _detector(options: argparse.Namespace) -> "Detector":
 
 def _summary(outcomes: "Counter[Outcome]", done: int, listing: "Listing") -> str:
     """What became of every image that was listed, and what was not listed."""
-    counts = [f"{number} {outcome.value}" for outcome, number in sorted(outcomes.items(), key=lambda item: -item[1])]
+    from swift_zoomin.predictions import Outcome
+
+    counts = [f"{outcomes[outcome]} {outcome.value}" for outcome in Outcome if outcomes[outcome]]
     parts = [f"{len(listing.images)} images: {', '.join(counts)}"]
     if done:
         parts.append(f"{done} of them done before this run")
