@@ -6,31 +6,26 @@ import json
 import os
 import re
 import select
-import signal
 import sys
 from collections import Counter
 from importlib.metadata import version
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
+from swift_zoomin.detector import Detector
 from swift_zoomin.episode import CHOOSERS, ONE_TURN
 from swift_zoomin.images import ImageError, open_upright, square
+from swift_zoomin.listing import list_images
+from swift_zoomin.outputs import make_folder, naming, write_output
+from swift_zoomin.predictions import Outcome, PredictionsFile, read_predictions
 from swift_zoomin.records import Record, RecordError, read_records, write_records
+from swift_zoomin.summary import STATUS_HELP, Summary
 
-if TYPE_CHECKING:  # what only one command needs is imported when it runs
-    from swift_zoomin.detector import Detector
-    from swift_zoomin.listing import Listing
-    from swift_zoomin.predictions import Outcome
-
-_INCOMPLETE = 3
-_INTERRUPTED = 128 + signal.SIGINT
-_READER_GONE = 128 + signal.SIGPIPE
+_INTERRUPTED, _READER_GONE = 130, 141  # 128 + SIGINT and 128 + SIGPIPE, as shells give them
 _MOST = 1_000_000  # of images a batch, tokens, GPUs: far beyond any use
 _MOST_SIDE_PX = 10_000
-_NO_VERDICT_CAUSE = "expected a model trained with this package, and MAX_PIXELS as in its training"
 # ORGANISATION/NAME, as model hubs have it; anything else is a folder.
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
@@ -122,11 +117,6 @@ look at images twice and write a prediction each
 
 Set MAX_PIXELS as in training. Run again, it goes on where it stopped, and tries again what it could not read.
 In folders, images are known by their suffix; what is left out is counted at the end. One run at a time writes to --out.
-
-status  0  every image has a prediction, made from replies
-        1  nothing could be done: no image could be read, or a fault in what was given
-        2  no such option or value
-        3  an image or a folder could not be read, or no reply has a verdict; what could be done is in --out
 """
 
 
@@ -135,6 +125,7 @@ def _add_detect(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         "detect",
         help="look at images twice and write a prediction each",
         description=_DETECT_HELP,
+        epilog=STATUS_HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.add_argument("images", nargs="+", type=_path, help="image files, folders of them, or records files")
@@ -150,15 +141,12 @@ def _add_detect(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
 
 
 def _detect(options: argparse.Namespace) -> int:
-    from swift_zoomin.listing import list_images
-    from swift_zoomin.predictions import Outcome, PredictionsFile
-
     listing = list_images(options.images)
     if not listing.images:
         left_out = f"; left out: {listing.summary()}" if listing.left_out else ""
         raise ImageError(f"{', '.join(map(str, options.images))}: no image found{left_out}")
     _check_model(options.model)
-    first_error = ""
+    errors = []
     with PredictionsFile(options.out, _made_by(options)) as out:
         todo = {path: None for path in listing.images if out.outcomes.get(path, Outcome.UNREAD) == Outcome.UNREAD}
         done = len(listing.images) - len(todo)
@@ -168,12 +156,14 @@ def _detect(options: argparse.Namespace) -> int:
         out.start(todo)
         if detector:
             for prediction in tqdm(detector.detect(map(str, todo)), "detecting", len(todo)):
-                out.add(prediction)
-                if out.outcomes[Path(prediction["image"])] == Outcome.UNREAD:
-                    first_error = first_error or prediction["error"]
+                if out.add(prediction) == Outcome.UNREAD:
+                    errors.append(prediction["error"])
         outcomes = Counter(out.outcomes[path] for path in listing.images)
-    print(_summary(outcomes, done, listing))
-    return _status(outcomes, listing, first_error)
+    summary = Summary(listing, outcomes, done, *errors[:1])
+    print(summary)
+    for fault in summary.faults():
+        _fail(fault)
+    return summary.status()
 
 
 def _made_by(options: argparse.Namespace) -> str:
@@ -195,9 +185,7 @@ def _check_model(model: str) -> None:
         raise FileNotFoundError(errno.ENOENT, f"no such model folder; {wanted}", model)
 
 
-def _detector(options: argparse.Namespace) -> "Detector":
-    from swift_zoomin.detector import Detector
-
+def _detector(options: argparse.Namespace) -> Detector:
     return Detector(
         options.model,
         options.engine,
@@ -209,41 +197,6 @@ def _detector(options: argparse.Namespace) -> "Detector":
     )
 
 
-def _summary(outcomes: "Counter[Outcome]", done: int, listing: "Listing") -> str:
-    """What became of every image that was listed, and what was not listed."""
-    from swift_zoomin.predictions import Outcome
-
-    counts = [f"{outcomes[outcome]} {outcome.value}" for outcome in Outcome if outcomes[outcome]]
-    parts = [f"{len(listing.images)} images: {', '.join(counts)}"]
-    if done:
-        parts.append(f"{done} of them done before this run")
-    if listing.left_out:
-        parts.append(f"left out: {listing.summary()}")
-    return "; ".join(parts)
-
-
-def _status(outcomes: "Counter[Outcome]", listing: "Listing", first_error: str) -> int:
-    """The exit status, and in a line each on standard error what it is about."""
-    from swift_zoomin.listing import UNREADABLE_FOLDERS, shown
-    from swift_zoomin.predictions import Outcome
-
-    unread, total = outcomes[Outcome.UNREAD], outcomes.total()
-    if unread == total:
-        return _fail(f"no image could be read; the first: {shown(first_error)}")
-    faults = []
-    if unread:
-        faults.append(f"{unread} of {total} images could not be read; the first: {shown(first_error)}")
-    if UNREADABLE_FOLDERS in listing.left_out.values():
-        faults.append("a folder could not be read")
-    if not outcomes[Outcome.VERDICT]:
-        faults.append(f"no reply has a verdict; {_NO_VERDICT_CAUSE}")
-        if outcomes[Outcome.CUT]:
-            faults.append(f"{outcomes[Outcome.CUT]} replies were cut by the length limit; raise --max-new-tokens")
-    for fault in faults:
-        _fail(fault)
-    return _INCOMPLETE if faults else 0
-
-
 def _add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     command = commands.add_parser("evaluate", help="compare predictions with records")
     command.add_argument("records", type=_path)
@@ -253,9 +206,7 @@ def _add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from swift_zoomin.evaluation import evaluate, pair, table
-    from swift_zoomin.outputs import write_output
-    from swift_zoomin.predictions import read_predictions
+    from swift_zoomin.evaluation import evaluate, pair, table  # heavier than all the rest
 
     records, predictions = read_records(options.records, decode=False), read_predictions(options.predictions)
     if not predictions:
@@ -299,8 +250,6 @@ def _add_convert(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def _convert(options: argparse.Namespace) -> int:
-    from swift_zoomin.outputs import make_folder, naming
-
     rows, lost = [], 0
     records = read_records(options.records)
     _check_target(options.folder.resolve(), records)

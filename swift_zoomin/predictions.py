@@ -227,7 +227,7 @@ class PredictionsFile:
         self.outcomes = {image: self.outcomes[image] for image in kept}
         self._lines = {}
 
-    def add(self, prediction: Prediction) -> None:
+    def add(self, prediction: Prediction) -> Outcome:
         """Append one prediction, whole or not at all. Its image is an absolute path."""
         image = os.path.relpath(prediction["image"], self._home)
         line = json_line({**prediction, "image": image, "made_by": self._made_by})
@@ -241,6 +241,7 @@ class PredictionsFile:
                 self._file.truncate(size)
                 raise
         self.outcomes[Path(prediction["image"])] = outcome(prediction)
+        return outcome(prediction)
 
 
 def _parse(line: bytes) -> Any:

@@ -178,7 +178,7 @@ def test_records_that_may_not_be_read_are_named(zoomin, data: Path, monkeypatch)
 def test_a_mistyped_path_leaves_a_row_and_a_status(zoomin, engine, data: Path) -> None:
     out = data / "out.jsonl"
     status, printed, err = zoomin("detect", data / "absent", "--model", "hub/none", "--out", out)
-    assert (status, printed) == (1, "1 images: 1 unreadable\n")
+    assert (status, printed) == (1, "1 image: 1 unreadable\n")
     missing = f"{data / 'absent'}: no such image file"
     assert err == f"zoomin: no image could be read; the first: {missing}\n"
     assert [row["error"] for row in rows(out)] == [missing]
@@ -447,7 +447,9 @@ sys.exit(main())
 """
 
 
-def test_control_c_is_one_line_and_keeps_the_rows(data: Path) -> None:
+def test_another_process_may_not_write_meanwhile_and_control_c_is_one_line_that_keeps_the_rows(
+    zoomin, engine, data: Path
+) -> None:
     out = data / "out.jsonl"
     arguments = ["detect", str(data), "--model", "hub/none", "--batch-size", "1", "--out", str(out)]
     process = subprocess.Popen(
@@ -455,6 +457,9 @@ def test_control_c_is_one_line_and_keeps_the_rows(data: Path) -> None:
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "waiting\n"
+    assert len(rows(out)) == 1  # written before the next image is asked about
+    status, _, refused = zoomin(*arguments)
+    assert (status, refused.startswith(f"zoomin: {out}: another run is writing to it")) == (1, True)
     process.send_signal(signal.SIGINT)
     started = time.monotonic()
     _, err = process.communicate()

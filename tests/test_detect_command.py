@@ -55,7 +55,7 @@ def test_a_one_turn_run_asks_once_and_is_evaluated_without_a_first_verdict(
     printed = zoomin("detect", records, "--model", model_dir, *options, "--out", out, status=3)
     assert "8 images: 8 cut by the length limit before a verdict\n" in printed
     assert "zoomin: no reply has a verdict; expected a model trained with this package" in printed
-    assert "zoomin: 8 replies were cut by the length limit; raise --max-new-tokens\n" in printed
+    assert "zoomin: 8 of 8 replies were cut by the length limit; raise --max-new-tokens\n" in printed
     made = predictions(out)
     fields = ["image", "verdict", "boxes", "box_labels", "explanation", "replies", "width", "height", "seconds"]
     assert [list(prediction) for prediction in made] == [[*fields, "error", "made_by"]] * 8

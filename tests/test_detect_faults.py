@@ -213,7 +213,7 @@ def numbers(summary: str) -> dict[str, int]:
     """`3 images: 2 with a verdict, 1 unreadable; ...; left out: 1 hidden (x)` as counts by word."""
     head, _, left_out = summary.partition("; left out: ")
     counted, *_ = head.split("; ")
-    total, _, parts = counted.partition(" images: ")
+    total, parts = re.split(r" images?: ", counted)
     counts = {words: int(number) for number, words in (part.split(" ", 1) for part in parts.split(", "))}
     for reason in set(LEFT_OUT.values()):
         if found := re.search(rf"(?:^|, )(\d+) {reason} \(", left_out):
