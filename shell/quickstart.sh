@@ -37,8 +37,11 @@ zoomin evaluate "$out/records.jsonl" "$out/predictions.jsonl"
 
 echo "== Photographs (the tiny model has never seen one)"
 photos=$(python -c 'import sklearn.datasets, pathlib; print(pathlib.Path(sklearn.datasets.__file__).parent / "images")')
-quietly "$out/detect_photographs.log" zoomin detect "$photos" --model "$out/grpo2/checkpoint-$STEPS" \
-    --max-new-tokens "$TOKENS" --out "$out/photographs.jsonl"
+look_at_photographs() {
+    zoomin detect "$photos" --model "$out/grpo2/checkpoint-$STEPS" --max-new-tokens "$TOKENS" \
+        --out "$out/photographs.jsonl" || [ $? = 3 ] # 3: without a verdict, which is no fault here
+}
+quietly "$out/detect_photographs.log" look_at_photographs
 python -c 'import json, sys
 for line in open(sys.argv[1]):
     seen = json.loads(line)

@@ -56,9 +56,9 @@ def model_size(size: Size, limits: PixelLimits, wanted_pixels: int = 0) -> Size:
 
 def _smart_resize(height: int, width: int, lowest: int, highest: int) -> Size:
     """(height, width) as qwen-vl-utils would have them, between two numbers of pixels."""
-    from qwen_vl_utils.vision_process import smart_resize
+    from qwen_vl_utils import vision_process
 
-    return smart_resize(height, width, PATCH_PX, lowest, highest)
+    return vision_process.smart_resize(height, width, PATCH_PX, lowest, highest)
 
 
 def clip_box(box: Box, size: Size) -> list[float]:

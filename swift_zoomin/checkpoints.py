@@ -30,6 +30,7 @@ MARK = "zoomin"  # the key under which a folder says what it was trained with
 QWEN_LIMITS = PixelLimits(4 * PATCH_PX**2, 16384 * PATCH_PX**2)  # Qwen2.5-VL's and qwen-vl-utils' own
 _WEIGHTS = ("*.safetensors", "*.bin", "*.pt")
 _SAMPLE_BYTES = 1 << 20
+_HUB_EXAMPLE = "Qwen/Qwen2.5-VL-7B-Instruct"
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -87,19 +88,19 @@ def is_hub_name(model: str) -> bool:
 
 def read_checkpoint(folder: Path | str) -> Checkpoint:
     """Look at a model folder or a LoRA adapter before anything is loaded. Raises CheckpointError."""
-    folder = Path(folder).absolute()
+    given, folder = folder, Path(folder).absolute()
     if not folder.is_dir():
-        raise CheckpointError(f"{folder}: no such model folder")
+        raise CheckpointError(f"{given}: no such model folder; expected one, or a hub's name like {_HUB_EXAMPLE}")
     adapter = _read_json(folder / "adapter_config.json")
     if adapter:
-        base = _base_of(folder, adapter)
-        _check_family(Path(base))
+        base = _base_of(given, adapter)
+        _check_family(base)
         return Checkpoint(folder, read_settings(folder), base)
-    _check_family(folder)
+    _check_family(given)
     return Checkpoint(folder, read_settings(folder))
 
 
-def _base_of(folder: Path, adapter: dict[str, Any]) -> str:
+def _base_of(folder: Path | str, adapter: dict[str, Any]) -> str:
     base = adapter.get("base_model_name_or_path")
     if not base or not Path(base).is_dir():
         raise CheckpointError(
@@ -109,10 +110,10 @@ def _base_of(folder: Path, adapter: dict[str, Any]) -> str:
     return str(base)
 
 
-def _check_family(folder: Path) -> None:
-    config = _read_json(folder / "config.json")
+def _check_family(folder: Path | str) -> None:
+    config = _read_json(Path(folder) / "config.json")
     if not config:
-        checkpoints = sorted(folder.glob("checkpoint-*"), key=lambda path: path.stat().st_mtime)
+        checkpoints = sorted(Path(folder).glob("checkpoint-*"), key=lambda path: path.stat().st_mtime)
         hint = f"; did you mean {checkpoints[-1]}?" if checkpoints else ""
         raise CheckpointError(f"{folder}: holds no model (no config.json, no adapter_config.json){hint}")
     if config.get("model_type") != FAMILY:

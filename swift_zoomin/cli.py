@@ -3,20 +3,28 @@
 import argparse
 import json
 import os
+import select
 import sys
-from collections.abc import Iterable, Iterator
+from collections import Counter
 from importlib.metadata import version
+from io import TextIOWrapper
 from pathlib import Path
 
-from PIL import Image
 from tqdm import tqdm
 
 from swift_zoomin.checkpoints import Checkpoint, CheckpointError, differences, settings_in_force
 from swift_zoomin.detector import Detector, open_checkpoint
 from swift_zoomin.episode import CHOOSERS, ONE_TURN
-from swift_zoomin.evaluation import evaluate, read_predictions, table
 from swift_zoomin.images import ImageError, open_upright, square
-from swift_zoomin.records import Record, RecordError, json_line, read_records, write_records
+from swift_zoomin.listing import list_images
+from swift_zoomin.outputs import make_folder, naming, write_output
+from swift_zoomin.predictions import Outcome, PredictionsFile, read_predictions
+from swift_zoomin.records import Record, RecordError, read_records, write_records
+from swift_zoomin.summary import STATUS_HELP, Summary
+
+_INTERRUPTED, _READER_GONE = 130, 141  # 128 + SIGINT and 128 + SIGPIPE, as shells give them
+_MOST = 1_000_000  # of images a batch, tokens, GPUs: far beyond any use
+_MOST_SIDE_PX = 10_000
 
 
 def main() -> int:
@@ -25,65 +33,148 @@ def main() -> int:
     for add in (_add_detect, _add_evaluate, _add_check, _add_convert):
         add(commands)
     options = parser.parse_args()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a file's name may be more than the terminal can show
     try:
-        return options.run(options)
-    except (RecordError, ImageError, CheckpointError) as error:
-        print(f"zoomin: {error}", file=sys.stderr)
-        return 1
+        status: int = options.run(options)
+        print(end="", flush=True)
+    except (RecordError, ImageError, CheckpointError, OSError, KeyboardInterrupt) as error:
+        status = _report(error)
+    _drop_what_cannot_be_written()
+    return status
+
+
+def _report(error: BaseException) -> int:
+    """Say in one line what ended a command; the status it ends with."""
+    if isinstance(error, BrokenPipeError) and _nobody_reads():
+        return _READER_GONE
+    if isinstance(error, KeyboardInterrupt):
+        message = "interrupted; what is written stays"
+    elif isinstance(error, OSError) and error.strerror:
+        message = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    else:
+        message = str(error)
+    try:
+        _fail(message)
+    except BrokenPipeError:
+        return _READER_GONE
+    return _INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1
+
+
+def _fail(message: str) -> int:
+    print(f"zoomin: {message}", file=sys.stderr)
+    return 1
+
+
+def _nobody_reads() -> bool:
+    """Whether standard output or error is a pipe whose reader has left, as in `zoomin ... | head -1`."""
+    streams = select.poll()
+    for descriptor in (1, 2):
+        streams.register(descriptor, select.POLLOUT)
+    return any(event & select.POLLERR for _, event in streams.poll(0))
+
+
+def _drop_what_cannot_be_written() -> None:
+    """What still waits in a stream that failed: Python would try once more at its end, and complain."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _text(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("empty; is a variable unset?")
+    return text
+
+
+def _path(text: str) -> Path:
+    return Path(_text(text))  # an empty one would be the current folder
+
+
+def _count(text: str, most: int = _MOST) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if not 1 <= number <= most:
+        raise argparse.ArgumentTypeError(f"{text!r}; expected a whole number from 1 to {most}")
+    return number
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = 0.0
+    if not 0 < share <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r}; expected a share above 0 and at most 1")
+    return share
+
+
+def _side_px(text: str) -> int:
+    return _count(text, _MOST_SIDE_PX)
+
+
+_DETECT_HELP = """\
+look at images twice and write a prediction each
+
+The pixel limits are the checkpoint's, unless MAX_PIXELS is set. Run again, it goes on where it stopped, and tries again
+what it could not read.
+In folders, images are known by their suffix; what is left out is counted at the end. One run at a time writes to --out.
+"""
 
 
 def _add_detect(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     command = commands.add_parser(
         "detect",
         help="look at images twice and write a prediction each",
-        description="The pixel limits are the checkpoint's, unless MAX_PIXELS is set. Run again, it goes on where it "
-        "stopped.",
+        description=_DETECT_HELP,
+        epilog=STATUS_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.add_argument("images", nargs="+", type=Path, help="image files, folders of them, or records files")
-    command.add_argument("--model", required=True, help="model folder or checkpoint")
-    command.add_argument("--out", required=True, type=Path, help="predictions, JSON Lines; appended to")
+    command.add_argument("images", nargs="+", type=_path, help="image files, folders of them, or records files")
+    command.add_argument("--model", required=True, type=_text, help="model folder or checkpoint")
+    command.add_argument("--out", required=True, type=_path, help="predictions, JSON Lines; appended to")
     command.add_argument("--engine", choices=("transformers", "vllm"), default="transformers")
-    command.add_argument("--gpus", type=int, default=1, help="GPUs that vLLM spreads the model over")
-    command.add_argument("--memory-share", type=float, default=0.9, help="share of each GPU's memory that vLLM takes")
-    command.add_argument("--batch-size", type=int, default=32, help="images asked about together")
-    command.add_argument("--max-new-tokens", type=int, default=1024, help="tokens a reply may have")
+    command.add_argument("--gpus", type=_count, default=1, help="GPUs that vLLM spreads the model over")
+    command.add_argument("--memory-share", type=_share, default=0.9, help="share of each GPU's memory that vLLM takes")
+    command.add_argument("--batch-size", type=_count, default=32, help="images asked about together")
+    command.add_argument("--max-new-tokens", type=_count, default=1024, help="tokens a reply may have")
     command.add_argument("--regions", choices=CHOOSERS, default="first", help="which marked regions to look at again")
     command.add_argument("--one-turn", choices=ONE_TURN, help="ask one question of this kind instead of both queries")
     command.set_defaults(run=_detect)
 
 
 def _detect(options: argparse.Namespace) -> int:
-    images = list(dict.fromkeys(path.resolve() for path in _image_files(options.images)))
-    if not images:
-        raise ImageError(f"{', '.join(map(str, options.images))}: no image found")
+    listing = list_images(options.images)
+    if not listing.images:
+        left_out = f"; left out: {listing.summary()}" if listing.left_out else ""
+        raise ImageError(f"{', '.join(map(str, options.images))}: no image found{left_out}")
     checkpoint = open_checkpoint(options.model)
     for difference in differences(checkpoint.settings):
         print(f"zoomin: {options.model}: {difference}", file=sys.stderr)
-    made_by = _made_by(options, checkpoint)
-    done = _done(options.out, made_by) if options.out.exists() else set()
-    todo = [str(path) for path in images if path not in done]
-    if done:
-        print(f"{len(images) - len(todo)} of {len(images)} images are done already")
-    if not todo:
-        return 0
-    detector = Detector(
-        options.model,
-        options.engine,
-        options.max_new_tokens,
-        options.batch_size,
-        CHOOSERS[options.regions],
-        options.one_turn,
-        options.gpus,
-        options.memory_share,
-    )
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    home = options.out.parent.resolve()
-    with options.out.open("a", encoding="utf-8") as out:
-        for prediction in tqdm(detector.detect(todo), "detecting", len(todo)):
-            prediction["image"] = os.path.relpath(prediction["image"], home)
-            out.write(json_line({**prediction, "made_by": made_by}))
-            out.flush()
-    return 0
+    errors = []
+    with PredictionsFile(options.out, _made_by(options, checkpoint)) as out:
+        todo = {path: None for path in listing.images if out.outcomes.get(path, Outcome.UNREAD) == Outcome.UNREAD}
+        done = len(listing.images) - len(todo)
+        if done:
+            print(f"{done} of {len(listing.images)} images are done already", flush=True)
+        detector = _detector(options) if todo else None
+        out.start(todo)
+        if detector:
+            for prediction in tqdm(detector.detect(map(str, todo)), "detecting", len(todo)):
+                if out.add(prediction) == Outcome.UNREAD:
+                    errors.append(prediction["error"])
+        outcomes = Counter(out.outcomes[path] for path in listing.images)
+    summary = Summary(listing, outcomes, done, *errors[:1])
+    print(summary)
+    for fault in summary.faults():
+        _fail(fault)
+    return summary.status()
 
 
 def _made_by(options: argparse.Namespace, checkpoint: Checkpoint) -> str:
@@ -95,43 +186,44 @@ def _made_by(options: argparse.Namespace, checkpoint: Checkpoint) -> str:
     return f"model {checkpoint.name}|{asked}|{limits}|{ours}"
 
 
-def _done(out: Path, made_by: str) -> set[Path]:
-    """Images that an earlier run has answered for, not those that it could not read; a line cut short is removed."""
-    with out.open("r+b") as lines:
-        lines.truncate(sum(len(line) for line in lines if line.endswith(b"\n")))
-    predictions = read_predictions(out)
-    for prediction in predictions.values():
-        if (other := prediction.get("made_by")) != made_by:
-            raise RecordError(f"{out}: holds predictions made by {other}; this is {made_by}; choose another --out")
-    return {path for path, prediction in predictions.items() if prediction["replies"]}
-
-
-def _image_files(paths: Iterable[Path]) -> Iterator[Path]:
-    """Image files named, below a folder (by suffix), or listed in a records file."""
-    for path in paths:
-        if path.suffix in (".jsonl", ".parquet"):
-            yield from (Path(record.image.path) for record in read_records(path, decode=False))
-        elif path.is_dir():
-            suffixes = Image.registered_extensions()
-            yield from sorted(file for file in path.rglob("*") if file.suffix.lower() in suffixes)
-        else:
-            yield path
+def _detector(options: argparse.Namespace) -> Detector:
+    return Detector(
+        options.model,
+        options.engine,
+        options.max_new_tokens,
+        options.batch_size,
+        CHOOSERS[options.regions],
+        options.one_turn,
+        options.gpus,
+        options.memory_share,
+    )
 
 
 def _add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     command = commands.add_parser("evaluate", help="compare predictions with records")
-    command.add_argument("records", type=Path)
-    command.add_argument("predictions", type=Path)
-    command.add_argument("--out", type=Path, help="also write the figures here, as JSON")
+    command.add_argument("records", type=_path)
+    command.add_argument("predictions", type=_path)
+    command.add_argument("--out", type=_path, help="also write the figures here, as JSON")
     command.set_defaults(run=_evaluate)
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    metrics = evaluate(read_records(options.records, decode=False), read_predictions(options.predictions))
+    from swift_zoomin.evaluation import evaluate, pair, table  # heavier than all the rest
+
+    records, predictions = read_records(options.records, decode=False), read_predictions(options.predictions)
+    if not predictions:
+        raise RecordError(f"{options.predictions}: holds no prediction")
+    missing = [record.image.path for record, prediction in pair(records, predictions) if prediction is None]
+    if len(missing) == len(records):
+        names = f"{options.records} names {missing[0]}, and {options.predictions} {next(iter(predictions))}"
+        raise RecordError(f"no prediction belongs to a record: {names}; paths are relative to the file they stand in")
+    metrics = evaluate(records, predictions)
     print(table(metrics))
+    if missing:
+        count = f"{len(missing)} of {len(records)}"
+        print(f"{count} records have no prediction and count as wrong; the first: {missing[0]}")
     if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+        write_output(options.out, json.dumps(metrics, indent=2) + "\n")
     return 0
 
 
@@ -154,8 +246,8 @@ def _add_convert(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "convert", help="centre-crop and resize the images of a records file, as the paper does for training"
     )
     command.add_argument("records", type=Path)
-    command.add_argument("folder", type=Path, help="where records.jsonl and images/ are written")
-    command.add_argument("--side-px", type=int, default=512, help="side of the square images in pixels")
+    command.add_argument("folder", type=_path, help="where records.jsonl and images/ are written")
+    command.add_argument("--side-px", type=_side_px, default=512, help="side of the square images in pixels")
     command.set_defaults(run=_convert)
 
 
@@ -163,13 +255,14 @@ def _convert(options: argparse.Namespace) -> int:
     rows, lost = [], 0
     records = read_records(options.records)
     _check_target(options.folder.resolve(), records)
-    (options.folder / "images").mkdir(parents=True, exist_ok=True)
+    make_folder(options.folder / "images")
     for number, record in enumerate(tqdm(records, "converting")):
         image, boxes = square(open_upright(record.image.path), record.boxes or [], options.side_px)
         boxes = [[round(number, 2) for number in box] for box in boxes]
         inside = [at for at, box in enumerate(boxes) if box[0] < box[2] and box[1] < box[3]]
         name = f"images/{number:06d}.png"  # one lossless format for both classes: no codec tells them apart
-        image.save(options.folder / name)
+        with naming(options.folder / name):
+            image.save(options.folder / name)
         row = {**record.extra, "image": name, "label": record.label, "explanation": record.explanation}
         if record.boxes is not None:
             row["boxes"] = [boxes[at] for at in inside]

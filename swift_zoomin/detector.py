@@ -1,27 +1,20 @@
-"""Two-stage detection: run the exchange on many images and yield one prediction each.
+"""Two-stage detection: run the exchange on many images and yield one prediction each (`predictions`).
 
-    {"image": "a.png", "verdict": "generated", "initial_verdict": "real", "boxes": [[120, 88, 260, 190]],
-     "box_labels": ["sign"], "explanation": "...", "initial_explanation": "...", "replies": ["...", "..."],
-     "width": 1024, "height": 768, "seconds": 1.9, "error": null}
-
-Boxes are pixels of the upright original; raw replies keep the model's own pixels. A verdict is null where the reply had
-none. An unreadable image gives a prediction whose `error` says why; it stops nothing. A one-turn variant has no field
-that it never asks for. The command `zoomin detect` adds `made_by`: the model and the settings.
+An image that cannot be read stops nothing: it gives a prediction whose `error` says why.
 """
 
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
 from typing import Any, Protocol
 
 from swift_zoomin.boxes import PixelLimits
 from swift_zoomin.checkpoints import Checkpoint, is_hub_name, read_checkpoint
-from swift_zoomin.episode import ONE_TURN, BoxChooser, Episode, first_boxes
+from swift_zoomin.episode import BoxChooser, Episode, first_boxes
 from swift_zoomin.images import ImageError, ImageRef
-from swift_zoomin.replies import Reply, parse_reply
-
-Prediction = dict[str, Any]
+from swift_zoomin.predictions import Prediction, cut_error, to_prediction
 
 
 @dataclass(frozen=True)
@@ -58,7 +51,7 @@ class Conversation:
         self.messages.append({"role": "assistant", "content": answer.token_ids})
         self.episode.replies.append(answer.text)
         if answer.cut:  # as in training, a cut reply ends the exchange
-            self.error, self.done = f"reply {len(self.episode.replies)} was cut by the length limit", True
+            self.error, self.done = cut_error(len(self.episode.replies)), True
 
 
 class Engine(Protocol):
@@ -101,6 +94,8 @@ class Detector:
         gpus: int = 1,
         memory_share: float = 0.9,
     ) -> None:
+        if batch_size < 1:
+            raise ValueError(f"batch_size {batch_size}; expected at least 1")
         if isinstance(engine, str):
             from swift_zoomin.plugin.engine import SwiftEngine
 
@@ -124,43 +119,15 @@ class Detector:
                 conversation.take(answer)
         seconds = (time.perf_counter() - start) / len(paths)
         for path, result in zip(paths, results, strict=True):
-            yield to_prediction(path, result, round(seconds, 3), self._one_turn)
+            episode = result.episode if isinstance(result, Conversation) else None
+            error = result.error if isinstance(result, Conversation) else str(result)
+            yield to_prediction(path, episode, error, round(seconds, 3), self._one_turn)
 
     def _start(self, path: str) -> Conversation | ImageError:
         try:
-            image = ImageRef.of(path).under(self._engine.limits)
+            # As text, the path of a missing file may be taken for base64.
+            image = ImageRef.of(Path(path)).under(self._engine.limits)
             _ = image.size_model  # refuses an image that the model cannot be shown
             return Conversation(Episode(image, choose=self._choose, one_turn=self._one_turn))
         except ImageError as error:
             return error
-
-
-def to_prediction(
-    path: str, result: Conversation | ImageError, seconds: float, one_turn: str | None = None
-) -> Prediction:
-    """The prediction format (module docstring); what an image never got to is null or empty."""
-    episode = result.episode if isinstance(result, Conversation) else None
-    replies = episode.replies if episode else []
-    first, boxes_px = (episode.first, episode.boxes_px) if episode and replies else (Reply(), [])
-    last = first if one_turn else parse_reply(replies[1]) if len(replies) > 1 else Reply()
-    prediction = {
-        "image": path,
-        "verdict": last.verdict,
-        "initial_verdict": first.verdict,
-        "boxes": [[round(number, 2) for number in box] for box in boxes_px],
-        "box_labels": first.box_labels,
-        "explanation": last.explanation,
-        "initial_explanation": first.explanation,
-        "replies": replies,
-        "width": episode and episode.image.size[0],
-        "height": episode and episode.image.size[1],
-        "seconds": seconds,
-        "error": result.error if isinstance(result, Conversation) else str(result),
-    }
-    if one_turn:
-        parts = ONE_TURN[one_turn][1]
-        unasked = {"initial_verdict", "initial_explanation"}
-        unasked |= set() if "explanation" in parts else {"explanation"}
-        unasked |= set() if "regions" in parts else {"boxes", "box_labels"}
-        prediction = {name: value for name, value in prediction.items() if name not in unasked}
-    return prediction

@@ -18,6 +18,7 @@ Each figure has a 95% interval that says what another sample of images might giv
 another training run might give. The interval of a mean is too narrow where there are few records.
 """
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,50 +26,26 @@ from typing import Any
 import numpy as np
 
 from swift_zoomin import scoring
-from swift_zoomin.records import Record, RecordError, json_rows
-from swift_zoomin.replies import VERDICTS, as_box
-
-Prediction = dict[str, Any]
-
-
-def read_predictions(path: Path | str) -> dict[Path, Prediction]:
-    """Predictions by the real path of their image, which is relative to the file. Raises RecordError."""
-    path = Path(path)
-    if not path.is_file():
-        raise RecordError(f"{path}: no such predictions file")
-    predictions, faults = {}, []
-    for where, prediction in json_rows(path):
-        if fault := _fault(prediction):
-            faults.append(f"{where}: {fault}")
-        else:
-            predictions[(path.parent / prediction["image"]).resolve()] = prediction
-    if faults:
-        raise RecordError("\n".join(faults[:20]))
-    return predictions
+from swift_zoomin.listing import plain_path
+from swift_zoomin.predictions import Prediction
+from swift_zoomin.records import Record
 
 
-def _fault(prediction: Any) -> str | None:
-    """What is wrong with a prediction, ours or a foreign detector's, or None."""
-    if not isinstance(prediction, dict):
-        return str(prediction) if isinstance(prediction, ValueError) else "no JSON object"
-    for name in ("image", "verdict"):
-        if name not in prediction:
-            return f"field {name!r} is missing; expected image and verdict"
-    if not isinstance(prediction["image"], str) or "\0" in prediction["image"]:
-        return f"image {prediction['image']!r}; expected a path relative to the predictions file"
-    if prediction["verdict"] not in (*VERDICTS, None):
-        return f'verdict {prediction["verdict"]!r}; expected "real", "generated" or null'
-    if not isinstance(prediction.get("explanation") or "", str):
-        return f"explanation {prediction['explanation']!r}; expected text"
-    boxes = prediction.get("boxes") or []
-    if not isinstance(boxes, list) or not all(as_box(box) for box in boxes):
-        return f"boxes {boxes}; expected a list of [x1, y1, x2, y2]"
-    return None
+def pair(records: Iterable[Record], predictions: dict[Path, Prediction]) -> list[tuple[Record, Prediction | None]]:
+    """Each record with its prediction: of the same path, or else of the same file behind links."""
+    pairs = [(record, predictions.get(plain_path(record.image.path))) for record in records]
+    if all(prediction is not None for _, prediction in pairs):
+        return pairs
+    by_file = {os.path.realpath(path): prediction for path, prediction in predictions.items()}
+    return [
+        (record, by_file.get(os.path.realpath(record.image.path)) if prediction is None else prediction)
+        for record, prediction in pairs
+    ]
 
 
 def evaluate(records: Iterable[Record], predictions: dict[Path, Prediction]) -> dict[str, Any]:
     """All figures by name, shares as 0..1, and under `intervals` the bounds of each: [low, high], or None as it is."""
-    pairs = [(record, predictions.get(Path(record.image.path).resolve())) for record in records]
+    pairs = pair(records, predictions)
     given = [(record, prediction or {}) for record, prediction in pairs]
     two_turn = any("initial_verdict" in p for _, p in given)
     explained = [(r, p) for r, p in given if r.explanation.strip()] if any("explanation" in p for _, p in given) else []

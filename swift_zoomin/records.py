@@ -11,8 +11,6 @@ Reading checks everything first and reports every fault at once, each with file,
 import hashlib
 import json
 import math
-import os
-import uuid
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -21,6 +19,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from swift_zoomin.files import write_whole
 from swift_zoomin.images import ImageError, ImageRef, open_upright
 from swift_zoomin.replies import VERDICTS, surrogate_problem, text_problem
 
@@ -93,14 +92,6 @@ def json_line(row: dict[str, Any]) -> str:
 def write_records(path: Path | str, rows: Iterable[dict[str, Any]]) -> None:
     """Write rows of the record format as JSON Lines; the file appears whole or not at all."""
     write_whole(Path(path), "".join(map(json_line, rows)).encode())
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    unfinished.write_bytes(content)
-    os.replace(unfinished, path)
 
 
 def json_rows(path: Path) -> Iterator[tuple[str, Any]]:

@@ -42,6 +42,18 @@ GRPO = ["rlhf", "--rlhf_type", "grpo", "--custom_register_path", "swift_zoomin"]
 ROLLOUT = ["--use_vllm", "false", "--num_generations", "2", "--per_device_train_batch_size", "4"]
 
 
+def engine_module(engine: type, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """For sys.modules: `swift_zoomin.plugin.engine` with this engine, and a hub that has every model."""
+
+    def download(model: str) -> Path:
+        folder = tmp_path_factory.mktemp("hub") / Path(model).name
+        folder.mkdir()
+        (folder / "config.json").write_text('{"model_type": "qwen2_5_vl"}')
+        return folder
+
+    return SimpleNamespace(SwiftEngine=engine, download=download)
+
+
 @contextmanager
 def trainer_of(limits: PixelLimits) -> Iterator[None]:
     """As where a model with these limits is trained: what the rewards compare a rollout with."""

@@ -5,16 +5,17 @@ import json
 import re
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pyarrow.parquet
 import pytest
+from conftest import engine_module
 from PIL import Image
 
 from swift_zoomin import prompts
+from swift_zoomin.checkpoints import QWEN_LIMITS
 from swift_zoomin.cli import main
 from swift_zoomin.detector import Answer, Conversation
-from swift_zoomin.evaluation import read_predictions
+from swift_zoomin.predictions import read_predictions
 from swift_zoomin.records import read_records, write_records
 from swift_zoomin.replies import Reply, render_reply
 
@@ -186,29 +187,31 @@ def test_convert_drops_a_box_that_rounds_to_nothing(zoomin, data: Path) -> None:
     assert record.box_labels == ["whole", "half"]
 
 
-def test_detect_reports_a_faulty_predictions_file_before_it_loads_a_model(zoomin, data: Path) -> None:
+def test_detect_reports_a_faulty_predictions_file_before_it_loads_a_model(zoomin, asked, data: Path) -> None:
     predictions = predict(data.parent / "run", "fake")
-    code, _, err = zoomin("detect", data / "images", "--model", data / "none", "--out", predictions)
+    code, _, err = zoomin("detect", data / "images", "--model", "hub/none", "--out", predictions)
     assert code == 1
     assert f"{predictions}:1: verdict 'fake'" in err
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[Conversation]:
+def asked(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> list[Conversation]:
     """What `detect` asked, each turn; in the engine's place one that marks seven regions, larger and larger."""
     conversations: list[Conversation] = []
     boxes: list[list[float]] = [[0, 0, 28 + 2 * n, 28 + n] for n in range(7)]
     text = render_reply(Reply("generated", boxes, [str(n) for n in range(7)], "It melts."))
 
     class MarkingEngine:
-        def __init__(self, model: str, kind: str, max_new_tokens: int, gpus: int) -> None:
+        limits = QWEN_LIMITS
+
+        def __init__(self, *_: object) -> None:
             pass
 
         def ask(self, given: list[Conversation]) -> list[Answer]:
             conversations.extend(given)
             return [Answer(text, [1], False) for _ in given]
 
-    monkeypatch.setitem(sys.modules, "swift_zoomin.plugin.engine", SimpleNamespace(SwiftEngine=MarkingEngine))
+    monkeypatch.setitem(sys.modules, "swift_zoomin.plugin.engine", engine_module(MarkingEngine, tmp_path_factory))
     return conversations
 
 
@@ -216,7 +219,7 @@ def detect(zoomin, data: Path, *options: str) -> dict:
     """The prediction for one image of 280 x 280, which the model sees as it is."""
     Image.new("RGB", (280, 280), "grey").save(data / "a.png")
     out = data.parent / "run" / "predictions.jsonl"
-    code, _, err = zoomin("detect", data / "a.png", "--model", "none", "--out", out, *options)
+    code, _, err = zoomin("detect", data / "a.png", "--model", "hub/none", "--out", out, *options)
     assert code == 0, err
     (line,) = out.read_text().splitlines()
     return json.loads(line)
@@ -228,49 +231,58 @@ def test_detect_finds_images_in_files_folders_and_records_and_does_none_twice(
     (data / "images" / "notes.txt").write_text("no image")
     predictions = data.parent / "run" / "predictions.jsonl"
     sources = (data / "images" / "1.png", data / "images", data / "records.jsonl")
-    command = ("detect", *sources, "--model", "none", "--out", predictions)
+    command = ("detect", *sources, "--model", "hub/none", "--out", predictions)
     assert zoomin(*command)[0] == 0
     before = predictions.read_bytes()
     assert (before.count(b"\n"), len(asked)) == (3, 6)
-    assert zoomin(*command)[:2] == (0, "3 of 3 images are done already\n")
+    code, out, _ = zoomin(*command)
+    assert (code, out.splitlines()[0]) == (0, "3 of 3 images are done already")
     assert (predictions.read_bytes(), len(asked)) == (before, 6)
 
 
 def test_detect_goes_on_after_a_line_that_was_cut_short(zoomin, data: Path, asked: list[Conversation]) -> None:
     predictions = data.parent / "run" / "predictions.jsonl"
-    command = ("detect", data / "images", "--model", "none", "--out", predictions)
+    command = ("detect", data / "images", "--model", "hub/none", "--out", predictions)
     zoomin(*command)
     whole = predictions.read_bytes()
     first, second, third = whole.splitlines(keepends=True)
     predictions.write_bytes(first + second + third[:-20])
-    assert zoomin(*command)[:2] == (0, "2 of 3 images are done already\n")
+    summary = "3 images: 3 with a verdict; 2 of them done before this run"
+    assert zoomin(*command)[:2] == (0, f"2 of 3 images are done already\n{summary}\n")
     assert predictions.read_bytes().startswith(first + second + third[:30])
     images = [json.loads(line)["image"] for line in predictions.read_text().splitlines()]
     assert images == [f"../data/images/{number}.png" for number in range(3)]
 
 
-@pytest.mark.parametrize("other", [["--model", "another"], ["--regions", "random"], ["--max-new-tokens", "9"]])
+@pytest.mark.parametrize("other", [["--model", "hub/another"], ["--regions", "random"], ["--max-new-tokens", "9"]])
 def test_detect_mixes_no_settings_in_one_file(
     zoomin, data: Path, asked: list[Conversation], other: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MAX_PIXELS", "200704")
     predictions = data.parent / "run" / "predictions.jsonl"
-    zoomin("detect", data / "images" / "0.png", "--model", "none", "--out", predictions)
+    zoomin("detect", data / "images" / "0.png", "--model", "hub/none", "--out", predictions)
     before = predictions.read_bytes()
-    assert "model none|regions first|MAX_PIXELS 200704|tokens 1024|zoomin " in json.loads(before)["made_by"]
-    code, _, err = zoomin("detect", data / "images", "--model", "none", "--out", predictions, *other)
+    model, regions, pixels, *_ = json.loads(before)["made_by"].split("|")
+    assert re.fullmatch(r"model none \(weights [0-9a-f]{12}\)", model)
+    assert (regions, pixels) == ("regions first", "pixels 3136-200704")
+    code, _, err = zoomin("detect", data / "images", "--model", "hub/none", "--out", predictions, *other)
     assert code == 1
-    assert re.search(r"predictions\.jsonl: holds predictions made by model none\|.*choose another --out", err)
+    assert re.search(r"predictions\.jsonl: holds predictions made by model none \(.*choose another --out", err)
     assert predictions.read_bytes() == before
 
 
 def test_detect_tries_an_image_again_that_could_not_be_read(zoomin, data: Path, asked: list[Conversation]) -> None:
     predictions = data.parent / "run" / "predictions.jsonl"
-    command = ("detect", data / "late.png", data / "images" / "0.png", "--model", "none", "--out", predictions)
-    zoomin(*command)
+    command = ("detect", data / "late.png", data / "images" / "0.png", "--model", "hub/none", "--out", predictions)
+    code, out, err = zoomin(*command)
+    assert (code, out) == (3, "2 images: 1 with a verdict, 1 unreadable\n")
+    missing = f"{data / 'late.png'}: no such image file"
+    assert err.splitlines()[-1] == f"zoomin: 1 of 2 images could not be read; the first: {missing}"
     Image.new("RGB", (60, 40)).save(data / "late.png")
-    assert zoomin(*command)[:2] == (0, "1 of 2 images are done already\n")
-    late = read_predictions(predictions)[(data / "late.png").resolve()]
+    code, out, _ = zoomin(*command)
+    assert (code, out.splitlines()[0]) == (0, "1 of 2 images are done already")
+    assert predictions.read_bytes().count(b"\n") == 2
+    late = read_predictions(predictions)[data / "late.png"]
     assert (late["verdict"], late["error"]) == ("generated", None)
 
 
@@ -278,8 +290,8 @@ def test_detect_writes_a_file_name_that_is_no_utf_8(zoomin, data: Path, asked: l
     path = data / "caf\udce9.png"
     Image.new("RGB", (60, 40)).save(path)
     predictions = data.parent / "run" / "predictions.jsonl"
-    assert zoomin("detect", path, "--model", "none", "--out", predictions)[0] == 0
-    assert list(read_predictions(predictions)) == [path.resolve()]
+    assert zoomin("detect", path, "--model", "hub/none", "--out", predictions)[0] == 0
+    assert list(read_predictions(predictions)) == [path]
 
 
 @pytest.mark.parametrize(
@@ -334,7 +346,7 @@ def test_detect_refuses_a_choice_that_does_not_exist(
     zoomin, data: Path, asked: list[Conversation], capsys: pytest.CaptureFixture[str], option: str, choices: str
 ) -> None:
     with pytest.raises(SystemExit) as done:
-        zoomin("detect", data / "images", "--model", "none", "--out", data / "out.jsonl", option, "smallest")
+        zoomin("detect", data / "images", "--model", "hub/none", "--out", data / "out.jsonl", option, "smallest")
     assert done.value.code == 2
     err = capsys.readouterr().err
     assert f"argument {option}: invalid choice: 'smallest'" in err

@@ -10,14 +10,14 @@ import pytest
 from conftest import COMMON, SFT, checkpoint, child_environment, run_swift
 
 
-def zoomin(*arguments: object, knows_limit: bool = True) -> str:
+def zoomin(*arguments: object, status: int = 0, knows_limit: bool = True) -> str:
     """Run the command; without MAX_PIXELS in the environment unless it `knows_limit`."""
     command = [sys.executable, "-m", "swift_zoomin.cli", *map(str, arguments)]
     environment = child_environment()
     if not knows_limit:
         del environment["MAX_PIXELS"]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    assert done.returncode == 0, done.stdout[-4000:]
+    assert done.returncode == status, done.stdout[-4000:]
     return done.stdout
 
 
@@ -90,7 +90,11 @@ def test_a_one_turn_run_asks_once_and_is_evaluated_without_a_first_verdict(
 ) -> None:
     records, out = benchmark_dir / "test/records.jsonl", tmp_path / "ground.jsonl"
     # Random weights never end a reply, so it is cut; what is asked does not depend on that
-    zoomin("detect", records, "--model", model_dir, "--one-turn", "ground", "--max-new-tokens", 4, "--out", out)
+    options = ("--one-turn", "ground", "--max-new-tokens", 4)
+    printed = zoomin("detect", records, "--model", model_dir, *options, "--out", out, status=3)
+    assert "8 images: 8 cut by the length limit before a verdict\n" in printed
+    assert "zoomin: no reply has a verdict; expected a model trained with this package" in printed
+    assert "zoomin: 8 of 8 replies were cut by the length limit; raise --max-new-tokens\n" in printed
     made = predictions(out)
     fields = ["image", "verdict", "boxes", "box_labels", "explanation", "replies", "width", "height", "seconds"]
     assert [list(prediction) for prediction in made] == [[*fields, "error", "made_by"]] * 8

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from qwen_vl_utils import vision_process
 
 from swift_zoomin import prompts
+from swift_zoomin.boxes import PixelLimits
 from swift_zoomin.detector import Answer, Conversation, Detector
 from swift_zoomin.episode import largest_boxes, random_boxes
 from swift_zoomin.evaluation import evaluate
@@ -22,13 +22,6 @@ FIELDS = [
 ]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _at_most_256_image_tokens():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(vision_process, "IMAGE_MAX_TOKEN_NUM", 256)
-        yield
-
-
 def answer(verdict: str, *boxes: list[float], cut: bool = False, explanation: str = "Melted.") -> Answer:
     text = render_reply(Reply(verdict, list(boxes), ["part"] * len(boxes), explanation))
     return Answer(text, [ord(letter) for letter in text], cut)
@@ -36,6 +29,8 @@ def answer(verdict: str, *boxes: list[float], cut: bool = False, explanation: st
 
 class ScriptedEngine:
     """Answers from a script of replies by image name, and remembers every conversation as it was asked."""
+
+    limits = PixelLimits(4 * 784, 256 * 784)  # 28 x 28 pixels a token
 
     def __init__(self, script: dict[str, list[Answer | ImageError]]) -> None:
         self.script = script

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from swift_zoomin import scoring
-from swift_zoomin.evaluation import evaluate, read_predictions, table
+from swift_zoomin.evaluation import evaluate, table
 from swift_zoomin.images import ImageRef
+from swift_zoomin.predictions import read_predictions
 from swift_zoomin.records import Record, RecordError, read_records, write_records
 
 BOX, HALF = [0, 0, 10, 10], [5, 0, 15, 10]  # IoU 50 / 150
@@ -302,3 +303,20 @@ def test_the_table_shows_intervals_and_a_dash_for_what_is_not_applicable() -> No
         "missing     0",
         "signature   s",
     ]
+
+
+def test_links_are_matched_by_name_and_else_by_their_file(tmp_path: Path) -> None:
+    (tmp_path / "a.png").touch()
+    (tmp_path / "link.png").symlink_to("a.png")
+    (tmp_path / "other.png").symlink_to("a.png")
+    records = [record(name, label, folder=tmp_path) for name, label in (("a", "real"), ("link", "generated"))]
+    # Each by its own name: two links to one file are two images
+    rows = [{"image": "a.png", "verdict": "real"}, {"image": "link.png", "verdict": "generated"}]
+    metrics = evaluate(records, read_predictions(write(tmp_path / "both.jsonl", *rows)))
+    assert (metrics["accuracy"], metrics["missing"]) == (1.0, 0)
+    # Only the file behind them is the same: of the file, and of another link to it
+    for name in ("a.png", "other.png"):
+        path = write(tmp_path / "one.jsonl", {"image": name, "verdict": "generated"})
+        metrics = evaluate(records[1:], read_predictions(path))
+        assert (metrics["accuracy"], metrics["missing"]) == (1.0, 0)
+    assert evaluate(records[:1], read_predictions(path))["missing"] == 0

@@ -128,7 +128,8 @@ def test_every_good_kind_is_looked_at_and_bad_ones_stop_nothing(trained_dir: Pat
     names = [*save_good(tmp_path), "missing.png"]
     command = [sys.executable, "-m", "swift_zoomin.cli", "detect", *(tmp_path / name for name in names)]
     options = ["--model", trained_dir, "--max-new-tokens", "100", "--out", tmp_path / "predictions.jsonl"]
-    subprocess.run([*command, *options], check=True, env=child_environment(MAX_PIXELS=PIXELS))
+    done = subprocess.run([*command, *options], env=child_environment(MAX_PIXELS=PIXELS))
+    assert done.returncode == 3  # some of them could not be read
     predictions = map(json.loads, (tmp_path / "predictions.jsonl").read_text().splitlines())
     for name, prediction in zip(names, predictions, strict=True):
         assert prediction["image"] == name

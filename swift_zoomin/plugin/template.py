@@ -26,8 +26,8 @@ from swift_zoomin.checkpoints import (
     read_settings,
     settings_in_force,
 )
+from swift_zoomin.files import write_whole
 from swift_zoomin.images import ImageRef, LimitsError, load_references, open_upright, source_of
-from swift_zoomin.records import write_whole
 
 _SIZES = ("min_pixels", "max_pixels", "resized_width", "resized_height")  # what a sample may ask of qwen-vl-utils
 _IMAGE_TOKENS = ("<|vision_start|>", "<|vision_end|>", "<|vision_pad|>", "<|image_pad|>", "<|video_pad|>")

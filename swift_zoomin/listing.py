@@ -1,0 +1,133 @@
+"""Which images a command looks at: files named, folders of them, and records files.
+
+An image is known by its absolute path, without `.` and `..`. Links keep the name that was given, so two links to one
+file are two images; `a/../b.png`, `./b.png` and `b.png` are one.
+
+In a folder, a file is an image by its suffix (`pictures.IMAGE_SUFFIXES`); everything else is left out and counted. A
+file named by itself is always looked at: its row then says what is wrong with it. Not covered: archives, remote files.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from swift_zoomin.pictures import IMAGE_SUFFIXES
+from swift_zoomin.records import read_records
+
+RECORDS_SUFFIXES = (".jsonl", ".parquet")
+
+# Why a file or folder is left out, as the summary says it.
+BY_SUFFIX = "without the suffix of an image"
+HIDDEN = "hidden"  # also the `._x.jpg` that some systems leave beside `x.jpg`
+LOOPS = "in links that loop"
+NO_FILES = "pipes, sockets or devices"
+UNREADABLE_FOLDERS = "folders that cannot be read"
+_NAMED = 3  # of each kind, in the summary
+
+
+@dataclass
+class Listing:
+    """The images to look at, each once and in order, and what was left out, with the reason."""
+
+    images: list[Path] = field(default_factory=list)
+    left_out: dict[Path, str] = field(default_factory=dict)
+
+    def summary(self) -> str:
+        """What was left out, by reason: `2 hidden (a/._x.jpg, a/._y.jpg), 1 pipes, sockets or devices (a/b.png)`."""
+        by_reason: dict[str, list[Path]] = {}
+        for path, reason in self.left_out.items():
+            by_reason.setdefault(reason, []).append(path)
+        parts = []
+        for reason, paths in by_reason.items():
+            names = [_short(path) for path in paths[:_NAMED]]
+            if len(paths) > _NAMED:
+                names.append("...")
+            parts.append(f"{len(paths)} {reason} ({', '.join(names)})")
+        return ", ".join(parts)
+
+
+def list_images(sources: Iterable[Path]) -> Listing:
+    """All images of files, folders (with those in it) and records files. Raises RecordError for a records file."""
+    listing = Listing()
+    for source in sources:
+        if os.path.isdir(source):
+            listing.images += _walk(plain_path(source), listing)
+        elif source.suffix in RECORDS_SUFFIXES:
+            listing.images += [plain_path(record.image.path) for record in read_records(source, decode=False)]
+        else:
+            listing.images.append(plain_path(source))
+    listing.images = list(dict.fromkeys(listing.images))
+    return listing
+
+
+def plain_path(path: Path | str) -> Path:
+    """The absolute path, without `.` and `..`; links are not followed, but for one that `..` steps out of."""
+    given = str(Path(path).absolute())
+    plain = os.path.normpath("/" + given.lstrip("/"))  # two leading slashes would be kept
+    if ".." not in given.split(os.sep) or os.path.realpath(given) == os.path.realpath(plain):
+        return Path(plain)
+    folder, name = os.path.split(given)
+    return Path(os.path.realpath(given)) if name == ".." else Path(os.path.realpath(folder), name)
+
+
+def shown(name: str) -> str:
+    """A name as it can stand in one line: quoted where it has a line end, or bytes that are no UTF-8."""
+    return name if name.isprintable() else repr(name)
+
+
+def _short(path: Path) -> str:
+    return shown(min(os.path.relpath(path), str(path), key=len))
+
+
+def _walk(top: Path, listing: Listing) -> Iterator[Path]:
+    """Images in a folder and the folders in it, sorted; linked ones too, but none inside itself."""
+    open_folders = [(_identity(top.stat()), _entries(top, listing))]  # a list, because folders may lie deep
+    while open_folders:
+        entry = next(open_folders[-1][1], None)
+        if entry is None:
+            open_folders.pop()
+            continue
+        path, kind = Path(entry.path), _kind(entry)
+        if kind == "image":
+            yield path
+        elif kind != "folder":
+            listing.left_out[path] = kind
+        elif (identity := _identity(entry.stat())) in [outer for outer, _ in open_folders]:
+            listing.left_out[path] = LOOPS
+        else:
+            open_folders.append((identity, _entries(path, listing)))
+
+
+def _entries(folder: Path, listing: Listing) -> Iterator[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return iter(sorted(entries, key=lambda entry: entry.name))
+    except OSError:
+        listing.left_out[folder] = UNREADABLE_FOLDERS
+        return iter(())
+
+
+def _kind(entry: os.DirEntry[str]) -> str:
+    """ "image", "folder", or why it is left out."""
+    if entry.name.startswith("."):
+        return HIDDEN
+    try:
+        mode = entry.stat().st_mode
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return LOOPS
+        if entry.is_dir(follow_symlinks=False):
+            return UNREADABLE_FOLDERS
+        mode = stat.S_IFREG  # an image that a link promises is looked at: its row says that there is none
+    if stat.S_ISDIR(mode):
+        return "folder"
+    if not entry.name.lower().endswith(IMAGE_SUFFIXES):
+        return BY_SUFFIX
+    return "image" if stat.S_ISREG(mode) else NO_FILES
+
+
+def _identity(state: os.stat_result) -> tuple[int, int]:
+    return state.st_dev, state.st_ino

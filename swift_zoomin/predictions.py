@@ -1,0 +1,310 @@
+"""Predictions: one answered image each, in a JSON Lines file.
+
+    {"image": "a.png", "verdict": "generated", "initial_verdict": "real", "boxes": [[120, 88, 260, 190]],
+     "box_labels": ["sign"], "explanation": "...", "initial_explanation": "...", "replies": ["...", "..."],
+     "width": 1024, "height": 768, "seconds": 1.9, "error": null, "made_by": "..."}
+
+`image` is relative to the file. Boxes are pixels of the upright original; raw replies keep the model's own pixels. A
+verdict is null where the reply had none. `error` says why an image could not be read, or which reply was cut by the
+length limit; the first is tried again by the next run, the second is an answer. A one-turn variant has no field that it
+never asks for. `made_by` is the model and the settings; `zoomin detect` goes on only in a file that has the same. A
+detector that is not ours joins in with `image` and `verdict` alone.
+"""
+
+import errno
+import json
+import os
+import re
+import stat
+import sys
+import uuid
+from collections.abc import Container
+from contextlib import ExitStack
+from enum import Enum
+from io import FileIO
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from swift_zoomin.episode import ONE_TURN, Episode
+from swift_zoomin.listing import plain_path
+from swift_zoomin.outputs import make_folder, naming
+from swift_zoomin.records import RecordError, json_line, json_rows
+from swift_zoomin.replies import VERDICTS, Reply, as_box, parse_reply
+
+Prediction = dict[str, Any]
+_SHOWN_FAULTS = 20
+_CUT = re.compile(r"reply \d was cut by the length limit")
+# A row's beginning, as far as it tells a prediction from a record; what is no JSON yet cannot tell more.
+_BEGINNING = re.compile(rb'\{"image": "(?:[^"\\]|\\.)*", "verdict": ')
+# What file systems answer that know no locks.
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+
+
+class Outcome(Enum):
+    """What became of an image. Only an unread one is tried again."""
+
+    VERDICT = "with a verdict"
+    NO_VERDICT = "without a verdict"
+    CUT = "cut by the length limit before a verdict"
+    UNREAD = "unreadable"
+
+
+def cut_error(turn: int) -> str:
+    """The `error` of an exchange that ended because this reply (1 or 2) was cut."""
+    return f"reply {turn} was cut by the length limit"
+
+
+def outcome(prediction: Prediction) -> Outcome:
+    """What became of an image, by a row of `zoomin detect`."""
+    error = prediction["error"]
+    was_cut = error is not None and _CUT.fullmatch(error) is not None
+    if not prediction["replies"] or (error is not None and not was_cut):
+        return Outcome.UNREAD  # also where the file was gone when query 2 wanted its crops
+    if prediction["verdict"] is not None:
+        return Outcome.VERDICT
+    return Outcome.CUT if was_cut else Outcome.NO_VERDICT
+
+
+def to_prediction(
+    path: str, episode: Episode | None, error: str | None, seconds: float, one_turn: str | None = None
+) -> Prediction:
+    """A row of the format, without `made_by`. `episode` is None for an image that could not be opened."""
+    replies = episode.replies if episode else []
+    first, boxes_px = (episode.first, episode.boxes_px) if episode and replies else (Reply(), [])
+    last = first if one_turn else parse_reply(replies[1]) if len(replies) > 1 else Reply()
+    prediction = {
+        "image": path,
+        "verdict": last.verdict,
+        "initial_verdict": first.verdict,
+        "boxes": [[round(number, 2) for number in box] for box in boxes_px],
+        "box_labels": first.box_labels,
+        "explanation": last.explanation,
+        "initial_explanation": first.explanation,
+        "replies": replies,
+        "width": episode and episode.image.size[0],
+        "height": episode and episode.image.size[1],
+        "seconds": seconds,
+        "error": error,
+    }
+    if one_turn:
+        parts = ONE_TURN[one_turn][1]
+        unasked = {"initial_verdict", "initial_explanation"}
+        unasked |= set() if "explanation" in parts else {"explanation"}
+        unasked |= set() if "regions" in parts else {"boxes", "box_labels"}
+        prediction = {name: value for name, value in prediction.items() if name not in unasked}
+    return prediction
+
+
+def read_predictions(path: Path | str) -> dict[Path, Prediction]:
+    """Predictions by the path of their image (`listing.plain_path`). Raises RecordError with all faults."""
+    path = Path(path)
+    if not path.is_file():
+        raise RecordError(f"{path}: no such predictions file")
+    home, faults = _home(path), []
+    predictions: dict[Path, Prediction] = {}
+    for where, prediction in json_rows(path):
+        if fault := _fault(prediction):
+            faults.append(f"{where}: {fault}")
+            continue
+        image = _image_path(home, prediction["image"])
+        verdict, earlier = prediction["verdict"], predictions.get(image, prediction)["verdict"]
+        if verdict is not None or earlier is None:
+            predictions[image] = prediction
+        if None not in (verdict, earlier) and verdict != earlier:
+            faults.append(f"{where}: verdict {verdict!r}; an earlier row of {prediction['image']!r} has {earlier!r}")
+    if faults:
+        raise RecordError("\n".join(faults[:_SHOWN_FAULTS]))
+    return predictions
+
+
+def _fault(prediction: Any) -> str | None:
+    """What is wrong with a prediction, ours or a foreign detector's, or None."""
+    if not isinstance(prediction, dict):
+        return str(prediction) if isinstance(prediction, ValueError) else "no JSON object"
+    for name in ("image", "verdict"):
+        if name not in prediction:
+            return f"field {name!r} is missing; expected image and verdict"
+    if not isinstance(prediction["image"], str) or not prediction["image"] or "\0" in prediction["image"]:
+        return f"image {prediction['image']!r}; expected a path relative to the predictions file"
+    if prediction["verdict"] not in (*VERDICTS, None):
+        return f'verdict {prediction["verdict"]!r}; expected "real", "generated" or null'
+    if not isinstance(prediction.get("explanation") or "", str):
+        return f"explanation {prediction['explanation']!r}; expected text"
+    boxes = prediction.get("boxes") or []
+    if not isinstance(boxes, list) or not all(as_box(box) for box in boxes):
+        return f"boxes {boxes}; expected a list of [x1, y1, x2, y2]"
+    return None
+
+
+def _home(path: Path) -> str:
+    """The folder that the images of a predictions file are relative to, whatever links lead to it."""
+    return os.path.realpath(path.parent)
+
+
+def _image_path(home: str, name: str) -> Path:
+    while name.startswith("../"):  # out of a real folder this is plain, and needs no look at the disk
+        home, name = os.path.dirname(home), name[3:].lstrip("/")
+    return plain_path(os.path.join(home, name))
+
+
+class PredictionsFile:
+    """The file that `zoomin detect` goes on with: one row an image, and one run at a time.
+
+    Entering locks and checks it, and changes no byte. `start` then leaves out what is tried again, and `add` appends.
+    Raises RecordError for a file that holds anything but predictions of `made_by`, and OSError.
+    """
+
+    def __init__(self, path: Path, made_by: str) -> None:
+        self.path = path
+        self.outcomes: dict[Path, Outcome] = {}  # of every image in the file
+        self._made_by, self._home = made_by, _home(path)
+        self._lines: dict[Path, bytes] = {}  # the row to keep of every image, until `start`
+        self._is_clean = True  # no line to leave out or to end
+
+    def __enter__(self) -> "PredictionsFile":
+        make_folder(self.path.parent)
+        self._is_new = not self.path.exists()
+        with naming(self.path):
+            self._file = _open_locked(self.path)
+        with ExitStack() as undo:
+            undo.callback(self.close)
+            self._read()
+            undo.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let the next run have the file; one that was made and got no row does not stay behind."""
+        with self._file:
+            if self._is_new and os.fstat(self._file.fileno()).st_size == 0:
+                Path(os.path.realpath(self.path)).unlink(missing_ok=True)
+
+    def _read(self) -> None:
+        lines = self._file.readall().split(b"\n")
+        last = lines.pop()  # empty, where the last row has its line end
+        for number, line in enumerate(lines, 1):
+            self._keep(line, f"{self.path}:{number}")
+        self._is_clean = self._is_clean and not last
+        if last.strip():
+            if _parse(last) is not None:
+                self._keep(last, f"{self.path}:{len(lines) + 1}")
+            elif not self._lines and not _BEGINNING.match(last):
+                raise self._refusal("no JSON Lines")
+
+    def _keep(self, line: bytes, where: str) -> None:
+        """Take in a row; of several rows of one image the last one stays that has replies."""
+        if not line.strip():
+            return
+        row = _parse(line)
+        if fault := _fault(row) if row is not None else "not JSON":
+            raise self._refusal(f"{where}: {fault}")
+        if row.get("made_by") != self._made_by:
+            other = f"holds predictions made by {row.get('made_by')}; this is {self._made_by}"
+            raise RecordError(f"{self.path}: {other}; choose another --out")
+        if not isinstance(row.get("replies"), list) or not isinstance(row.get("error", 0), str | None):
+            raise self._refusal(f"{where}: expected replies and error, as zoomin detect writes them")
+        image = _image_path(self._home, row["image"])
+        if image in self._lines:
+            self._is_clean = False
+            if outcome(row) == Outcome.UNREAD:
+                return
+        self._lines[image], self.outcomes[image] = line + b"\n", outcome(row)
+
+    def _refusal(self, fault: str) -> RecordError:
+        return RecordError(f"{self.path}: not a predictions file to go on with ({fault}); choose another --out")
+
+    def start(self, images: Container[Path]) -> None:
+        """Leave out the rows of these images, which are tried again, and a line that was cut short, in one step."""
+        kept = {image: line for image, line in self._lines.items() if image not in images}
+        if not self._is_clean or len(kept) < len(self._lines):
+            with naming(self.path):
+                self._file = _replaced(self._file, Path(os.path.realpath(self.path)), b"".join(kept.values()))
+        self.outcomes = {image: self.outcomes[image] for image in kept}
+        self._lines = {}
+
+    def add(self, prediction: Prediction) -> Outcome:
+        """Append one prediction, whole or not at all. Its image is an absolute path."""
+        image = os.path.relpath(prediction["image"], self._home)
+        line = json_line({**prediction, "image": image, "made_by": self._made_by})
+        with naming(self.path):
+            if not _is_at(self._file, self.path):
+                raise FileNotFoundError(errno.ENOENT, "removed or replaced by something else during this run")
+            size = os.fstat(self._file.fileno()).st_size
+            try:
+                _write(self._file, line.encode())
+            except OSError:
+                self._file.truncate(size)
+                raise
+        self.outcomes[Path(prediction["image"])] = outcome(prediction)
+        return outcome(prediction)
+
+
+def _parse(line: bytes) -> Any:
+    """The value of a line; None where it is no JSON, or null."""
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _open_locked(path: Path) -> FileIO:
+    """Open a file for reading and appending, made where there is none, and locked until it is closed."""
+    while True:
+        with ExitStack() as undo:
+            file = undo.enter_context(open(path, "a+b", buffering=0))
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise RecordError(f"{path}: no regular file; choose another --out")
+            _lock(file, path)
+            if _is_at(file, path):  # else another run has replaced it since it was opened
+                undo.pop_all()
+                file.seek(0)
+                return file
+
+
+def _lock(file: FileIO, path: Path) -> None:
+    import fcntl  # of Unix alone, and only detection writes under a lock
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise RecordError(f"{path}: another run is writing to it; wait for its end or choose another --out") from None
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        print(f"zoomin: {path}: no locks on this file system; start no second run that writes to it", file=sys.stderr)
+
+
+def _is_at(file: FileIO, path: Path) -> bool:
+    """Whether the open file still has this name."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _replaced(file: FileIO, path: Path, content: bytes) -> FileIO:
+    """A file with this content that takes the place of the open one, in one step, and is locked before it does."""
+    unfinished = path.with_name(f".zoomin-{uuid.uuid4().hex}")
+    with ExitStack() as undo:
+        new = undo.enter_context(open(unfinished, "x+b", buffering=0))
+        undo.callback(unfinished.unlink, missing_ok=True)
+        _lock(new, path)
+        os.fchmod(new.fileno(), stat.S_IMODE(os.fstat(file.fileno()).st_mode))
+        _write(new, content)
+        os.fsync(new.fileno())
+        os.replace(unfinished, path)
+        undo.pop_all()
+    file.close()
+    return new
+
+
+def _write(file: FileIO, content: bytes) -> None:
+    """Write all of it; a full disk may take a part before it raises OSError."""
+    left = memoryview(content)
+    while left:
+        left = left[file.write(left) or 0 :]
