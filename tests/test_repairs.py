@@ -98,14 +98,25 @@ def test_a_case_from_outside_is_shown(name: str) -> None:
 
 def test_what_a_damaged_png_needs_is_kept() -> None:
     bad = HARMLESS["a compressed text of 2 MB"]
-    turned = chunk(b"eXIf", EXIF_TURNED)
-    for content in (png_with(bad + turned), png_with(turned + bad), png_with(bad + turned, late=True)):
-        assert upright_size(content) == open_upright(content).size == (40, 60)
+    data = b"Exif\0\0" + EXIF_TURNED
+    magick = f"\nexif\n{len(data):8}\n{data.hex()}\n".encode()
+    for turned in (chunk(b"eXIf", EXIF_TURNED), chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(magick))):
+        for content in (png_with(bad + turned), png_with(turned + bad), png_with(bad + turned, late=True)):
+            assert upright_size(content) == open_upright(content).size == (40, 60)
     key = chunk(b"tRNS", struct.pack(">3H", *PICTURE.getpixel((3, 5))))  # type: ignore[misc]
     assert open_upright(png_with(key + bad)).getpixel((3, 5)) == (255, 255, 255)
     profile = chunk(b"iCCP", b"p\0\0" + zlib.compress(rgb_profile(DISPLAY_P3)))
     expected = to_srgb(np.asarray(PICTURE), DISPLAY_P3)
     assert abs(np.asarray(open_upright(png_with(profile + bad))).astype(int) - expected).max() <= 2
+
+
+@pytest.mark.parametrize("fault", ["a text that is called like a property", "a compressed text of 2 MB"])
+def test_behind_the_pixels_no_checksum_is_looked_at_whatever_stands_before_them(fault: str) -> None:
+    turned = chunk(b"eXIf", EXIF_TURNED, wrong=True)
+    content = png_with(turned, late=True)
+    place = content.index(b"IDAT") - 4
+    content = content[:place] + HARMLESS[fault] + content[place:]
+    assert upright_size(content) == open_upright(content).size == (40, 60)
 
 
 def test_a_profile_of_a_megabyte_and_a_half_is_applied() -> None:
@@ -199,6 +210,13 @@ def test_a_jpeg_that_is_cut_stays_refused(tmp_path: Path, kind: str, mode: str) 
         else:
             assert seen.startswith(f"{tmp_path / 'a.jpg'}: ")
             assert "truncated" in seen or place == min(scans)
+
+
+def test_a_progressive_jpeg_that_was_filled_up_with_zeros_stays_refused() -> None:
+    content = encoded(PICTURE, "JPEG", progressive=True)
+    for lost in (30, 100, len(content) // 3):
+        with pytest.raises(ImageError, match="truncated"):
+            open_upright(content[:-lost] + bytes(5000))
 
 
 def pixels_or_error(path: Path) -> bytes | str:
