@@ -206,7 +206,8 @@ def _read_loosely(text: str) -> Iterator[Found]:
     listed_to: int | None = None  # where the list of a box key ends so far
     for token in _TOKEN.finditer(text):
         if token["brace"]:
-            yield from _with_labels(places, labels)
+            if places:
+                yield from _with_labels(places, labels)
             places, labels = [], []
         elif token["label"]:
             labels.append((token["key"], _unquote(token["string"] or "")))
