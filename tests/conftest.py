@@ -4,12 +4,15 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
 FIRST_LOOK_PIXELS = "12544"  # 112 x 112, as in the sandbox
+_cache = tempfile.TemporaryDirectory(prefix="zoomin-tests-")  # removed with this process
+os.environ["XDG_CACHE_HOME"] = _cache.name  # no test leaves anything in the user's own
 os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")  # GiB
 os.environ["MAX_PIXELS"] = FIRST_LOOK_PIXELS
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
