@@ -30,6 +30,10 @@ from swift_zoomin.images import ImageRef, open_upright
 _FORMAT = 1  # another number where the same image would now be judged otherwise
 _DECODED_PIXELS = 100_000_000  # at once: 0.4 GB as RGB, up to three times that while colours are changed
 
+# Pillow asks for memory in blocks of at most 16 MiB. The C library keeps such blocks for the thread that freed them, so
+# each thread of a pool would go on holding as much as its largest image took. Blocks above 32 MiB it gives back.
+_BLOCK_BYTES = 1 << 26
+
 State = tuple[int, int]  # a file's time of change in ns, its size in bytes
 
 
@@ -44,6 +48,7 @@ class CheckedImages:
         self._seen: dict[str, list[int]] = {}
         self._has_news = False
         self._budget = PixelBudget(_DECODED_PIXELS)
+        Image.core.set_block_size(_BLOCK_BYTES)
 
     def refer(self, name: str, path: Path) -> ImageRef:
         """Refer to an image, which the records file calls `name`. Raises ImageError."""

@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -324,3 +326,27 @@ def test_images_are_decoded_within_the_budget(large: Path, monkeypatch: pytest.M
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(lambda number: images.refer(f"{number}.png", large / f"{number}.png"), range(6)))
     assert most == 2
+
+
+def test_threads_keep_no_memory_of_images_that_they_have_decoded(tmp_path: Path) -> None:
+    """Eight images of 48 MB each, one at a time; the C library would keep one for each of five threads or more."""
+    for name in range(8):
+        Image.new("RGB", (4000, 3000)).save(tmp_path / f"{name}.jpg")
+    lines = [json.dumps({"image": f"{name}.jpg", "label": "real"}) for name in range(8)]
+    (tmp_path / "records.jsonl").write_text("\n".join(lines))
+    script = """
+import sys
+from pathlib import Path
+from swift_zoomin import checked_images, records
+
+def peak_mb():
+    return int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]) / 1000
+
+checked_images._DECODED_PIXELS = 12_000_000
+before = peak_mb()
+records.read_records(sys.argv[1])
+print(peak_mb() - before)
+"""
+    command = [sys.executable, "-c", script, str(tmp_path / "records.jsonl")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert 40 < float(done.stdout) < 110
