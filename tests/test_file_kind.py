@@ -57,6 +57,7 @@ KINDS: list[tuple[str, Any, str]] = [
     ("array", json.dumps(ROWS), ARRAY),
     ("pretty array", json.dumps(ROWS, indent=4), ARRAY),
     ("array, an object a line", "[\n" + ",\n".join(LINES.splitlines()) + "\n]\n", ARRAY),
+    ("pretty array with a mark", "\ufeff" + json.dumps(ROWS, indent=4), ARRAY),
     ("COCO", json.dumps(COCO), COCO_KIND),
     ("pretty COCO", json.dumps(COCO, indent=1), COCO_KIND),
     ("CSV", table(","), CSV_KIND),
@@ -105,6 +106,7 @@ def test_json_lines_may_be_written_by_any_editor(path: Path, content: bytes) -> 
         (f"# ours\n{LINES}", ["1: not JSON (Expecting value: line 1 column 1 (char 0))"]),
         ("[1]\n[2]\n", ["1: list; expected a JSON object", "2: list; expected a JSON object"]),
         ("{}\n", [NO_LABEL, NO_IMAGE]),
+        ('{"messages": [], "images": ["a.png"]}\n', [NO_LABEL, NO_IMAGE]),  # ms-swift's own rows
     ],
 )
 def test_faulty_json_lines_are_reported_line_by_line(path: Path, content: str, faults: list[str]) -> None:
@@ -126,7 +128,10 @@ values = st.recursive(
 )
 
 
-@given(st.lists(st.fixed_dictionaries({"image": st.text()}, optional={"label": values, "images": values}), min_size=1))
+further = {"label": values, "images": values, "annotations": values}
+
+
+@given(st.lists(st.fixed_dictionaries({"image": st.text()}, optional=further), min_size=1))
 @settings(deadline=None)
 def test_rows_that_name_an_image_are_json_lines(tmp_path_factory: pytest.TempPathFactory, rows: list[Any]) -> None:
     path = tmp_path_factory.mktemp("rows") / "records.jsonl"
