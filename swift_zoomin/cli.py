@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from swift_zoomin.checking import check
 from swift_zoomin.checkpoints import Checkpoint, CheckpointError, differences, settings_in_force
 from swift_zoomin.detector import Detector, open_checkpoint
 from swift_zoomin.episode import CHOOSERS, ONE_TURN
@@ -228,16 +229,13 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    command = commands.add_parser("check", help="check a records file and every image in it")
+    command = commands.add_parser("check", help="check a records file and decode every image in it")
     command.add_argument("records", type=Path)
     command.set_defaults(run=_check)
 
 
 def _check(options: argparse.Namespace) -> int:
-    records = read_records(options.records)
-    generated = sum(record.label == "generated" for record in records)
-    boxes = sum(len(record.boxes or []) for record in records)
-    print(f"{len(records)} records: {len(records) - generated} real, {generated} generated, {boxes} boxes; no fault")
+    print(*check(options.records), sep="\n")
     return 0
 
 

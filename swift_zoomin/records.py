@@ -8,24 +8,28 @@ upright original; [] means annotated with none, absent means not annotated. Furt
 Reading checks everything first and reports every fault at once, each with file, row and field.
 """
 
+import errno
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator
+import stat
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
-from swift_zoomin.files import write_whole
-from swift_zoomin.images import ImageError, ImageRef, open_upright
+from swift_zoomin.checked_images import CheckedImages
+from swift_zoomin.fields import field_faults, further_fields
+from swift_zoomin.file_kind import foreign_kind
+from swift_zoomin.files import cache_folder, write_whole
+from swift_zoomin.images import ImageError, ImageRef
 from swift_zoomin.replies import VERDICTS, surrogate_problem, text_problem
 
 _SHOWN_FAULTS = 20
-_KINDS: dict[type, str] = {bool: "true or false", int: "a number", float: "a number", str: "text", list: "a list"}
-_OWN_FIELDS = ("image", "label", "explanation", "boxes", "box_labels")
+_NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 class RecordError(ValueError):
@@ -43,44 +47,63 @@ class Record:
     boxes: list[list[float]] | None = None
     box_labels: list[str] = field(default_factory=list)
     extra: dict[str, Any] = field(default_factory=dict)
+    where: str = field(default="", compare=False)  # its `file:line`, for messages
 
 
-def read_records(path: Path | str, decode: bool = True) -> list[Record]:
-    """Read and check a records file. Raises RecordError with all faults; `decode` also decodes every image."""
+class _Row(NamedTuple):
+    where: str
+    value: Any
+    spilled: Path | None = None  # the file that the row's image bytes were put into
+
+
+def read_records(path: Path | str, decode: bool = True, afresh: bool = False) -> list[Record]:
+    """Read and check a records file. Raises RecordError with all faults.
+
+    `decode` also decodes each image that no earlier reading has decoded since it was changed; with `afresh`, every one.
+    """
     path = Path(path)
-    if not path.is_file():
-        raise RecordError(f"{path}: no such records file")
-    rows = list(_parquet_rows(path) if path.suffix == ".parquet" else json_rows(path))
+    _check_regular(path)
+    rows = list(_parquet_rows(path) if path.suffix == ".parquet" else (_Row(*row) for row in json_rows(path)))
     if not rows:
-        raise RecordError(f"{path}: holds no record")
+        raise RecordError(f"{path}: holds no record; expected one JSON object a line")
+    images = CheckedImages(path, decode, afresh)
 
-    def check(row: tuple[str, Any]) -> Record | list[str]:
-        where, value = row
+    def check(row: _Row) -> Record | list[str]:
         faults: list[str] = []
-        record = _check_row(value, path, lambda fault: faults.append(f"{where}: {fault}"), decode)
+        record = _check_row(row, path, images, lambda fault: faults.append(f"{row.where}: {fault}"))
         return record if record and not faults else faults
 
     with ThreadPoolExecutor() as pool:  # Pillow decodes outside the interpreter lock
         checked = list(tqdm(pool.map(check, rows), f"checking {path.name}", len(rows), disable=len(rows) < 1000))
-    faults = [fault for result in checked if isinstance(result, list) for fault in result] + list(_unequal_fields(rows))
+    images.remember()
+    faults = [fault for result in checked if isinstance(result, list) for fault in result]
+    faults += field_faults((row.where, row.value) for row in rows)
     if faults:
-        more = f"\n... and {len(faults) - _SHOWN_FAULTS} more" if len(faults) > _SHOWN_FAULTS else ""
-        raise RecordError("\n".join(faults[:_SHOWN_FAULTS]) + more)
+        raise RecordError(list_faults(faults))
     return [record for record in checked if isinstance(record, Record)]
 
 
-def _unequal_fields(rows: list[tuple[str, Any]]) -> Iterator[str]:
-    """Faults of further fields, which become columns of a dataset: one kind of value each, and text that is Unicode."""
-    kinds: dict[str, str] = {}
-    for where, row in rows:
-        for name, value in row.items() if isinstance(row, dict) else ():
-            if name in _OWN_FIELDS or value is None:
-                continue
-            kind = _KINDS.get(type(value), type(value).__name__)
-            if kind != kinds.setdefault(name, kind):
-                yield f"{where}: {name} is {kind}; expected {kinds[name]}, as in the rows before"
-            elif isinstance(value, str) and (problem := surrogate_problem(value)):
-                yield f"{where}: {name} {problem}"
+def list_faults(faults: Sequence[str]) -> str:
+    """The first faults, a line each, and how many more there are."""
+    more = [f"... and {len(faults) - _SHOWN_FAULTS} more"] if len(faults) > _SHOWN_FAULTS else []
+    return "\n".join([*faults[:_SHOWN_FAULTS], *more])
+
+
+def _check_regular(path: Path) -> None:
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        raise RecordError(f"{path}: no such records file") from None
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+    if not stat.S_ISREG(mode):  # a named pipe would never end
+        kind = "a folder" if stat.S_ISDIR(mode) else "no regular file"
+        raise RecordError(f"{path}: {kind}; expected a records file")
+
+
+def _unreadable(path: Path, error: OSError | ValueError) -> RecordError:
+    reason = error.strerror if isinstance(error, OSError) else error
+    return RecordError(f"{path}: cannot be read ({reason})")
 
 
 def json_line(row: dict[str, Any]) -> str:
@@ -95,62 +118,102 @@ def write_records(path: Path | str, rows: Iterable[dict[str, Any]]) -> None:
 
 
 def json_rows(path: Path) -> Iterator[tuple[str, Any]]:
-    """The values of a JSON Lines file, each with its `file:line`; a line that is no JSON comes as a ValueError."""
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                yield f"{path}:{number}", json.loads(line)
-            except (ValueError, RecursionError) as error:
-                yield f"{path}:{number}", ValueError(f"not JSON ({error})")
+    """The values of a JSON Lines file, each with its `file:line`; a line that is no JSON comes as a ValueError.
+
+    Raises RecordError for a file that is something else, or that cannot be read.
+    """
+    try:
+        if kind := foreign_kind(path):
+            raise RecordError(f"{path}: JSON Lines expected, one object a line; this is {kind}")
+        with path.open("rb") as lines:
+            for number, line in enumerate(lines, 1):
+                if line.strip():
+                    yield f"{path}:{number}", _json_value(line)
+    except OSError as error:
+        raise _unreadable(path, error) from error
 
 
-def _parquet_rows(path: Path) -> Iterator[tuple[str, Any]]:
+def _json_value(line: bytes) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError) as error:
+        return ValueError(f"not JSON ({error})")
+
+
+def _parquet_rows(path: Path) -> Iterator[_Row]:
     import pyarrow.parquet
 
     number = 0
     try:
-        file = pyarrow.parquet.ParquetFile(path)
+        for batch in pyarrow.parquet.ParquetFile(path).iter_batches(batch_size=64):
+            for row in batch.to_pylist():
+                number += 1
+                known = {name: value for name, value in row.items() if value is not None}
+                yield _parquet_row(f"{path}:{number}", known, path)
     except (pyarrow.ArrowException, OSError) as error:
-        raise RecordError(f"{path}: not a Parquet file ({error})") from error
-    for batch in file.iter_batches(batch_size=64):
-        for row in batch.to_pylist():
-            number += 1
-            yield f"{path}:{number}", _spill_image({k: v for k, v in row.items() if v is not None}, path)
+        raise RecordError(f"{path}: cannot be read as Parquet ({error})") from error
 
 
-def _spill_image(row: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Put image bytes into a file beside the Parquet file, named by their content, so that a reference stays short."""
+def _parquet_row(where: str, row: dict[str, Any], path: Path) -> _Row:
+    """A row whose image is a path, as in JSON Lines: image bytes are put into a file, so a reference stays short."""
     image = row.get("image")
     if isinstance(image, dict):  # the layout of Hugging Face datasets
         image = image.get("bytes") or image.get("path")
-    if isinstance(image, bytes):
-        target = path.with_suffix(".images") / hashlib.sha256(image).hexdigest()[:32]
-        if not target.exists():
-            write_whole(target, image)
-        image = str(target.relative_to(path.parent))
-    return {**row, "image": image}
+    if not isinstance(image, bytes):
+        return _Row(where, {**row, "image": image})
+    file = _spill(image, path)
+    return _Row(where, {**row, "image": f"{_spill_folder(path).name}/{file.name}"}, file)
 
 
-def _check_row(row: Any, path: Path, report: Callable[[str], None], decode: bool) -> Record | None:
-    if not isinstance(row, dict):
-        report(str(row) if isinstance(row, ValueError) else f"{type(row).__name__}; expected a JSON object")
+def _spill_folder(path: Path) -> Path:
+    return path.with_suffix(".images")
+
+
+def _spill(image: bytes, path: Path) -> Path:
+    """Put image bytes into a file named by their content, unless one is there: beside the Parquet file, where every
+    machine that sees the one sees the other; where nothing can be written there, in the user's cache folder.
+    """
+    name = hashlib.sha256(image).hexdigest()[:32]
+    beside, cached = _spill_folder(path) / name, cache_folder() / "images" / name
+    try:
+        return _written(beside, image)
+    except OSError as error:
+        if error.errno not in _NOT_WRITABLE:
+            raise RecordError(f"{beside}: cannot be written ({error.strerror})") from error
+    try:
+        return _written(cached, image)
+    except OSError as error:
+        asked = "set XDG_CACHE_HOME to a folder that can be written"
+        raise RecordError(
+            f"{path}: its images cannot be written to {beside.parent} or {cached.parent}; {asked}"
+        ) from error
+
+
+def _written(file: Path, content: bytes) -> Path:
+    if not file.exists():
+        write_whole(file, content)
+    return file
+
+
+def _check_row(row: _Row, path: Path, images: CheckedImages, report: Callable[[str], None]) -> Record | None:
+    value = row.value
+    if not isinstance(value, dict):
+        report(str(value) if isinstance(value, ValueError) else f"{type(value).__name__}; expected a JSON object")
         return None
-    if (label := row.get("label")) not in VERDICTS:
+    if (label := value.get("label")) not in VERDICTS:
         report(f'label {json.dumps(label, default=repr)}; expected "real" or "generated"')
-    explanation = "" if row.get("explanation") is None else row["explanation"]
-    boxes, box_labels = row.get("boxes"), row.get("box_labels")
-    for name, value in (("boxes", boxes), ("box_labels", box_labels)):
-        if value is not None and not isinstance(value, list):
-            report(f"{name} {value!r}; expected a list")
+    explanation = "" if value.get("explanation") is None else value["explanation"]
+    boxes, box_labels = value.get("boxes"), value.get("box_labels")
+    for name, given in (("boxes", boxes), ("box_labels", box_labels)):
+        if given is not None and not isinstance(given, list):
+            report(f"{name} {given!r}; expected a list")
             return None
     for name, text in [("explanation", explanation), *(("box_labels", text) for text in box_labels or [])]:
         if not isinstance(text, str):
             report(f"{name} {text!r}; expected text")
         elif problem := text_problem(text):
             report(f"{name} {problem}")
-    image = _check_image(row.get("image"), path, report, decode)
+    image = _check_image(row, path, images, report)
     if boxes is not None and image:
         _check_boxes(boxes, image.size, report)
     if box_labels is None:
@@ -159,19 +222,17 @@ def _check_row(row: Any, path: Path, report: Callable[[str], None], decode: bool
         report(f"box_labels has {len(box_labels)} entries; expected one for each of {len(boxes or [])} boxes")
     if not image or not isinstance(explanation, str):
         return None
-    extra = {key: value for key, value in row.items() if key not in _OWN_FIELDS}
-    return Record(row["image"], image, str(label), explanation, boxes, box_labels, extra)
+    extra = further_fields(value)
+    return Record(value["image"], image, str(label), explanation, boxes, box_labels, extra, row.where)
 
 
-def _check_image(name: Any, path: Path, report: Callable[[str], None], decode: bool) -> ImageRef | None:
+def _check_image(row: _Row, path: Path, images: CheckedImages, report: Callable[[str], None]) -> ImageRef | None:
+    name = row.value.get("image")
     if not isinstance(name, str) or not name:
         report(f"image {name!r}; expected a path relative to the records file")
         return None
     try:
-        reference = ImageRef.of(path.parent / name)
-        if decode:
-            open_upright(reference.path)
-        return reference
+        return images.refer(name, row.spilled or path.parent / name)
     except ImageError as error:
         report(f"image {error}")
         return None

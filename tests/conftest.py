@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,8 @@ from swift_zoomin.checkpoints import Settings
 ROOT = Path(__file__).parent.parent
 FIRST_LOOK_PIXELS = "12544"  # 112 x 112, as in the sandbox
 LIMITS = PixelLimits(4 * 28 * 28, int(FIRST_LOOK_PIXELS))  # of the tiny model, under that MAX_PIXELS
+_cache = tempfile.TemporaryDirectory(prefix="zoomin-tests-")  # removed with this process
+os.environ["XDG_CACHE_HOME"] = _cache.name  # no test leaves anything in the user's own
 os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")  # GiB
 os.environ["MAX_PIXELS"] = FIRST_LOOK_PIXELS
 os.environ["TOKENIZERS_PARALLELISM"] = "false"

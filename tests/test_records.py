@@ -6,6 +6,7 @@ import io
 import json
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +183,42 @@ def test_a_file_without_records_is_a_fault(folder: Path) -> None:
         read_records(folder / "text.parquet")
 
 
+def test_what_is_no_file_is_refused_in_one_line(folder: Path) -> None:
+    os.mkfifo(folder / "pipe.jsonl")  # reading it would wait for ever
+    (folder / "loop.jsonl").symlink_to("loop.jsonl")
+    for path, fault in [
+        (folder / "images", "a folder; expected a records file"),
+        (folder / "pipe.jsonl", "no regular file; expected a records file"),
+        (folder / "loop.jsonl", "cannot be read (Too many levels of symbolic links)"),
+        (folder / ("a" * 300), "cannot be read (File name too long)"),
+        (folder / "a\0b", "cannot be read (embedded null byte)"),
+        (folder / "images" / "a.png" / "records.jsonl", "no such records file"),
+    ]:
+        with pytest.raises(RecordError) as caught:
+            read_records(path)
+        assert str(caught.value) == f"{path}: {fault}"
+
+
+@pytest.mark.parametrize("name", ["records.jsonl", "records.parquet"])
+def test_a_file_that_may_not_be_read_is_refused_in_one_line(open_folder: Path, name: str) -> None:
+    path = open_folder / "data" / name
+    write_parquet(path.parent, ROW).rename(path)
+    path.chmod(0)
+    with read_only(path.parent), pytest.raises(RecordError) as caught:
+        read_records(path)
+    said = {"records.jsonl": "cannot be read (Permission denied)", "records.parquet": "cannot be read as Parquet ("}
+    assert str(caught.value).startswith(f"{path}: {said[name]}")
+    assert "\n" not in str(caught.value)
+
+
+def test_an_empty_file_says_what_is_expected(folder: Path) -> None:
+    for content in ("", "\n \n"):
+        (folder / "records.jsonl").write_text(content)
+        with pytest.raises(RecordError) as caught:
+            read_records(folder / "records.jsonl")
+        assert str(caught.value) == f"{folder}/records.jsonl: holds no record; expected one JSON object a line"
+
+
 def test_only_decoding_finds_a_cut_image(folder: Path) -> None:
     path = write(folder, {"image": "images/cut.jpg"})
     assert read_records(path, decode=False)[0].image.size == (40, 20)
@@ -222,6 +259,82 @@ def test_parquet_images_may_be_structs_or_paths(folder: Path) -> None:
         assert Path(record.image.path).read_bytes() == red
         assert (record.boxes, record.box_labels) == ([[1, 2, 3, 4]], [""])
     assert read_records(write_parquet(folder, ROW))[0].name == "images/a.png"
+
+
+@contextlib.contextmanager
+def read_only(*folders: Path) -> Iterator[None]:
+    """Nobody can write to these folders meanwhile; root, who always can, becomes the user nobody."""
+    is_root = os.geteuid() == 0
+    if is_root and not all(above.stat().st_mode & 0o001 for above in folders[0].parents):
+        pytest.skip("temporary folders that only their user may enter")
+    for folder in folders:
+        folder.chmod(0o555)
+    try:
+        if is_root:
+            os.seteuid(65534)
+        yield
+    finally:
+        if is_root:
+            os.seteuid(0)
+        for folder in folders:
+            folder.chmod(0o755)
+
+
+@pytest.fixture
+def open_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder that every user may enter, and in it a cache folder where every user may write."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        for inside in ("data", "cache"):
+            (Path(name) / inside).mkdir()
+        (Path(name) / "cache").chmod(0o777)
+        monkeypatch.setenv("XDG_CACHE_HOME", f"{name}/cache")
+        yield Path(name)
+
+
+def test_parquet_images_of_a_read_only_folder_are_put_into_the_users_cache(open_folder: Path) -> None:
+    red, blue = encoded("PNG"), encoded("PNG", "blue")
+    path = write_parquet(open_folder / "data", *({"image": data, "label": "real"} for data in (red, blue, red)))
+    images = open_folder / "cache" / "swift_zoomin" / "images"
+    with read_only(path.parent):
+        records = read_records(path)
+        assert read_records(path) == records
+    for record, data in zip(records, (red, blue, red), strict=True):
+        name = hashlib.sha256(data).hexdigest()[:32]
+        assert (record.name, Path(record.image.path)) == (f"records.images/{name}", images / name)
+        assert Path(record.image.path).read_bytes() == data
+    assert [file.name for file in path.parent.iterdir()] == ["records.parquet"]
+
+
+def test_parquet_images_that_lie_beside_a_read_only_file_are_used(open_folder: Path) -> None:
+    path = write_parquet(open_folder / "data", {"image": encoded("PNG"), "label": "real"})
+    records = read_records(path)
+    with read_only(path.parent):
+        assert read_records(path) == records
+    assert Path(records[0].image.path).parent == path.parent / "records.images"
+    assert not (open_folder / "cache" / "swift_zoomin" / "images").exists()
+
+
+def test_parquet_images_that_can_be_written_nowhere_are_one_line(open_folder: Path) -> None:
+    path = write_parquet(open_folder / "data", {"image": encoded("PNG"), "label": "real"})
+    images = open_folder / "cache" / "swift_zoomin" / "images"
+    with read_only(path.parent, open_folder / "cache"), pytest.raises(RecordError) as caught:
+        read_records(path)
+    nowhere = f"its images cannot be written to {path.parent / 'records.images'} or {images}"
+    assert str(caught.value) == f"{path}: {nowhere}; set XDG_CACHE_HOME to a folder that can be written"
+    (path.parent / "records.images").write_text("a file where the folder should be")
+    with pytest.raises(RecordError, match=r"records\.images/\w{32}: cannot be written \("):
+        read_records(path)
+
+
+def test_damage_inside_a_parquet_file_is_one_line(folder: Path) -> None:
+    path = write_parquet(folder, *({"image": "images/a.png", "label": "real", "n": n} for n in range(2000)))
+    content = bytearray(path.read_bytes())
+    content[4:200] = bytes(196)
+    path.write_bytes(content)
+    with pytest.raises(RecordError) as caught:
+        read_records(path)
+    assert str(caught.value).startswith(f"{path}: cannot be read as Parquet (")
 
 
 @pytest.mark.parametrize("bad", [b"no image", b"", encoded("PNG")[:60], None])

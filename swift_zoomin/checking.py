@@ -1,0 +1,122 @@
+"""What `zoomin check` says of records that have no fault: what they hold, and what is probably not meant.
+
+    4 records: 2 real, 2 generated, 1 boxes; no fault, 1 warning
+    warning: 1 image has both labels: images/a.png (records.jsonl:1, records.jsonl:3)
+
+A warning stops nothing. Each is one line that counts what it is about and names the first.
+"""
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from swift_zoomin.fields import column_name, is_reserved
+from swift_zoomin.records import Record, read_records
+
+_SHOWN = 3
+_NAMES = {".parquet": "records.parquet"}  # by which ms-swift finds our loader; else records.jsonl
+
+
+def check(path: Path) -> list[str]:
+    """The lines about a records file, every image decoded whatever was checked before. Raises RecordError."""
+    records = read_records(path, afresh=True)
+    generated = sum(record.label == "generated" for record in records)
+    boxes = sum(len(record.boxes or []) for record in records)
+    found = f"{len(records)} records: {len(records) - generated} real, {generated} generated, {boxes} boxes"
+    warnings = [_printable(f"warning: {warning}") for warning in _warnings(records, path)]
+    if not warnings:
+        return [f"{found}; no fault"]
+    return [f"{found}; no fault, {_count(len(warnings), 'warning')}", *warnings]
+
+
+def _warnings(records: list[Record], path: Path) -> Iterator[str]:
+    yield from _scaled_boxes(records)
+    yield from _repeated_images(records)
+    yield from _images_elsewhere(records, path)
+    yield from _renamed_fields(records)
+    yield from _name_for_training(path)
+
+
+def _scaled_boxes(records: list[Record]) -> Iterator[str]:
+    boxed = [record for record in records if record.boxes]
+    boxes = [box for record in boxed for box in record.boxes or []]
+    if not boxes or any(number > 1 for box in boxes for number in box):
+        return
+    first = boxes[0]
+    width, height = boxed[0].image.size
+    in_pixels = [first[0] * width, first[1] * height, first[2] * width, first[3] * height]
+    would_be = f"{first} would be {[round(number, 1) for number in in_pixels]} in its {width}x{height} image"
+    yield (
+        f"no box exceeds 1 ({_count(len(boxes), 'box', 'boxes')}), so they are probably shares of the image; "
+        f"expected pixels: {would_be} ({_places(boxed)})"
+    )
+
+
+def _repeated_images(records: list[Record]) -> Iterator[str]:
+    by_file: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        by_file[os.path.realpath(record.image.path)].append(record)
+    repeated = [group for group in by_file.values() if len(group) > 1]
+    contradicted = [group for group in repeated if len({record.label for record in group}) > 1]
+    again = [group for group in repeated if len({record.label for record in group}) == 1]
+    if contradicted:
+        verb = "has" if len(contradicted) == 1 else "have"
+        yield f"{_count(len(contradicted), 'image')} {verb} both labels: {_groups(contradicted)}"
+    if again:
+        verb = "stands" if len(again) == 1 else "stand"
+        yield f"{_count(len(again), 'image')} {verb} in several records: {_groups(again)}"
+
+
+def _images_elsewhere(records: list[Record], path: Path) -> Iterator[str]:
+    """A data set that somebody else made may so name any file of this machine."""
+    home = Path(os.path.realpath(path.parent))
+
+    def is_elsewhere(record: Record) -> bool:
+        return os.path.isabs(record.name) or home not in Path(os.path.realpath(home / record.name)).parents
+
+    elsewhere = [record for record in records if is_elsewhere(record)]
+    if elsewhere:
+        verb = "is" if len(elsewhere) == 1 else "are"
+        yield (
+            f"{_count(len(elsewhere), 'image')} {verb} named by an absolute path or outside the file's folder: "
+            f"{elsewhere[0].name} ({_places(elsewhere)})"
+        )
+
+
+def _renamed_fields(records: list[Record]) -> Iterator[str]:
+    by_field: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        for name in filter(is_reserved, record.extra):
+            by_field[name].append(record)
+    for name, holders in by_field.items():
+        yield (
+            f"{name} is a name of ms-swift's own: in training the column of this field is {column_name(name)} "
+            f"({_count(len(holders), 'record')}: {_places(holders)})"
+        )
+
+
+def _name_for_training(path: Path) -> Iterator[str]:
+    name = _NAMES.get(path.suffix, "records.jsonl")
+    if path.name != name:
+        yield f"training finds records by the file's name: expected {name}, in a folder of its own ({path})"
+
+
+def _printable(line: str) -> str:
+    """The line, with what cannot be printed escaped: a file's name may hold line breaks, or bytes that are no text."""
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in line)
+
+
+def _count(number: int, one: str, more: str = "") -> str:
+    return f"{number} {one if number == 1 else more or one + 's'}"
+
+
+def _groups(groups: list[list[Record]]) -> str:
+    """The first of several images, each with the records that hold it."""
+    shown = [f"{group[0].name} ({_places(group)})" for group in groups[:_SHOWN]]
+    return ", ".join(shown) + (", ..." if len(groups) > _SHOWN else "")
+
+
+def _places(records: Iterable[Record]) -> str:
+    places = [record.where for record in records]
+    return ", ".join(places[:_SHOWN]) + (", ..." if len(places) > _SHOWN else "")
