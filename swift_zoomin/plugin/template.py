@@ -3,6 +3,7 @@
 One place serves SFT, TransformersEngine, vLLM and the rollout server, because all of them encode here.
 """
 
+import weakref
 from typing import Any
 
 from PIL import Image
@@ -25,6 +26,8 @@ class ZoomInTemplate(Qwen2_5VLTemplate):
             tokenizer = processor.tokenizer
             self._image_token_ids = set(tokenizer.convert_tokens_to_ids(list(_IMAGE_TOKENS)))
             self._blank_id = tokenizer.encode(" ", add_special_tokens=False)[0]
+            global _current
+            _current = weakref.ref(self)
         super().init_processor(processor)
 
     def is_text(self, token: int) -> bool:
@@ -59,6 +62,14 @@ class ZoomInTemplate(Qwen2_5VLTemplate):
             mask = [scale if keep else 0 for scale, keep in zip(content["loss_scale"], text_like, strict=True)]
             return {"token_ids": plain, "loss_scale": mask}
         return {"token_ids": plain, "loss_scale": [int(keep) for keep in text_like]} if last else plain
+
+
+_current: weakref.ref[ZoomInTemplate] | None = None
+
+
+def current_template() -> ZoomInTemplate | None:
+    """The template that ms-swift made last in this process, which is its model's; None where it made no other."""
+    return _current() if _current else None
 
 
 def _resolve(images: list[Any]) -> list[Any]:
