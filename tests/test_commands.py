@@ -134,9 +134,14 @@ def test_sft_takes_a_file_of_any_name_and_a_folder_and_keeps_an_images_rows_toge
     folder = benchmark_dir / "train"
     rows = with_fields(folder / "records.jsonl", tmp_path / "named")
     rows = rows.rename(rows.with_name("train.jsonl"))
-    sft(model_dir, tmp_path / "out", "--dataset", f"{rows}:sft", f"{folder}:explain", "--split_dataset_ratio", 0.2)
+    chat = tmp_path / "train.jsonl"  # another person's file may have the same name elsewhere
+    hello = {"messages": [{"role": "user", "content": "Say hi."}, {"role": "assistant", "content": "Hi."}]}
+    chat.write_text(f"{json.dumps(hello)}\n" * 10)
+    data = [f"{rows}:sft", chat, f"{folder}:explain"]
+    sft(model_dir, tmp_path / "out", "--dataset", *data, "--split_dataset_ratio", 0.2)
     held_out = [json.loads(line) for line in (tmp_path / "out/val_dataset.jsonl").read_text().splitlines()]
-    rows_of_image = Counter(row["images"][0]["path"] for row in held_out)
+    assert sum(not row["images"] for row in held_out) == 2
+    rows_of_image = Counter(row["images"][0]["path"] for row in held_out if row["images"])
     assert 1 <= len(rows_of_image) < 32
     assert set(rows_of_image.values()) == {3}  # query 1, query 2, and the one turn of the second data set
 

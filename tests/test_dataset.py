@@ -232,11 +232,16 @@ def test_a_stream_is_split_as_the_file_is(folder: Path) -> None:
 
 @pytest.fixture
 def long_rows(folder: Path) -> str:
-    """Ten records: crops of three kinds of windows, none, and words of many bytes."""
+    """Eight records: crops of three kinds of windows, none, words of many bytes, and words that look like marks."""
     Image.new("RGB", (900, 300)).save(folder / "b.png")
     boxes = [[], [[0, 0, 900, 300]], [[5, 5, 7, 7], [0, 0, 900, 3]], [[10, 10, 300, 200]] * 7]
     rows = [
-        {"image": "b.png", "label": label, "explanation": "Kein Schärfeverlauf: 文字が溶ける. " * 3, "boxes": some}
+        {
+            "image": "b.png",
+            "label": label,
+            "explanation": "Kein Schärfeverlauf: 文字が溶ける <image> <|im_end|>. " * 3,
+            "boxes": some,
+        }
         for some in boxes
         for label in ("real", "generated")
     ]

@@ -72,7 +72,7 @@ def _first_path(images: list[dict[str, Any]]) -> str | None:
 
 
 def _is_ours(dataset: Dataset) -> bool:
-    return "images" in dataset.features and _first_path(dataset[0]["images"]) is not None
+    return len(dataset) > 0 and "images" in dataset.features and _first_path(dataset[0]["images"]) is not None
 
 
 def _split_by_image(

@@ -58,15 +58,17 @@ def row_tokens(row: Row, template: ZoomInTemplate) -> int:
     """How many tokens the template makes of a row, without opening its images."""
     counter = copy.copy(template)  # ms-swift's copies leave the model out
     counter.max_length = None
-    messages = [_without_images(message) for message in row["messages"]]
+    messages = [_without_images(message, template) for message in row["messages"]]
     return len(counter.encode({"messages": messages})["input_ids"]) + _image_tokens(row)
 
 
-def _without_images(message: dict[str, Any]) -> dict[str, Any]:
-    """A message with the marks around its images and nothing between them."""
+def _without_images(message: dict[str, Any], template: ZoomInTemplate) -> dict[str, Any]:
+    """A message with the marks around its images and nothing between them; a reply is plain text, as it is trained."""
+    content = message["content"]
     if message["role"] == "user":
-        return {**message, "content": message["content"].replace("<image>", "<|vision_start|><|vision_end|>")}
-    return message
+        return {**message, "content": content.replace("<image>", "<|vision_start|><|vision_end|>")}
+    ids = template.tokenizer(content, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+    return {**message, "content": ids}
 
 
 def most_tokens(row: Row, template: ZoomInTemplate) -> int:
