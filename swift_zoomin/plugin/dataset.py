@@ -5,6 +5,7 @@ is of no use to it, rows that do not fit, columns that cannot be mixed.
 """
 
 import hashlib
+import os
 from typing import Any
 
 from datasets import Dataset, IterableDataset
@@ -26,13 +27,12 @@ class RecordsLoader(DatasetLoader):
 
     def load(self, dataset_syntax: DatasetSyntax = None, dataset_meta: Any = None, *, use_hf: Any = None) -> Any:
         path = dataset_syntax.dataset
-        if not dataset_syntax.subsets and not path.endswith(RECORDS_NAMES):
-            # Someone else's data set, whose file has the name of one of ours in another folder.
+        if not dataset_syntax.subsets and os.path.basename(path) not in RECORDS_NAMES:
+            # Someone else's data set: its file has the name of one of ours, in another folder.
             return super().load(dataset_syntax, dataset_meta, use_hf=use_hf)
-        purpose = "/".join(dataset_syntax.subsets)
+        purpose = "/".join(dataset_syntax.subsets) or "none"
         if purpose not in PURPOSES:
-            given = purpose or "none"
-            raise RecordError(f"{path}: purpose {given}; expected {path}:PURPOSE, one of {', '.join(PURPOSES)}")
+            raise RecordError(f"{path}: purpose {purpose}; expected {path}:PURPOSE, one of {', '.join(PURPOSES)}")
         if problem := read_command().problem(path, purpose):
             raise RecordError(problem)
         file = records_file(path)
