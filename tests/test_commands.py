@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from pathlib import Path
 
 import pyarrow.parquet
@@ -111,3 +112,77 @@ def test_a_missing_purpose_is_explained(model_dir: Path, benchmark_dir: Path, tm
         *(*SFT, *COMMON, "--model", model_dir, "--dataset", records, "--output_dir", tmp_path), fails=True
     )
     assert f"expected {records}:PURPOSE, one of sft, sft_joint, query1, query2, explain, ground, verdict" in printed
+
+
+def sft(model: Path, out: Path, *arguments: object, fails: bool = False) -> str:
+    command = [*SFT, *COMMON, "--model", model, "--output_dir", out, "--max_steps", 1]
+    return run_swift(*command, *arguments, fails=fails)
+
+
+def with_fields(records: Path, folder: Path, **fields: object) -> Path:
+    """A copy of a records file in a folder of its own, each record with further fields."""
+    folder.mkdir()
+    rows = [json.loads(line) for line in records.read_text().splitlines()]
+    named = [{**row, "image": str(records.parent / row["image"]), **fields} for row in rows]
+    (folder / "records.jsonl").write_text("".join(json.dumps(row) + "\n" for row in named))
+    return folder / "records.jsonl"
+
+
+def test_sft_takes_a_file_of_any_name_and_a_folder_and_keeps_an_images_rows_together(
+    model_dir: Path, benchmark_dir: Path, tmp_path: Path
+) -> None:
+    folder = benchmark_dir / "train"
+    rows = with_fields(folder / "records.jsonl", tmp_path / "named")
+    rows = rows.rename(rows.with_name("train.jsonl"))
+    chat = tmp_path / "train.jsonl"  # another person's file may have the same name elsewhere
+    hello = {"messages": [{"role": "user", "content": "Say hi."}, {"role": "assistant", "content": "Hi."}]}
+    chat.write_text(f"{json.dumps(hello)}\n" * 10)
+    data = [f"{rows}:sft", chat, f"{folder}:explain"]
+    sft(model_dir, tmp_path / "out", "--dataset", *data, "--split_dataset_ratio", 0.2)
+    held_out = [json.loads(line) for line in (tmp_path / "out/val_dataset.jsonl").read_text().splitlines()]
+    assert sum(not row["images"] for row in held_out) == 2
+    rows_of_image = Counter(row["images"][0]["path"] for row in held_out if row["images"])
+    assert 1 <= len(rows_of_image) < 32
+    assert set(rows_of_image.values()) == {3}  # query 1, query 2, and the one turn of the second data set
+
+
+def test_sft_on_prompts_is_refused(model_dir: Path, benchmark_dir: Path, tmp_path: Path) -> None:
+    """It would train nothing, with a loss of 0, to its end."""
+    data = f"{benchmark_dir}/train/records.jsonl:query1"
+    printed = sft(model_dir, tmp_path, "--dataset", data, fails=True)
+    assert printed.splitlines()[-1].endswith(
+        f"RecordError: {data} holds no answers to learn; "
+        "expected one of sft, sft_joint, explain, ground, verdict (GRPO: swift rlhf)"
+    )
+
+
+def test_grpo_on_replies_is_refused(model_dir: Path, benchmark_dir: Path, tmp_path: Path) -> None:
+    data = f"{benchmark_dir}/train/records.jsonl:sft"
+    command = [*GRPO, *REWARDS, *COMMON, *ROLLOUT, "--model", model_dir, "--dataset", data, "--output_dir", tmp_path]
+    printed = run_swift(*command, fails=True)
+    assert printed.splitlines()[-1].endswith(
+        f"RecordError: {data} holds replies, and GRPO makes its own; expected query1 or query2"
+    )
+
+
+def test_a_max_length_that_only_query_1_fits_is_refused(model_dir: Path, benchmark_dir: Path, tmp_path: Path) -> None:
+    """Each row of query 2 would be replaced by one of query 1, without a word."""
+    data = f"{benchmark_dir}/train/records.jsonl:sft"
+    printed = sft(model_dir, tmp_path, "--dataset", data, "--max_length", 80, fails=True)
+    assert f"RecordError: {data}: 32 of 32 rows of query 2 are longer than --max_length 80" in printed
+
+
+def test_grpo_mixes_files_with_different_fields_some_named_like_columns_of_ms_swift(
+    model_dir: Path, benchmark_dir: Path, tmp_path: Path
+) -> None:
+    """As they are, `objects` ends the run as "increase max_length", `completions` as a doubled argument."""
+    records = benchmark_dir / "train/records.jsonl"
+    reserved = {"objects": ["car"], "tools": "x", "completions": "x", "messages": 1, "is_truncated": True}
+    one = with_fields(records, tmp_path / "1", score=1, **reserved)
+    other = with_fields(records, tmp_path / "2", score=0.5, camera={"maker": "x"})
+    run_swift(
+        *(*GRPO, "--reward_funcs", "zoomin_format", *COMMON, *ROLLOUT, "--model", model_dir, "--max_steps", 2),
+        *("--dataset", f"{one}:query1", f"{other}:query1", "--output_dir", tmp_path / "out"),
+        *("--max_completion_length", 10, "--log_completions", "true"),
+    )
+    assert all(math.isfinite(step["rewards/zoomin_format/mean"]) for step in logged(tmp_path / "out"))

@@ -1,32 +1,73 @@
-"""Records as ms-swift's own `load_dataset` gives them to a training."""
+"""Records as ms-swift's own `load_dataset` gives them to a training, with the template that the training made."""
 
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from datasets import Dataset
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from swift.dataset import load_dataset
+from swift.model import get_model_processor
+from swift.template import get_template
 
 import swift_zoomin.register.swift_zoomin_register  # noqa: F401
+from swift_zoomin.plugin.dataset import RecordsLoader
+from swift_zoomin.plugin.lengths import most_tokens, row_tokens
+from swift_zoomin.plugin.template import ZoomInTemplate
 from swift_zoomin.records import RecordError
+from swift_zoomin.rows import PURPOSES
+
+CHAT = {"messages": [{"role": "user", "content": "Say hi."}, {"role": "assistant", "content": "Hi."}]}
+WHOLE = [0, 0, 40, 20]
+
+
+@pytest.fixture(scope="session")
+def processor(model_dir: Path) -> Any:
+    return get_model_processor(str(model_dir), load_model=False, model_type="qwen2_5_vl")[1]
+
+
+@pytest.fixture(autouse=True)
+def template(processor: Any) -> ZoomInTemplate:
+    """A training's: ms-swift makes it before it loads data sets."""
+    made = get_template(processor, template_type="zoomin")
+    made.set_mode("train")
+    return made
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    Image.new("RGB", (40, 20)).save(tmp_path / "a.png")
     return tmp_path
 
 
-def write(folder: Path, *rows: dict[str, Any]) -> Path:
+def write(folder: Path, *rows: dict[str, Any], name: str = "records.jsonl") -> Path:
+    folder.mkdir(exist_ok=True)
+    Image.new("RGB", (40, 20)).save(folder / "a.png")
     lines = [json.dumps({"image": "a.png", "label": "real", **row}) for row in rows]
-    (folder / "records.jsonl").write_text("\n".join(lines))
-    return folder / "records.jsonl"
+    (folder / name).write_text("\n".join(lines))
+    return folder / name
+
+
+def chat(folder: Path, **fields: Any) -> Path:
+    """Another person's data set: one text-only row."""
+    (folder / "chat.jsonl").write_text(json.dumps({**CHAT, **fields}))
+    return folder / "chat.jsonl"
+
+
+def load(*datasets: str, **options: Any) -> Dataset:
+    """As GRPO loads, with every column."""
+    options = {"remove_unused_columns": False, "load_from_cache_file": False, **options}
+    return load_dataset(list(datasets), **options)[0]
+
+
+# Columns
 
 
 def test_a_field_that_only_some_records_have_is_a_column_of_all(folder: Path) -> None:
     path = write(folder, {}, {"source": "gpt-image-1"}, {"n": 1, "boxes": [[0, 0, 5, 5]]}, {"n": 2.5, "tags": ["a"]})
-    dataset, _ = load_dataset(f"{path}:query1", remove_unused_columns=False)
+    dataset = load(f"{path}:query1")
     assert dataset["source"][:] == [None, "gpt-image-1", None, None]
     assert dataset["n"][:] == [None, None, 1.0, 2.5]
     assert dataset["tags"][:] == [None, None, None, ["a"]]
@@ -36,4 +77,221 @@ def test_a_field_that_only_some_records_have_is_a_column_of_all(folder: Path) ->
 def test_a_field_without_a_common_type_is_named(folder: Path) -> None:
     path = write(folder, {"tags": ["a"]}, {"tags": [1]})
     with pytest.raises(RecordError, match=r"records\.jsonl: field tags: .*; expected values of one type"):
-        load_dataset(f"{path}:query1")
+        load(f"{path}:query1")
+
+
+def test_objects_stay_as_they_are_whatever_their_keys(folder: Path) -> None:
+    values = [{"camera": "x", "stops": 1}, {"stops": [1.5, "f"]}, None]
+    path = write(folder, *({"meta": value, "all": [value] if value else []} for value in values))
+    dataset = load(f"{path}:query1")
+    assert dataset["meta"][:] == values
+    assert dataset["all"][:] == [[values[0]], [values[1]], []]
+
+
+MIXED: list[tuple[Any, Any, list[Any]]] = [
+    (1, 0.5, [1.0, 0.5]),
+    (0.5, 1, [0.5, 1.0]),
+    ([1, 2], [0.5], [[1.0, 2.0], [0.5]]),
+    ([], ["a"], [[], ["a"]]),
+    ({"a": 1}, {"b": "x"}, [{"a": 1}, {"b": "x"}]),
+    (None, "text", [None, "text"]),
+    ("text", None, ["text", None]),
+    (True, False, [True, False]),
+]
+
+
+@pytest.mark.parametrize("options", [{}, {"streaming": True}, {"interleave_prob": [0.5, 0.5]}], ids=str)
+@pytest.mark.parametrize(("one", "other", "expected"), MIXED)
+def test_fields_of_two_files_mix(folder: Path, one: Any, other: Any, expected: list[Any], options: Any) -> None:
+    first = write(folder / "1", {"value": one, "only_here": "x"})
+    second = write(folder / "2", {"value": other, "only_there": 3})
+    rows = list(load(f"{first}:query1", f"{second}:query2", shuffle=False, **options))
+    if "interleave_prob" in options:  # drawn at random, until one is at its end
+        expected = expected[:1] if rows[0]["only_here"] else expected[1:]
+    assert [row["value"] for row in rows] == expected
+
+
+@pytest.mark.parametrize("options", [{}, {"streaming": True}, {"interleave_prob": [0.5, 0.5]}], ids=str)
+def test_a_field_that_is_text_in_one_file_and_a_number_in_another_names_both(folder: Path, options: Any) -> None:
+    first = write(folder / "1", {"score": 1})
+    second = write(folder / "2", {"score": "high"})
+    wanted = f"column score is a number in {first} and text in {second}; expected one kind, to mix them"
+    with pytest.raises(RecordError) as raised:
+        load(f"{first}:query1", f"{second}:query1", **options)
+    assert str(raised.value) == wanted
+
+
+@pytest.mark.parametrize("purpose", ["sft", "query1"])
+@pytest.mark.parametrize("options", [{}, {"streaming": True}, {"interleave_prob": [0.5, 0.5]}], ids=str)
+def test_chat_rows_of_other_people_mix_with_records_named_after_them(
+    folder: Path, purpose: str, options: dict[str, Any]
+) -> None:
+    records = write(folder / "1", {"score": 0.5, "explanation": "Sharp.", "boxes": [WHOLE]})
+    mixed = list(load(str(chat(folder, score=3)), f"{records}:{purpose}", shuffle=False, **options))
+    assert {row["score"] for row in mixed} <= {3.0, 0.5}
+    if "interleave_prob" not in options:
+        assert mixed[0]["messages"] == CHAT["messages"]
+        assert len(mixed[-1]["images"]) == (2 if purpose == "sft" else 1)
+
+
+def test_chat_rows_of_other_people_mix_with_records_named_before_them(folder: Path) -> None:
+    records = write(folder / "1", {"explanation": "Sharp.", "boxes": [WHOLE], "source": "x"})
+    mixed = load(f"{records}:sft", str(chat(folder)), shuffle=False)
+    assert mixed["source"][:] == ["x", "x", None]
+
+
+def test_fields_named_like_columns_of_ms_swift_are_kept_and_train(folder: Path, template: ZoomInTemplate) -> None:
+    """As they are, `objects` fails as "increase max_length", `tools` changes the system prompt, and so on."""
+    fields = {"objects": ["car"], "tools": "x", "videos": ["v.mp4"], "channel": 2, "rejected_response": "r"}
+    record = {"explanation": "Sharp.", "boxes": [WHOLE]}
+    [first, second] = load(f"{write(folder / '1', {**record, **fields, 'dataset': 'coco'})}:sft")
+    assert {name: first[f"zoomin_{name}"] for name in fields} == fields
+    assert first["zoomin_dataset"] == "coco"
+    plain = load(f"{write(folder / '1', record)}:sft")
+    for row, expected in zip([first, second], plain, strict=True):
+        assert template.encode(row)["input_ids"] == template.encode(expected)["input_ids"]
+
+
+# Splitting
+
+
+def rows_of(paths: list[str], rows_each: int) -> Dataset:
+    """What a loader hands to ms-swift: rows that name an image first."""
+    names = [path for path in paths for _ in range(rows_each)]
+    images = [[{"bytes": None, "path": f"zoomin:{name}?size=10x10"}] for name in names]
+    return Dataset.from_dict({"images": images, "row": list(range(len(names)))})
+
+
+def images_in(dataset: Any) -> set[str]:
+    return {row["images"][0]["path"] for row in dataset}
+
+
+PATHS = [f"/data/{number}.png" for number in range(200)]
+RATIOS = st.sampled_from([0.01, 0.1, 0.5, 0.9])
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.sampled_from(PATHS), min_size=2, unique=True), RATIOS)
+def test_no_image_is_validated_and_trained_on_under_any_purpose(paths: list[str], ratio: float) -> None:
+    try:
+        train, held_out = RecordsLoader().post_process(rows_of(paths, 2), split_dataset_ratio=ratio)
+    except RecordError:  # said in test_one_image_cannot_be_split
+        return
+    assert sorted(train["row"][:] + held_out["row"][:]) == list(range(2 * len(paths)))
+    assert images_in(held_out)
+    assert not images_in(held_out) & images_in(train)
+    again = RecordsLoader().post_process(rows_of(paths, 1), split_dataset_ratio=ratio)
+    assert [images_in(part) for part in again] == [images_in(train), images_in(held_out)]
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.sets(st.sampled_from(PATHS), min_size=50))
+def test_an_image_is_on_the_same_side_in_every_data_set(paths: set[str]) -> None:
+    train, held_out = RecordsLoader().post_process(rows_of(PATHS, 2), split_dataset_ratio=0.5)
+    some, some_held_out = RecordsLoader().post_process(rows_of(sorted(paths), 1), split_dataset_ratio=0.5)
+    assert not images_in(held_out) & images_in(some)
+    assert not images_in(some_held_out) & images_in(train)
+
+
+def test_the_share_that_is_held_out_is_about_the_ratio() -> None:
+    paths = [f"/data/{number}.png" for number in range(5000)]
+    train, held_out = RecordsLoader().post_process(rows_of(paths, 2), split_dataset_ratio=0.1)
+    assert len(held_out) == pytest.approx(1000, abs=3 * 2 * (5000 * 0.1 * 0.9) ** 0.5)
+    assert len(train) + len(held_out) == 10000
+
+
+def test_a_sample_is_split_too() -> None:
+    paths = [f"/data/{number}.png" for number in range(100)]
+    train, held_out = RecordsLoader().post_process(rows_of(paths, 2), split_dataset_ratio=0.1, dataset_sample=50)
+    assert (len(train), len(held_out)) == (45, 5)
+    assert not images_in(held_out) & images_in(train)
+
+
+def test_a_sample_larger_than_the_data_repeats_rows_to_train_on_only() -> None:
+    paths = [f"/data/{number}.png" for number in range(100)]
+    train, held_out = RecordsLoader().post_process(rows_of(paths, 1), split_dataset_ratio=0.1, dataset_sample=1000)
+    assert len(train) + len(held_out) == 1000
+    assert len(held_out) <= 20
+    assert not images_in(held_out) & images_in(train)
+
+
+def test_one_image_cannot_be_split() -> None:
+    with pytest.raises(RecordError, match=r"leaves no image to train on, of 1; give two records files"):
+        RecordsLoader().post_process(rows_of(["/a.png"], 2), split_dataset_ratio=0.1)
+
+
+def test_a_stream_is_split_as_the_file_is(folder: Path) -> None:
+    paths = [f"/data/{number}.png" for number in range(20)]
+    whole = RecordsLoader().post_process(rows_of(paths, 2), split_dataset_ratio=0.2)
+    streamed = RecordsLoader(streaming=True).post_process(rows_of(paths, 2), split_dataset_ratio=0.2, streaming=True)
+    assert [images_in(part) for part in streamed] == [images_in(part) for part in whole]
+
+
+# Lengths
+
+
+@pytest.fixture
+def long_rows(folder: Path) -> str:
+    """Eight records: crops of three kinds of windows, none, words of many bytes, and words that look like marks."""
+    Image.new("RGB", (900, 300)).save(folder / "b.png")
+    boxes = [[], [[0, 0, 900, 300]], [[5, 5, 7, 7], [0, 0, 900, 3]], [[10, 10, 300, 200]] * 7]
+    rows = [
+        {
+            "image": "b.png",
+            "label": label,
+            "explanation": "Kein Schärfeverlauf: 文字が溶ける <image> <|im_end|>. " * 3,
+            "boxes": some,
+        }
+        for some in boxes
+        for label in ("real", "generated")
+    ]
+    return str(write(folder, *rows))
+
+
+@pytest.mark.parametrize("purpose", PURPOSES)
+def test_a_row_is_as_long_as_the_template_makes_it(purpose: str, long_rows: str, template: ZoomInTemplate) -> None:
+    for row in load(f"{long_rows}:{purpose}"):
+        encoded = len(template.encode(row)["input_ids"])
+        assert row_tokens(row, template) == encoded
+        assert most_tokens(row, template) >= encoded
+
+
+def between_the_queries(path: str, template: ZoomInTemplate) -> tuple[int, int]:
+    """(the longest row of query 1, the shortest of query 2) of the purpose sft."""
+    lengths = [row_tokens(row, template) for row in load(f"{path}:sft", shuffle=False)]
+    return max(lengths[::2]), min(lengths[1::2])
+
+
+def test_a_limit_between_the_queries_is_refused_before_training(long_rows: str, template: ZoomInTemplate) -> None:
+    longest_first, shortest_second = between_the_queries(long_rows, template)
+    assert longest_first < shortest_second
+    template.max_length = shortest_second - 1
+    message = (
+        rf"records\.jsonl:sft: 8 of 8 rows of query 2 are longer than --max_length {shortest_second - 1}: they are "
+        r"left out, and others take their places; the longest has \d+ tokens; raise --max_length, or lower MAX_PIXELS"
+    )
+    with pytest.raises(RecordError, match=message):
+        load(f"{long_rows}:sft")
+
+
+@pytest.mark.parametrize(
+    ("strategy", "fate"),
+    [("raise", "they are left out"), ("left", "they lose their beginning"), ("right", "they lose their end")],
+)
+def test_some_rows_that_do_not_fit_are_counted_query_by_query(
+    long_rows: str, template: ZoomInTemplate, caplog: pytest.LogCaptureFixture, strategy: str, fate: str
+) -> None:
+    _, shortest_second = between_the_queries(long_rows, template)
+    template.max_length, template.truncation_strategy = shortest_second, strategy
+    with caplog.at_level("WARNING", "swift"):
+        dataset = load(f"{long_rows}:sft", shuffle=False)
+    [warning] = [record.getMessage() for record in caplog.records]
+    too_long = sum(row_tokens(row, template) > shortest_second for row in dataset)
+    assert 0 < too_long < 8
+    assert f"{too_long} of 8 rows of query 2 are longer than --max_length {shortest_second}: {fate}" in warning
+
+
+def test_a_run_that_is_no_training_has_no_limit(long_rows: str, template: ZoomInTemplate) -> None:
+    template.max_length = 10
+    template.set_mode("transformers")
+    assert len(load(f"{long_rows}:sft")) == 16

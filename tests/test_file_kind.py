@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from swift_zoomin.predictions import read_predictions
 from swift_zoomin.file_kind import foreign_kind
+from swift_zoomin.predictions import read_predictions
 from swift_zoomin.records import RecordError, read_records
 
 ROWS = [{"image": "a.png", "label": "real"}, {"image": "a.png", "label": "generated"}]

@@ -1,191 +1,117 @@
-"""Records as ms-swift rows: `--dataset DIR/records.jsonl:PURPOSE#SAMPLES`.
+"""Records as ms-swift's data sets: `--dataset DIR/records.jsonl:PURPOSE#SAMPLES`, with the purposes of `rows`.
 
-| purpose | rows an image | for |
-|---|---|---|
-| sft | query 1; query 2 after a first reply drawn at random, untrained | SFT |
-| sft_joint | both queries in one conversation, both trained | comparison: teaches copying the first verdict |
-| query1, query2 | query 1, no answer | GRPO stage 1; stage 2 with `--multi_turn_scheduler` |
-| explain, ground, verdict | one turn and its answer | the one-turn rows of Table 1: E, E+G, verdict only |
-
-Images stay references and boxes in the answers are model pixels, so the rows hold for the pixel limits of one model,
-which the references name.
+What a command would only show as a riddle later is said while data sets load, before training starts: a purpose that
+is of no use to it, rows that do not fit, columns that cannot be mixed.
 """
 
-import random
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+import hashlib
+import os
 from typing import Any
 
-import pyarrow
-from datasets import Dataset, Features, List, Value
-from datasets.features import Json
-from swift.dataset import DatasetLoader, DatasetSyntax, RowPreprocessor
-from swift.utils import is_local_master
+from datasets import Dataset, IterableDataset
+from swift.dataset import DatasetLoader, DatasetSyntax, RowPreprocessor, sample_dataset
+from swift.utils import get_logger, is_local_master
 
-from swift_zoomin import prompts
-from swift_zoomin.boxes import PixelLimits, to_model
-from swift_zoomin.episode import ONE_TURN, Episode
-from swift_zoomin.images import ImageError, ImageRef
+from swift_zoomin.images import ImageRef
+from swift_zoomin.plugin.columns import alike, to_dataset
+from swift_zoomin.plugin.command import RECORDS_NAMES, read_command, records_file
+from swift_zoomin.plugin.lengths import check_lengths
 from swift_zoomin.plugin.template import current_template
-from swift_zoomin.records import Record, RecordError, read_records
-from swift_zoomin.replies import PARTS, VERDICTS, Reply, render_reply
+from swift_zoomin.records import RecordError, read_records
+from swift_zoomin.rows import PURPOSES, gold_reply, records_to_rows
 
-Message = dict[str, Any]
-Donors = dict[str, list[Record]]
-
-_SECOND = ("explanation", "verdict")
-# ms-swift's own column types, so sets can be mixed
-_TYPES = {"messages": List(Json()), "images": List({"bytes": Value("binary"), "path": Value("string")})}
+__all__ = ["RecordsLoader", "gold_reply", "records_to_rows"]
 
 
 class RecordsLoader(DatasetLoader):
-    """Loads `records.jsonl` and `records.parquet`. Raises RecordError before training starts."""
+    """Loads records files, and folders that hold one. Raises RecordError before training starts."""
 
-    def load(self, dataset_syntax: DatasetSyntax = None, dataset_meta: Any = None, *, use_hf: Any = None) -> Dataset:
+    def load(self, dataset_syntax: DatasetSyntax = None, dataset_meta: Any = None, *, use_hf: Any = None) -> Any:
         path = dataset_syntax.dataset
-        if len(dataset_syntax.subsets) != 1 or dataset_syntax.subsets[0] not in PURPOSES:
-            given = "/".join(dataset_syntax.subsets) or "none"
-            raise RecordError(f"{path}: purpose {given}; expected {path}:PURPOSE, one of {', '.join(PURPOSES)}")
+        if not dataset_syntax.subsets and os.path.basename(path) not in RECORDS_NAMES:
+            # Someone else's data set: its file has the name of one of ours, in another folder.
+            return super().load(dataset_syntax, dataset_meta, use_hf=use_hf)
+        purpose = "/".join(dataset_syntax.subsets) or "none"
+        if purpose not in PURPOSES:
+            raise RecordError(f"{path}: purpose {purpose}; expected {path}:PURPOSE, one of {', '.join(PURPOSES)}")
+        if problem := read_command().problem(path, purpose):
+            raise RecordError(problem)
         template = current_template()
         if template is None:
             raise RecordError(f"{path}: these rows need --template zoomin, which knows the model's pixel limits")
-        limits = template.settings.limits
-        rows = records_to_rows(read_records(path, decode=is_local_master()), dataset_syntax.subsets[0], limits, path)
-        dataset = _to_dataset(rows, path)
-        if self.remove_unused_columns:
-            dataset = RowPreprocessor.remove_useless_columns(dataset)
-        return dataset.to_iterable_dataset() if self.streaming else dataset
+        file = records_file(path)
+        records = read_records(file, decode=is_local_master())
+        rows = records_to_rows(records, purpose, template.settings.limits, file)
+        check_lengths(rows, f"{file}:{purpose}", template)
+        dataset = to_dataset(rows, file)
+        return RowPreprocessor.remove_useless_columns(dataset) if self.remove_unused_columns else dataset
+
+    def post_process(self, train_dataset: Any, **options: Any) -> tuple[Any, Any]:
+        """Sample, and hold a share of the images out for validation. Only then are the rows streamed, where asked."""
+        streaming = options.pop("streaming", False)
+        if isinstance(train_dataset, IterableDataset) or not _is_ours(train_dataset):
+            return super().post_process(train_dataset, streaming=streaming, **options)
+        if streaming:
+            options["shuffle"] = False  # as ms-swift samples a stream
+        if 0 < options.get("split_dataset_ratio", 0) < 1:
+            parts = _split_by_image(train_dataset, **options)
+        else:
+            parts = super().post_process(train_dataset, **options)
+        if streaming:
+            parts = tuple(part and part.to_iterable_dataset() for part in parts)
+        return parts
+
+    @staticmethod
+    def concat_datasets(datasets: list[Any]) -> Any:
+        return DatasetLoader.concat_datasets(alike(datasets))
+
+    @staticmethod
+    def interleave_datasets(datasets: list[Any], *args: Any, **options: Any) -> Any:
+        return DatasetLoader.interleave_datasets(alike(datasets), *args, **options)
 
 
-def _to_dataset(rows: list[dict[str, Any]], path: str) -> Dataset:
-    """A column for every field that any row has. Raises RecordError for one whose values have no common type."""
-    columns = {name: [row.get(name) for row in rows] for name in dict.fromkeys(name for row in rows for name in row)}
-    types = {}
-    for name, values in columns.items():
-        try:
-            types[name] = _TYPES.get(name) or Dataset.from_dict({name: values}).features[name]
-        except (pyarrow.ArrowException, UnicodeEncodeError) as error:
-            raise RecordError(f"{path}: field {name}: {error}; expected values of one type") from error
-    return Dataset.from_dict(columns, Features(types))
+def _first_path(images: list[dict[str, Any]]) -> str | None:
+    """The file of a row's first image; None where it is not one of our references."""
+    reference = ImageRef.parse(images[0]["path"] or "") if images else None
+    return reference.path if reference else None
 
 
-def records_to_rows(
-    records: list[Record], purpose: str, limits: PixelLimits, path: str = "records"
-) -> list[dict[str, Any]]:
-    """Rows of one purpose for a model that is shown so many pixels, with every field as a column for the rewards."""
-    build, needed = PURPOSES[purpose]
-    records = [replace(record, image=record.image.under(limits)) for record in records]
-    if faults := [f"{path}: {fault}" for record in records for fault in _faults(record, purpose, needed)]:
-        raise RecordError("\n".join(faults[:20]))
-    donors = {verdict: [record for record in records if record.label == verdict] for verdict in VERDICTS}
-    return [_row(record, turns) for record in records for turns in build(record, donors)]
+def _is_ours(dataset: Dataset) -> bool:
+    return len(dataset) > 0 and "images" in dataset.features and _first_path(dataset[0]["images"]) is not None
 
 
-def _faults(record: Record, purpose: str, needed: tuple[str, ...]) -> Iterator[str]:
-    """What keeps a sound record from this purpose, under the model's pixel limits."""
-    for name in needed:
-        value = getattr(record, name)
-        if value is None or (isinstance(value, str) and not value.strip()):
-            yield f"{record.name} has no {name}; {purpose} teaches it"
-    try:
-        _ = record.image.size_model
-    except ImageError as error:
-        yield str(error)
+def _split_by_image(
+    dataset: Dataset,
+    split_dataset_ratio: float,
+    dataset_sample: int | None = None,
+    shuffle: bool = True,
+    random_state: Any = None,
+) -> tuple[Dataset, Dataset]:
+    """Rows to train and to validate on, all rows of an image on one side.
 
-
-def _row(record: Record, turns: tuple[list[Message], list[ImageRef]]) -> dict[str, Any]:
-    messages, images = turns
-    return {
-        **record.extra,
-        "label": record.label,
-        "explanation": record.explanation,
-        "boxes": record.boxes and [[float(number) for number in box] for box in record.boxes],
-        "box_labels": record.box_labels,
-        "messages": messages,
-        "images": [{"bytes": None, "path": str(image)} for image in images],
-    }
-
-
-def gold_reply(record: Record) -> Reply:
-    """The annotation as a reply; boxes in model pixels."""
-    image = record.image
-    boxes = [to_model(box, image.size, image.size_model) for box in record.boxes or []]
-    return Reply(record.label, [list(map(float, box)) for box in boxes], record.box_labels, record.explanation)
-
-
-def drawn_reply(record: Record, donors: Donors) -> Reply:
-    """A first reply that knows the regions and not the answer: its verdict is drawn, seeded by the record.
-
-    Its words come from another record with the drawn label. The record's own would give the answer away, and words
-    kept only where the drawn verdict happens to be right would too.
+    An image's path decides, not chance: it is on the same side in every data set of a run, and in its later stages.
+    So the share of the images is about the ratio, and at least one. Raises RecordError where none is left to train on.
     """
-    rng = random.Random(record.name)
-    verdict = rng.choice(VERDICTS)
-    candidates = donors[verdict]
-    at = rng.randrange(len(candidates) or 1)
-    if len(candidates) > 1 and candidates[at] is record:
-        at = (at + 1) % len(candidates)
-    labels = [text for text in candidates[at].box_labels if text] if candidates else []
-    gold = gold_reply(record)
-    return Reply(
-        verdict,
-        gold.boxes,
-        [rng.choice(labels) if labels else "" for _ in gold.boxes],
-        candidates[at].explanation if candidates else "",
-    )
+    paths = [_first_path(images) for images in dataset["images"]]
+    shares = {path: _share(str(path)) for path in paths}
+    highest = max(split_dataset_ratio, min(shares.values()))
+    held_out = [row for row, path in enumerate(paths) if shares[path] <= highest]
+    kept = [row for row, path in enumerate(paths) if shares[path] > highest]
+    if not kept:
+        raise RecordError(
+            f"--split_dataset_ratio {split_dataset_ratio} leaves no image to train on, of {len(shares)}; "
+            "give two records files, one to --dataset and one to --val_dataset"
+        )
+    train, validation = dataset.select(kept), dataset.select(held_out)
+    if dataset_sample is not None:
+        wanted = max(1, int(min(dataset_sample, len(dataset)) * split_dataset_ratio))
+        validation = sample_dataset(validation, min(wanted, len(validation)), shuffle, random_state)
+        train = sample_dataset(train, max(1, dataset_sample - len(validation)), shuffle, random_state)
+    count = sum(share <= highest for share in shares.values())
+    get_logger().info(f"swift_zoomin: {count} of {len(shares)} images are held out for validation, with all their rows")
+    return train, validation
 
 
-def _user(text: str) -> Message:
-    return {"role": "user", "content": text}
-
-
-def _assistant(text: str, **more: Any) -> Message:
-    return {"role": "assistant", "content": text, **more}
-
-
-def _both_queries(record: Record, first: Reply, **more: Any) -> tuple[list[Message], list[ImageRef]]:
-    """The whole exchange after a given first reply; `more` goes into that reply's message."""
-    episode = Episode(record.image)
-    messages, images = [], []
-    for reply, parts, extra in ((first, PARTS, more), (gold_reply(record), _SECOND, {})):
-        question = episode.next_question()
-        assert question
-        text = render_reply(reply, parts)
-        messages += [_user(question.text), _assistant(text, **extra)]
-        images += question.images
-        episode.replies.append(text)
-    return messages, images
-
-
-def _one_turn(prompt: str, parts: tuple[str, ...] = ()) -> Callable[[Record, Donors], list[Any]]:
-    """Rows of one question, with the annotation's `parts` as the answer to learn; no part, no answer."""
-
-    def build(record: Record, donors: Donors) -> list[Any]:
-        answer = [_assistant(render_reply(gold_reply(record), parts))] if parts else []
-        return [([_user(prompt), *answer], [record.image])]
-
-    return build
-
-
-_query1 = _one_turn(prompts.QUERY1)
-_query1_taught = _one_turn(prompts.QUERY1, PARTS)
-
-
-def _sft(record: Record, donors: Donors) -> list[Any]:
-    return [*_query1_taught(record, donors), _both_queries(record, drawn_reply(record, donors), loss=False)]
-
-
-def _sft_joint(record: Record, donors: Donors) -> list[Any]:
-    return [_both_queries(record, gold_reply(record))]
-
-
-# What builds the rows of a record, and which annotations a record must have for it.
-PURPOSES: dict[str, tuple[Callable[[Record, Donors], list[Any]], tuple[str, ...]]] = {
-    "sft": (_sft, ("explanation", "boxes")),
-    "sft_joint": (_sft_joint, ("explanation", "boxes")),
-    "query1": (_query1, ()),
-    "query2": (_query1, ()),
-    "explain": (_one_turn(*ONE_TURN["explain"]), ("explanation",)),
-    "ground": (_one_turn(*ONE_TURN["ground"]), ("explanation", "boxes")),
-    "verdict": (_one_turn(*ONE_TURN["verdict"]), ()),
-}
+def _share(path: str) -> float:
+    """A number in 0..1 for a path, as if drawn at random and always the same."""
+    return int.from_bytes(hashlib.sha256(path.encode("utf-8", "surrogateescape")).digest()[:8]) / 2**64

@@ -1,0 +1,85 @@
+"""What this process was asked to do, as its command line says.
+
+ms-swift tells a loader of data sets neither the command nor anything of files that it does not know, so both are read
+where ms-swift's own commands read them. Called from Python without a command line, nothing is known: only files named
+`records.jsonl` and `records.parquet` are found then, and no pairing of command and purpose is refused.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from swift.dataset import DatasetSyntax
+
+from swift_zoomin.rows import PURPOSES, UNANSWERED, WITH_FIRST_REPLY
+
+RECORDS_NAMES = ("records.jsonl", "records.parquet")  # ms-swift finds these by name, whoever calls it
+_SUFFIXES = (".jsonl", ".parquet")
+_TEACHING = ("sft", "pt")  # scripts of ms-swift that learn the answers of their rows
+
+
+@dataclass(frozen=True)
+class Command:
+    """`datasets` are those to train and to validate on; `imitated` are answers to learn beside GRPO (CHORD)."""
+
+    teaches: bool = False  # the answers of its rows
+    rolls_out: bool = False  # GRPO: it makes the replies itself
+    datasets: tuple[DatasetSyntax, ...] = ()
+    imitated: tuple[DatasetSyntax, ...] = ()
+
+    def problem(self, path: str, purpose: str) -> str | None:
+        """Why rows of this purpose are of no use to this command; None where they are."""
+        if self.teaches and purpose in UNANSWERED:
+            taught = ", ".join(name for name in PURPOSES if name not in UNANSWERED)
+            return f"{path}:{purpose} holds no answers to learn; expected one of {taught} (GRPO: swift rlhf)"
+        is_prompt = any(named.dataset == path and named.subsets == [purpose] for named in self.datasets)
+        if self.rolls_out and is_prompt and purpose in WITH_FIRST_REPLY:
+            return f"{path}:{purpose} holds replies, and GRPO makes its own; expected {' or '.join(UNANSWERED)}"
+        return None
+
+    def records_files(self) -> list[str]:
+        """Files and folders that are given with a purpose under names that ms-swift does not know."""
+        return [named.dataset for named in (*self.datasets, *self.imitated) if _is_ours(named)]
+
+
+def _is_ours(named: DatasetSyntax) -> bool:
+    """ms-swift knows subsets of folders and of names on a hub, but of no file."""
+    path = named.dataset
+    if named.use_hf is not None or not named.subsets or os.path.basename(path) in RECORDS_NAMES:
+        return False
+    if os.path.isdir(path):
+        return named.subsets[0] in PURPOSES and records_file(path) != path
+    return path.endswith(_SUFFIXES)
+
+
+def records_file(path: str) -> str:
+    """The records file that a path of the command line means: the one in a folder, or itself."""
+    inside = [os.path.join(path, name) for name in RECORDS_NAMES]
+    return next(filter(os.path.isfile, inside), path)
+
+
+def read_command(arguments: list[str] | None = None) -> Command:
+    """Read a command line, by default this process's: a script of ms-swift, and its options."""
+    script, *options = (sys.argv if arguments is None else arguments) or [""]
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    for name in ("dataset", "val_dataset", "chord_sft_dataset"):
+        parser.add_argument(f"--{name}", f"--{name.replace('_', '-')}", nargs="*", default=[])
+    parser.add_argument("--rlhf_type", "--rlhf-type", nargs="?")
+    parser.add_argument("--to_cached_dataset", "--to-cached-dataset", nargs="?", const="true", default="false")
+    given, _ = parser.parse_known_args(options)
+    return Command(
+        teaches=Path(script).stem in _TEACHING or given.to_cached_dataset.lower() == "true",
+        rolls_out=given.rlhf_type == "grpo",
+        datasets=tuple(_parsed([*given.dataset, *given.val_dataset])),
+        imitated=tuple(_parsed(given.chord_sft_dataset)),
+    )
+
+
+def _parsed(values: list[str]) -> Iterator[DatasetSyntax]:
+    for value in values:
+        with suppress(ValueError):  # a number of samples that is none; ms-swift says so itself
+            yield DatasetSyntax.parse(value)
