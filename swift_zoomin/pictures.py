@@ -97,6 +97,10 @@ class ImageError(ValueError):
     """A file that cannot be used as an image; the message names it."""
 
 
+class _TooLargeError(ImageError):
+    """An image that has more pixels than allowed, whatever else its file is."""
+
+
 def upright_size(source: Source) -> Size:
     """(width, height) after EXIF rotation, without decoding where the format allows. Raises ImageError."""
     width, height = _read(source, _measure)
@@ -155,6 +159,8 @@ def _read(source: Source, use: Callable[[Image.Image, str], _T]) -> _T:
     with _file(source, name) as file:
         try:
             return _use_file(file, name, use)
+        except _TooLargeError:
+            raise
         except ImageError:
             copy = repaired(file)
             if copy is None:
@@ -242,10 +248,10 @@ def _open(file: IO[bytes], name: str, most_pixels: int) -> Image.Image:
                 with _pillow_limit_at(most_pixels // 2):
                     image = _identify(file)
             except Image.DecompressionBombError:
-                raise ImageError(f"{name}: larger; {limit}") from None
+                raise _TooLargeError(f"{name}: larger; {limit}") from None
     width, height = image.size
     if width * height > most_pixels:
-        raise ImageError(f"{name}: {width}x{height} pixels; {limit}")
+        raise _TooLargeError(f"{name}: {width}x{height} pixels; {limit}")
     return image
 
 

@@ -7,6 +7,7 @@ Pillow's own switch for this (`LOAD_TRUNCATED_IMAGES`) holds for the whole proce
 Not covered: pixels that are damaged or cut off, and other formats; those files stay as they are, and unreadable.
 """
 
+import hashlib
 import re
 import zlib
 from collections.abc import Iterator
@@ -157,9 +158,10 @@ def _lengthened(content: bytes) -> Iterator[bytes]:
 
 
 def _jpeg_pixels(content: bytes) -> bytes | None:
+    """A digest of a JPEG's pixels; None where it cannot be decoded."""
     try:
         with JpegImagePlugin.JpegImageFile(BytesIO(content)) as image:
-            return image.tobytes()
+            return hashlib.blake2b(image.tobytes()).digest()
     except (OSError, SyntaxError, ValueError):
         return None
 

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image, ImageFile
 from profiles import DISPLAY_P3, rgb_profile, to_srgb
 
+from swift_zoomin import repairs
 from swift_zoomin.pictures import ImageError, open_upright, upright_size
 
 CASES = Path(__file__).parent / "cases"
@@ -217,6 +218,13 @@ def test_a_progressive_jpeg_that_was_filled_up_with_zeros_stays_refused() -> Non
     for lost in (30, 100, len(content) // 3):
         with pytest.raises(ImageError, match="truncated"):
             open_upright(content[:-lost] + bytes(5000))
+
+
+def test_an_image_that_is_too_large_is_not_decoded_for_its_end_mark(monkeypatch: Any) -> None:
+    monkeypatch.setenv("ZOOMIN_MAX_MEGAPIXELS", "0.001")
+    monkeypatch.setattr(repairs, "_jpeg_pixels", lambda content: pytest.fail("decoded"))
+    with pytest.raises(ImageError, match="60x40 pixels; expected at most"):
+        open_upright(encoded(PICTURE, "JPEG")[:-2])
 
 
 def pixels_or_error(path: Path) -> bytes | str:
