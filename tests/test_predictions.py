@@ -237,6 +237,13 @@ def test_who_gets_the_lock_of_a_file_that_is_no_longer_there_opens_again(
     assert len(read_predictions(out)) == (3 if other == "replaces" else 1)
 
 
+def test_a_file_that_is_never_the_one_that_was_opened_does_not_hang(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some file systems of user space number a file anew at every look."""
+    monkeypatch.setattr(predictions, "_is_at", lambda *_: False)
+    with pytest.raises(RecordError, match="replaced again and again"), PredictionsFile(out, ME):
+        pass
+
+
 def test_a_file_system_without_locks_is_said_and_used(out: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     def flock(*_: Any) -> None:
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
