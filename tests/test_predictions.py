@@ -358,6 +358,14 @@ def test_two_rows_that_contradict_each_other_are_a_fault(tmp_path: Path) -> None
     assert [prediction["verdict"] for prediction in read_predictions(path).values()] == ["real"]
 
 
+def test_a_path_that_steps_out_of_the_folder_is_plain(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "linked").symlink_to(tmp_path / "run")
+    for name in ("../a.png", "..//a.png", ".././a.png", "x/../../a.png", "../../" + tmp_path.name + "/a.png"):
+        (tmp_path / "run" / "p.jsonl").write_text(json_line({"image": name, "verdict": "real"}))
+        assert list(read_predictions(tmp_path / "linked" / "p.jsonl")) == [tmp_path / "a.png"]
+
+
 @settings(deadline=None)
 @given(st.binary(max_size=60), st.integers(0, 400), st.booleans())
 def test_any_bytes_are_gone_on_with_or_refused_and_left(
