@@ -39,6 +39,7 @@ _CUT = re.compile(r"reply \d was cut by the length limit")
 _BEGINNING = re.compile(rb'\{"image": "(?:[^"\\]|\\.)*", "verdict": ')
 # What file systems answer that know no locks.
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+_OPENINGS = 10  # of a file that another run may replace between opening and locking; it does so once
 
 
 class Outcome(Enum):
@@ -71,8 +72,14 @@ def to_prediction(
 ) -> Prediction:
     """A row of the format, without `made_by`. `episode` is None for an image that could not be opened."""
     replies = episode.replies if episode else []
-    first, boxes_px = (episode.first, episode.boxes_px) if episode and replies else (Reply(), [])
-    last = first if one_turn else parse_reply(replies[1]) if len(replies) > 1 else Reply()
+    first, last = Reply(), Reply()
+    boxes_px: list[list[float]] = []
+    if episode and replies:
+        first, boxes_px = episode.first, episode.boxes_px
+    if one_turn:
+        last = first
+    elif len(replies) > 1:
+        last = parse_reply(replies[1])
     prediction = {
         "image": path,
         "verdict": last.verdict,
@@ -254,7 +261,7 @@ def _parse(line: bytes) -> Any:
 
 def _open_locked(path: Path) -> FileIO:
     """Open a file for reading and appending, made where there is none, and locked until it is closed."""
-    while True:
+    for _ in range(_OPENINGS):
         with ExitStack() as undo:
             file = undo.enter_context(open(path, "a+b", buffering=0))
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
@@ -264,6 +271,7 @@ def _open_locked(path: Path) -> FileIO:
                 undo.pop_all()
                 file.seek(0)
                 return file
+    raise RecordError(f"{path}: replaced again and again while it was opened; choose another --out")
 
 
 def _lock(file: FileIO, path: Path) -> None:

@@ -237,6 +237,13 @@ def test_who_gets_the_lock_of_a_file_that_is_no_longer_there_opens_again(
     assert len(read_predictions(out)) == (3 if other == "replaces" else 1)
 
 
+def test_a_file_that_is_never_the_one_that_was_opened_does_not_hang(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some file systems of user space number a file anew at every look."""
+    monkeypatch.setattr(predictions, "_is_at", lambda *_: False)
+    with pytest.raises(RecordError, match="replaced again and again"), PredictionsFile(out, ME):
+        pass
+
+
 def test_a_file_system_without_locks_is_said_and_used(out: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     def flock(*_: Any) -> None:
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
@@ -349,6 +356,14 @@ def test_two_rows_that_contradict_each_other_are_a_fault(tmp_path: Path) -> None
     assert str(caught.value) == f"{path}:4: verdict 'generated'; an earlier row of 'a.png' has 'real'"
     path.write_text("".join(json_line({"image": "a.png", "verdict": verdict}) for verdict in [None, "real", None]))
     assert [prediction["verdict"] for prediction in read_predictions(path).values()] == ["real"]
+
+
+def test_a_path_that_steps_out_of_the_folder_is_plain(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "linked").symlink_to(tmp_path / "run")
+    for name in ("../a.png", "..//a.png", ".././a.png", "x/../../a.png", "../../" + tmp_path.name + "/a.png"):
+        (tmp_path / "run" / "p.jsonl").write_text(json_line({"image": name, "verdict": "real"}))
+        assert list(read_predictions(tmp_path / "linked" / "p.jsonl")) == [tmp_path / "a.png"]
 
 
 @settings(deadline=None)
