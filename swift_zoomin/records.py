@@ -145,7 +145,7 @@ def _parquet_rows(path: Path) -> Iterator[_Row]:
 
     number = 0
     try:
-        for batch in pyarrow.parquet.ParquetFile(path).iter_batches(batch_size=64):
+        for batch in pyarrow.parquet.ParquetFile(path).iter_batches(batch_size=8):  # of images, each in memory twice
             for row in batch.to_pylist():
                 number += 1
                 known = {name: value for name, value in row.items() if value is not None}

@@ -339,7 +339,7 @@ def test_damage_inside_a_parquet_file_is_one_line(folder: Path) -> None:
 
 @pytest.mark.parametrize("bad", [b"no image", b"", encoded("PNG")[:60], None])
 def test_damaged_parquet_images_are_reported_with_their_row(folder: Path, bad: bytes | None) -> None:
-    rows = [{"image": data, "label": "real"} for data in [encoded("PNG")] * 69 + [bad]]  # in the second batch of 64
+    rows = [{"image": data, "label": "real"} for data in [encoded("PNG")] * 69 + [bad]]  # not in the first batch
     [fault] = faults_of(write_parquet(folder, *rows))
     assert fault.startswith("70: image ")
 
