@@ -175,7 +175,10 @@ def test_half_a_character_is_reported_with_its_field(folder: Path) -> None:
 
 
 def test_a_file_without_records_is_a_fault(folder: Path) -> None:
-    for path, fault in [(write(folder), "holds no record"), (folder / "none.jsonl", "no such records file")]:
+    empty = folder / "empty.parquet"
+    pyarrow.parquet.write_table(pa.table({"image": pa.array([], pa.string())}), empty)
+    absent = folder / "none.jsonl"
+    for path, fault in [(write(folder), "holds no record"), (empty, "no record$"), (absent, "no such records file")]:
         with pytest.raises(RecordError, match=fault):
             read_records(path)
     (folder / "text.parquet").write_text("no Parquet")
