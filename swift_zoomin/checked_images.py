@@ -42,11 +42,10 @@ class CheckedImages:
 
     def __init__(self, records: Path, decode: bool = True, afresh: bool = False) -> None:
         """`decode` also decodes each image that is not known to be whole; `afresh` trusts no earlier reading."""
-        self._decode = decode
+        self._decode, self._afresh = decode, afresh
         self._file = _cache_file(records)
         self._known = {} if afresh else _read(self._file)
-        self._seen: dict[str, list[int]] = {}
-        self._has_news = False
+        self._news: dict[str, list[int]] = {}
         self._budget = PixelBudget(_DECODED_PIXELS)
         Image.core.set_block_size(_BLOCK_BYTES)
 
@@ -55,14 +54,12 @@ class CheckedImages:
         state = _file_state(path)  # before it is opened, so that a change meanwhile makes the entry an old one
         entry = self._known.get(name)
         if entry and state == (entry[0], entry[1]):
-            self._seen[name] = entry
             return ImageRef(str(path.absolute()), (entry[2], entry[3]))
         reference = ImageRef.of(path)
         if self._decode:
             self._decode_once(reference)
             if state:
-                self._seen[name] = [*state, *reference.size]
-                self._has_news = True
+                self._news[name] = [*state, *reference.size]
         return reference
 
     def _decode_once(self, reference: ImageRef) -> None:
@@ -72,10 +69,14 @@ class CheckedImages:
             open_upright(reference.path)
 
     def remember(self) -> None:
-        """Write down what was decoded; where that is not possible, it is decoded again next time."""
-        if not self._has_news:
+        """Write down what was decoded; where that is not possible, it is decoded again next time.
+
+        After a reading afresh nothing else is known, so that an image found damaged is not trusted any longer.
+        """
+        if not self._news and not self._afresh:
             return
-        content = json.dumps({"rules": _rules(), "images": self._seen})
+        images = {**self._known, **self._news}  # a reading that was stopped has not seen all that are known
+        content = json.dumps({"rules": _rules(), "images": images})
         with suppress(OSError):  # a full disk, a read-only home
             write_whole(self._file, content.encode())
 

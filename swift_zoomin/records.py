@@ -63,9 +63,10 @@ def read_records(path: Path | str, decode: bool = True, afresh: bool = False) ->
     """
     path = Path(path)
     _check_regular(path)
-    rows = list(_parquet_rows(path) if path.suffix == ".parquet" else (_Row(*row) for row in json_rows(path)))
+    is_parquet = path.suffix == ".parquet"
+    rows = list(_parquet_rows(path) if is_parquet else (_Row(*row) for row in json_rows(path)))
     if not rows:
-        raise RecordError(f"{path}: holds no record; expected one JSON object a line")
+        raise RecordError(f"{path}: holds no record" + ("" if is_parquet else "; expected one JSON object a line"))
     images = CheckedImages(path, decode, afresh)
 
     def check(row: _Row) -> Record | list[str]:
@@ -73,9 +74,11 @@ def read_records(path: Path | str, decode: bool = True, afresh: bool = False) ->
         record = _check_row(row, path, images, lambda fault: faults.append(f"{row.where}: {fault}"))
         return record if record and not faults else faults
 
-    with ThreadPoolExecutor() as pool:  # Pillow decodes outside the interpreter lock
-        checked = list(tqdm(pool.map(check, rows), f"checking {path.name}", len(rows), disable=len(rows) < 1000))
-    images.remember()
+    try:
+        with ThreadPoolExecutor() as pool:  # Pillow decodes outside the interpreter lock
+            checked = list(tqdm(pool.map(check, rows), f"checking {path.name}", len(rows), disable=len(rows) < 1000))
+    finally:
+        images.remember()  # also when the user stops a reading that takes long
     faults = [fault for result in checked if isinstance(result, list) for fault in result]
     faults += field_faults((row.where, row.value) for row in rows)
     if faults:
@@ -145,7 +148,7 @@ def _parquet_rows(path: Path) -> Iterator[_Row]:
 
     number = 0
     try:
-        for batch in pyarrow.parquet.ParquetFile(path).iter_batches(batch_size=64):
+        for batch in pyarrow.parquet.ParquetFile(path).iter_batches(batch_size=8):  # of images, each in memory twice
             for row in batch.to_pylist():
                 number += 1
                 known = {name: value for name, value in row.items() if value is not None}

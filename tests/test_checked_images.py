@@ -129,6 +129,22 @@ def test_a_fault_is_found_each_time_and_the_others_are_remembered(records: Path,
     assert sorted(decoded) == ["a.png", "b.png", "b.png", "c.png"]
 
 
+def test_a_reading_that_is_stopped_goes_on_where_it_was(
+    records: Path, decoded: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(path: str) -> Image.Image:
+        if path.endswith("c.png"):
+            raise KeyboardInterrupt
+        return open_upright(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checked_images, "open_upright", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            read_records(records)
+    read_records(records)
+    assert decoded == ["c.png"]
+
+
 def test_reading_afresh_decodes_all_and_serves_the_next_reading(records: Path, decoded: list[str]) -> None:
     for _ in range(2):
         read_records(records, afresh=True)
@@ -160,10 +176,12 @@ def test_another_records_file_is_remembered_by_itself(records: Path, decoded: li
     assert sorted(decoded) == ["a.png", "a.png", "b.png", "c.png"]
 
 
-def test_images_that_left_the_records_file_leave_the_cache(records: Path) -> None:
+def test_images_that_left_the_records_file_leave_the_cache_when_all_is_decoded_again(records: Path) -> None:
     read_records(records)
     records.write_text('{"image": "c.png", "label": "real"}\n{"image": "./a.png", "label": "real"}')
     read_records(records)
+    assert set(json.loads(cache_file(records).read_text())["images"]) == {"a.png", "b.png", "c.png", "./a.png"}
+    read_records(records, afresh=True)
     assert set(json.loads(cache_file(records).read_text())["images"]) == {"c.png", "./a.png"}
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from swift_zoomin.checking import check
 from swift_zoomin.cli import main
-from swift_zoomin.records import read_records
+from swift_zoomin.records import RecordError, read_records
 
 Check = Callable[..., list[str]]
 
@@ -168,6 +168,8 @@ def test_damage_that_leaves_time_and_size_is_found(folder: Path, monkeypatch: py
     monkeypatch.setattr("sys.argv", ["zoomin", "check", str(path)])
     assert main() == 1
     assert f"zoomin: {path}:1: image {image}: " in capsys.readouterr().err
+    with pytest.raises(RecordError):  # training does not trust it any longer either
+        read_records(path)
 
 
 rows = st.fixed_dictionaries(

@@ -175,7 +175,10 @@ def test_half_a_character_is_reported_with_its_field(folder: Path) -> None:
 
 
 def test_a_file_without_records_is_a_fault(folder: Path) -> None:
-    for path, fault in [(write(folder), "holds no record"), (folder / "none.jsonl", "no such records file")]:
+    empty = folder / "empty.parquet"
+    pyarrow.parquet.write_table(pa.table({"image": pa.array([], pa.string())}), empty)
+    absent = folder / "none.jsonl"
+    for path, fault in [(write(folder), "holds no record"), (empty, "no record$"), (absent, "no such records file")]:
         with pytest.raises(RecordError, match=fault):
             read_records(path)
     (folder / "text.parquet").write_text("no Parquet")
@@ -339,7 +342,7 @@ def test_damage_inside_a_parquet_file_is_one_line(folder: Path) -> None:
 
 @pytest.mark.parametrize("bad", [b"no image", b"", encoded("PNG")[:60], None])
 def test_damaged_parquet_images_are_reported_with_their_row(folder: Path, bad: bytes | None) -> None:
-    rows = [{"image": data, "label": "real"} for data in [encoded("PNG")] * 69 + [bad]]  # in the second batch of 64
+    rows = [{"image": data, "label": "real"} for data in [encoded("PNG")] * 69 + [bad]]  # not in the first batch
     [fault] = faults_of(write_parquet(folder, *rows))
     assert fault.startswith("70: image ")
 
