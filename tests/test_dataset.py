@@ -227,6 +227,11 @@ def test_a_stream_is_split_as_the_file_is(folder: Path) -> None:
     assert [images_in(part) for part in streamed] == [images_in(part) for part in whole]
 
 
+def test_a_stream_is_sampled_in_order_as_ms_swift_does() -> None:
+    sampled, _ = RecordsLoader(streaming=True).post_process(rows_of(PATHS, 1), dataset_sample=3, streaming=True)
+    assert [row["row"] for row in sampled] == [0, 1, 2]
+
+
 # Lengths
 
 
@@ -254,6 +259,13 @@ def test_a_row_is_as_long_as_the_template_makes_it(purpose: str, long_rows: str,
         encoded = len(template.encode(row)["input_ids"])
         assert row_tokens(row, template) == encoded
         assert most_tokens(row, template) >= encoded
+
+
+def test_the_bound_holds_for_a_row_of_two_letters(template: ZoomInTemplate) -> None:
+    template.template_meta.default_system = ""  # its words would make up for the marks around messages
+    messages = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    row = {"messages": messages, "images": []}
+    assert len(template.encode(row)["input_ids"]) == row_tokens(row, template) <= most_tokens(row, template)
 
 
 def between_the_queries(path: str, template: ZoomInTemplate) -> tuple[int, int]:
