@@ -26,6 +26,7 @@ from PIL import Image
 from swift_zoomin import __version__
 from swift_zoomin.files import cache_folder, write_whole
 from swift_zoomin.images import ImageRef, open_upright
+from swift_zoomin.pictures import most_pixels
 
 _FORMAT = 1  # another number where the same image would now be judged otherwise
 _DECODED_PIXELS = 100_000_000  # at once: 0.4 GB as RGB, up to three times that while colours are changed
@@ -119,7 +120,7 @@ def _cache_file(records: Path) -> Path:
 
 def _rules() -> list[Any]:
     """What decides, besides its file, whether an image can be used."""
-    return [_FORMAT, __version__, PIL.__version__, Image.MAX_IMAGE_PIXELS]
+    return [_FORMAT, __version__, PIL.__version__, most_pixels()]
 
 
 def _read(file: Path) -> dict[str, list[int]]:

@@ -15,7 +15,7 @@ from swift_zoomin.fields import column_name, is_reserved
 from swift_zoomin.records import Record, read_records
 
 _SHOWN = 3
-_NAMES = {".parquet": "records.parquet"}  # by which ms-swift finds our loader; else records.jsonl
+_SUFFIXES = (".jsonl", ".parquet")
 
 
 def check(path: Path) -> list[str]:
@@ -97,9 +97,8 @@ def _renamed_fields(records: list[Record]) -> Iterator[str]:
 
 
 def _name_for_training(path: Path) -> Iterator[str]:
-    name = _NAMES.get(path.suffix, "records.jsonl")
-    if path.name != name:
-        yield f"training finds records by the file's name: expected {name}, in a folder of its own ({path})"
+    if path.suffix not in _SUFFIXES:
+        yield f"training finds records by the end of the file's name: expected {' or '.join(_SUFFIXES)} ({path})"
 
 
 def _printable(line: str) -> str:

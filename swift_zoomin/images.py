@@ -26,8 +26,7 @@ from cachetools import LRUCache
 from PIL import Image
 
 from swift_zoomin.boxes import MIN_CROP_PIXELS, Box, PixelLimits, Size, clip_box, crop_window, model_size
-from swift_zoomin.pictures import ImageError, Source, open_upright, upright_size
-from swift_zoomin.pictures import content_of as _content
+from swift_zoomin.pictures import ImageError, Source, content_of, open_upright, upright_size
 
 _REFERENCE = re.compile(
     r"zoomin:(?P<path>[^?]*)\?size=(?P<size>\d+x\d+)(?:&pixels=(?P<limits>\d+-\d+))?"
@@ -58,7 +57,7 @@ class ImageRef:
     @classmethod
     def of(cls, source: Source) -> "ImageRef":
         """Refer to an image, reading its header. Raises ImageError."""
-        is_path = isinstance(source, str | Path) and _content(source) is None
+        is_path = isinstance(source, str | Path) and content_of(source) is None
         return cls(str(Path(source).absolute()) if is_path else "", upright_size(source))  # type: ignore[arg-type]
 
     @classmethod

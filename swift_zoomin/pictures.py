@@ -189,14 +189,14 @@ def _file(source: Path | str | bytes, name: str) -> Iterator[IO[bytes]]:
 
 
 def _use_file(file: IO[bytes], name: str, use: Callable[[Image.Image, str], _T], profile: bytes | None = None) -> _T:
-    most_pixels = _most_pixels()
-    with _open(file, name, most_pixels) as image:
+    limit = most_pixels()
+    with _open(file, name, limit) as image:
         if profile is not None:
             image.info["icc_profile"] = profile
         with _naming(name, "damaged image"):
-            if image.width * image.height <= (Image.MAX_IMAGE_PIXELS or most_pixels):
+            if image.width * image.height <= (Image.MAX_IMAGE_PIXELS or limit):
                 return use(image, name)
-            with _pillow_limit_at(most_pixels):  # TIFF's reader asks again
+            with _pillow_limit_at(limit):  # TIFF's reader asks again
                 return use(image, name)
 
 
@@ -211,7 +211,7 @@ def _naming(name: str, fault: str) -> Iterator[None]:
         raise ImageError(f"{name}: {fault} ({error})") from error
 
 
-def _most_pixels() -> int:
+def most_pixels() -> int:
     """Pixels that an image may have: the default, or what the environment says. Raises ImageError."""
     megapixels = os.environ.get(_MEGAPIXELS)
     if not megapixels:

@@ -29,11 +29,10 @@ from typing import Any
 from swift_zoomin.episode import ONE_TURN, Episode
 from swift_zoomin.listing import plain_path
 from swift_zoomin.outputs import make_folder, naming
-from swift_zoomin.records import RecordError, json_line, json_rows
+from swift_zoomin.records import RecordError, json_line, json_rows, list_faults
 from swift_zoomin.replies import VERDICTS, Reply, as_box, parse_reply
 
 Prediction = dict[str, Any]
-_SHOWN_FAULTS = 20
 _CUT = re.compile(r"reply \d was cut by the length limit")
 # A row's beginning, as far as it tells a prediction from a record; what is no JSON yet cannot tell more.
 _BEGINNING = re.compile(rb'\{"image": "(?:[^"\\]|\\.)*", "verdict": ')
@@ -121,7 +120,7 @@ def read_predictions(path: Path | str) -> dict[Path, Prediction]:
         if None not in (verdict, earlier) and verdict != earlier:
             faults.append(f"{where}: verdict {verdict!r}; an earlier row of {prediction['image']!r} has {earlier!r}")
     if faults:
-        raise RecordError("\n".join(faults[:_SHOWN_FAULTS]))
+        raise RecordError(list_faults(faults))
     return predictions
 
 

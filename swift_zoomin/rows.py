@@ -21,7 +21,7 @@ from swift_zoomin.boxes import PixelLimits, to_model
 from swift_zoomin.episode import ONE_TURN, Episode
 from swift_zoomin.fields import column_name
 from swift_zoomin.images import ImageError, ImageRef
-from swift_zoomin.records import Record, RecordError
+from swift_zoomin.records import Record, RecordError, list_faults
 from swift_zoomin.replies import PARTS, VERDICTS, Reply, render_reply
 
 Message = dict[str, Any]
@@ -40,7 +40,7 @@ def records_to_rows(
     build, needed = PURPOSES[purpose]
     records = [replace(record, image=record.image.under(limits)) for record in records]
     if faults := [f"{path}: {fault}" for record in records for fault in _faults(record, purpose, needed)]:
-        raise RecordError("\n".join(faults[:20]))
+        raise RecordError(list_faults(faults))
     donors = {verdict: [record for record in records if record.label == verdict] for verdict in VERDICTS}
     return [_row(record, turns) for record in records for turns in build(record, donors)]
 

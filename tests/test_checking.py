@@ -131,14 +131,12 @@ def test_fields_that_ms_swift_means_something_by(folder: Path, warnings: Check) 
 
 
 def test_a_file_that_training_would_not_find(folder: Path, warnings: Check) -> None:
-    assert warnings(write(folder, {}, name="train.jsonl")) == [
-        "training finds records by the file's name: expected records.jsonl, in a folder of its own (train.jsonl)"
-    ]
+    for name, warned in [("train.json", True), ("train.jsonl", False)]:
+        line = f"training finds records by the end of the file's name: expected .jsonl or .parquet ({name})"
+        assert warnings(write(folder, {}, name=name)) == [line] * warned
     rows = [{"image": (folder / "a.png").read_bytes(), "label": "real"}]
-    for name, warned in [("train.parquet", True), ("records.parquet", False)]:
-        pyarrow.parquet.write_table(pa.Table.from_pylist(rows), folder / name)
-        line = f"training finds records by the file's name: expected records.parquet, in a folder of its own ({name})"
-        assert warnings(folder / name) == [line] * warned
+    pyarrow.parquet.write_table(pa.Table.from_pylist(rows), folder / "train.parquet")
+    assert warnings(folder / "train.parquet") == []
 
 
 def test_a_name_that_cannot_be_printed_is_escaped(folder: Path, warnings: Check) -> None:
