@@ -88,6 +88,15 @@ def test_objects_stay_as_they_are_whatever_their_keys(folder: Path) -> None:
     assert dataset["all"][:] == [[values[0]], [values[1]], []]
 
 
+@pytest.mark.parametrize("depth", [3, 60, 300])
+def test_lists_in_lists_stay_as_they_are(folder: Path, depth: int) -> None:
+    nested: Any = "x"
+    for _ in range(depth):
+        nested = [nested]
+    [row] = load(f"{write(folder, {'deep': nested})}:query1")
+    assert row["deep"] == nested
+
+
 MIXED: list[tuple[Any, Any, list[Any]]] = [
     (1, 0.5, [1.0, 0.5]),
     (0.5, 1, [0.5, 1.0]),

@@ -16,6 +16,7 @@ from swift.dataset import RowPreprocessor
 
 from swift_zoomin.records import RecordError
 
+_DEEPEST = 8  # list in a list; what lies deeper is kept as JSON
 _NOTHING = Value("null")
 _DECIMAL = Value("float64")
 # What has a type whatever its values are: ms-swift's own columns, and ours for the rewards.
@@ -39,12 +40,13 @@ def to_dataset(rows: list[dict[str, Any]], path: str) -> Dataset:
     return Dataset.from_dict(columns, Features(types))
 
 
-def _type_of(values: list[Any]) -> Any:
+def _type_of(values: list[Any], depth: int = 0) -> Any:
     present = [value for value in values if value is not None]
     if present and all(isinstance(value, dict) for value in present):
         return Json()
     if present and all(isinstance(value, list) for value in present):
-        return List(_type_of(list(chain.from_iterable(present))))
+        # Arrow itself gives up on lists that are nested deeply.
+        return Json() if depth == _DEEPEST else List(_type_of(list(chain.from_iterable(present)), depth + 1))
     return Dataset.from_dict({"values": present}).features["values"]
 
 
