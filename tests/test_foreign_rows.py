@@ -87,3 +87,9 @@ def test_a_reply_of_a_model_is_plain_text_where_it_is_asked_again(model_dir: Pat
     tokenizer = get_processor(str(model_dir), model_type="qwen2_5_vl").tokenizer
     end = tokenizer.convert_tokens_to_ids("<|im_end|>")
     assert ids.count(end) == 4  # system, question, reply, question; none inside the reply
+
+
+def test_a_sample_that_asks_for_another_size_is_refused(model_dir: Path) -> None:
+    row = {**ROWS[1], "chat_template_kwargs": {"max_pixels": 50176}}
+    with pytest.raises(ValueError, match=r"a sample asks for \{'max_pixels': 50176\}; .* 3136-12544 pixels"):
+        encoded(model_dir, "zoomin", row, "train")

@@ -93,31 +93,38 @@ class ZoomInTemplate(Qwen2_5VLTemplate):
         return token not in self._image_token_ids
 
     def _preprocess_inputs(self, inputs: StdTemplateInputs) -> None:
-        limits = self.settings.limits
-        asked = {name: inputs.chat_template_kwargs[name] for name in _SIZES if name in inputs.chat_template_kwargs}
-        ours = {"min_pixels": limits.min_pixels, "max_pixels": limits.max_pixels}
-        if not asked.items() <= ours.items():
-            raise ValueError(f"a sample asks for {asked}; this model is shown {limits} pixels of every image")
-        # qwen-vl-utils takes the limits from here, where it otherwise asks what holds for the process.
-        inputs.chat_template_kwargs = {**inputs.chat_template_kwargs, **ours}
         # Other data sets write placeholders and special tokens into their answers, and mean them. Answers of ours, and
         # whatever comes from a model, are text.
         is_foreign = self.is_training and not any(_reference_of(image) for image in inputs.images)
+        self._limit_sizes(inputs)
+        self._load_images(inputs)
+        for message in inputs.messages:
+            if message["role"] != "assistant" or (is_foreign and isinstance(message["content"], str)):
+                continue
+            message["content"] = self._plain(message["content"], last=message is inputs.messages[-1])
+        super()._preprocess_inputs(inputs)
+
+    def _limit_sizes(self, inputs: StdTemplateInputs) -> None:
+        """Tell qwen-vl-utils the limits with the sample, where it otherwise asks what holds for the process.
+
+        Raises ValueError for a sample that asks for others.
+        """
+        limits = self.settings.limits
+        ours = {"min_pixels": limits.min_pixels, "max_pixels": limits.max_pixels}
+        asked = {name: inputs.chat_template_kwargs[name] for name in _SIZES if name in inputs.chat_template_kwargs}
+        if not asked.items() <= ours.items():
+            raise ValueError(f"a sample asks for {asked}; this model is shown {limits} pixels of every image")
+        inputs.chat_template_kwargs = {**inputs.chat_template_kwargs, **ours}
+
+    def _load_images(self, inputs: StdTemplateInputs) -> None:
         try:
-            inputs.images = _resolve(inputs.images, limits)
+            inputs.images = _resolve(inputs.images, self.settings.limits)
         except LimitsError as error:
             if not self.is_training:
                 raise
             # All rows of a cached data set fail alike. After any Exception ms-swift tries ten others, and then
             # advises to increase max_length.
             raise SystemExit(f"swift_zoomin: {error}") from error
-        for message in inputs.messages:
-            if message["role"] != "assistant":
-                continue
-            if is_foreign and isinstance(message["content"], str):
-                continue
-            message["content"] = self._plain(message["content"], last=message is inputs.messages[-1])
-        super()._preprocess_inputs(inputs)
 
     def _plain(self, content: Any, last: bool) -> Any:
         """An assistant turn as token ids that mean nothing but text.

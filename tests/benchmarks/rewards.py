@@ -29,6 +29,7 @@ from PIL import Image
 from swift.infer_engine.protocol import ChatCompletionResponseChoice, ChatMessage, RolloutInferRequest
 
 from swift_zoomin import prompts
+from swift_zoomin.checkpoints import QWEN_LIMITS
 from swift_zoomin.images import ImageRef
 from swift_zoomin.plugin.rewards import REWARDS
 from swift_zoomin.plugin.scheduler import ZoomInScheduler
@@ -57,7 +58,7 @@ def boxes(rng: random.Random, count: int) -> list[list[float]]:
 
 def trajectory(at: int, rng: random.Random) -> tuple[str, dict[str, Any]]:
     """A last completion and its columns, with the scheduler's own rollout_infos."""
-    image = str(ImageRef(f"/nowhere/{at:06}.jpg", SIZE))
+    image = str(ImageRef(f"/nowhere/{at:06}.jpg", SIZE, limits=QWEN_LIMITS))
     first = Reply(rng.choice(VERDICTS), boxes(rng, 3), ["region"] * 3, explanation(rng))
     replies = [render_reply(first), render_reply(Reply("real", [], [], explanation(rng)), ("explanation", "verdict"))]
     request = RolloutInferRequest([{"role": "user", "content": prompts.QUERY1}], images=[image])
