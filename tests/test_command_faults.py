@@ -85,7 +85,7 @@ DETECT = ["detect", "a.png", "--model", "hub/none", "--out", "out.jsonl"]
 CONVERT = ["convert", "records.jsonl", "square"]
 
 
-@pytest.mark.parametrize("value", ["0", "-1", "1.5", "many", "", "9" * 5000, "nan"])
+@pytest.mark.parametrize("value", ["0", "-1", "1.5", "many", "", "9" * 20, "9" * 5000, "nan"])
 @pytest.mark.parametrize(
     ("command", "option"),
     [
@@ -434,9 +434,10 @@ def test_a_name_that_the_terminal_cannot_show_is_shown_as_it_can(data: Path) -> 
 
 
 SLOW = """
-import sys, time
+import signal, sys, time
 from types import SimpleNamespace
 from swift_zoomin.checkpoints import QWEN_LIMITS
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in the background ignores it
 from swift_zoomin.detector import Answer
 limits = {"IMAGE_MIN_TOKEN_NUM": 1, "IMAGE_MAX_TOKEN_NUM": 100, "smart_resize": lambda *size: size[:2]}
 sys.modules["qwen_vl_utils"] = SimpleNamespace(vision_process=SimpleNamespace(**limits))  # the real one loads torch
