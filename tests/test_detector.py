@@ -146,6 +146,12 @@ def test_an_unreadable_image_stops_nothing(images: dict[str, str], tmp_path: Pat
     assert engine.names() == [["a", "b"], ["a", "b"]]
 
 
+def test_a_missing_path_that_is_base64_too_is_a_missing_path() -> None:
+    """JPEG in base64 begins with /9j/4AAQ."""
+    (prediction,) = Detector(engine=ScriptedEngine({})).detect(["/9j/4AAQSkZJRgABAQ=="])
+    assert prediction["error"] == "/9j/4AAQSkZJRgABAQ==: no such image file"
+
+
 def test_a_batch_of_unreadable_images_asks_nothing(tmp_path: Path) -> None:
     engine = ScriptedEngine({})
     predictions = list(Detector(engine=engine).detect([str(tmp_path / "1.png"), str(tmp_path / "2.png")]))
