@@ -1,7 +1,6 @@
 """The pixel limits of a model: every way to give them ends in the right box, or is refused."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -198,10 +197,25 @@ def test_a_checkpoint_is_named_by_what_is_in_it_wherever_it_lies(limited_model: 
     name = read_checkpoint(limited_model).name
     moved = shutil.copytree(limited_model, tmp_path / "elsewhere" / "model")
     assert read_checkpoint(moved).name == name
-    with (moved / "model.safetensors").open("r+b") as weights:
-        weights.seek(-4, os.SEEK_END)
-        weights.write(b"\x01\x02\x03\x04")
-    assert read_checkpoint(moved).name != name
+    size = (moved / "model.safetensors").stat().st_size
+    for place in (size // 3, size // 2, size - 4):  # one layer alone may have been trained
+        with (moved / "model.safetensors").open("r+b") as weights:
+            weights.seek(place)
+            weights.write(b"\x01\x02\x03\x04")
+        changed = read_checkpoint(moved).name
+        assert changed != name
+        name = changed
+
+
+def test_a_large_file_of_weights_is_told_by_samples_all_over(tmp_path: Path) -> None:
+    folder = published(tmp_path / "model")
+    content = bytearray(40 << 20)
+    names = set()
+    for place in (0, 1 << 20, 20 << 20, (40 << 20) - 50_000):
+        content[place : place + 50_000] = b"\x01" * 50_000  # a layer
+        (folder / "model.safetensors").write_bytes(content)
+        names.add(read_checkpoint(folder).name)
+    assert len(names) == 4
 
 
 def faulty_folders(folder: Path) -> Iterator[tuple[str, str]]:
