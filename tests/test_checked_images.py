@@ -241,10 +241,10 @@ def test_a_write_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("given", "folder"),
-    [("/big/cache", "/big/cache"), ("", "/home/u/.cache"), ("relative", "/home/u/.cache")],
+    [("/big/cache", "/big/cache"), ("", "/users/u/.cache"), ("relative", "/users/u/.cache")],
 )
 def test_the_cache_folder_is_the_users(monkeypatch: pytest.MonkeyPatch, given: str, folder: str) -> None:
-    monkeypatch.setenv("HOME", "/home/u")
+    monkeypatch.setenv("HOME", "/users/u")
     monkeypatch.setenv("XDG_CACHE_HOME", given)
     assert cache_folder() == Path(folder) / "swift_zoomin"
 
