@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import COMMON, FIRST_LOOK_PIXELS, SFT, child_environment, run_swift
+from conftest import COMMON, FIRST_LOOK_PIXELS, SFT, child_environment, logged, run_swift
 from PIL import Image
 from qwen_vl_utils.vision_process import smart_resize
 from swift.model import get_processor
@@ -123,6 +123,22 @@ def test_a_cached_data_set_of_another_limit_is_refused(model_dir: Path, benchmar
     printed = run_swift(*(*SFT, *COMMON, *train, "--output_dir", tmp_path / "out"), MAX_PIXELS=str(PIXELS), fails=True)
     assert printed.splitlines()[-1].startswith("swift_zoomin: ")
     assert f"prepared for a model that is shown 3136-12544 pixels; this one is shown 3136-{PIXELS}" in printed
+
+
+@pytest.mark.swift
+def test_data_workers_that_are_spawned_know_the_limit(model_dir: Path, benchmark_dir: Path, tmp_path: Path) -> None:
+    """They inherit nothing of what this process has loaded, other than the template itself."""
+    losses = {}
+    for context in ("fork", "spawn"):
+        data = ["--dataset", f"{benchmark_dir}/train/records.jsonl:sft", "--dataloader_num_workers", 1]
+        run_swift(
+            *(*SFT, *COMMON, "--model", model_dir, *data, "--dataloader_multiprocessing_context", context),
+            *("--output_dir", tmp_path / context, "--max_steps", 3, "--per_device_train_batch_size", 4),
+            MAX_PIXELS=FIRST_LOOK_PIXELS,
+        )
+        losses[context] = [step["loss"] for step in logged(tmp_path / context)]
+    assert len(losses["fork"]) == 3
+    assert losses["spawn"] == losses["fork"]
 
 
 class OwnEngine:
