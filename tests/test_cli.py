@@ -15,6 +15,7 @@ from swift_zoomin import prompts
 from swift_zoomin.checkpoints import QWEN_LIMITS
 from swift_zoomin.cli import main
 from swift_zoomin.detector import Answer, Conversation
+from swift_zoomin.images import open_upright
 from swift_zoomin.predictions import read_predictions
 from swift_zoomin.records import read_records, write_records
 from swift_zoomin.replies import Reply, render_reply
@@ -145,6 +146,15 @@ def test_convert_writes_squares_that_pass_the_check(zoomin, data: Path) -> None:
     assert records[0].extra == {"source": "gpt-image-1"}
     assert [record.label for record in records] == ["generated", "real", "real"]
     assert [record.explanation for record in records] == ["The sign melts.", "", "Sharp."]
+
+
+def test_convert_writes_what_a_person_sees_and_no_profile(zoomin, data: Path) -> None:
+    red = Path(__file__).parent / "cases" / "p3_red.png"  # in Display P3
+    write_records(data / "records.jsonl", [{"image": str(red), "label": "real"}])
+    assert zoomin("convert", data / "records.jsonl", data.parent / "square")[0] == 0
+    with Image.open(data.parent / "square" / "images" / "000000.png") as image:
+        assert image.getpixel((256, 256)) == open_upright(red).getpixel((16, 16))
+        assert not image.info
 
 
 @pytest.mark.parametrize("records", ["records.jsonl", "others.jsonl"])
