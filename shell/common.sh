@@ -1,10 +1,11 @@
 # shellcheck shell=bash disable=SC2034
 # Sourced by the recipes: one line instead of a failed run, going on after a stop, and what differs without a GPU.
 #
-# Every recipe takes from its environment: MODEL, DATA, OUT; MAX_PIXELS (what MODEL was trained with, else 262144, which
-# is 512 x 512); GPUS (0: a CPU), DISK (GB that must be free), DEEPSPEED (empty: none); the sizes LEARNING_RATE, BATCH, GENERATIONS,
-# TOKENS (of a reply), STEPS (-1: one epoch); DRY_RUN=1 prints the commands instead of running them. Arguments after the
-# script's name go to swift, and win over what stands in the recipe.
+# Every recipe takes from its environment: MODEL, DATA, OUT; MAX_PIXELS (that of the checkpoint in OUT that it goes on
+# from, else what MODEL was trained with, else 262144: 512 x 512); GPUS (0: a CPU), DISK (GB that must be free),
+# DEEPSPEED (empty: none); the sizes LEARNING_RATE, BATCH, GENERATIONS, TOKENS (of a reply), STEPS (-1: one epoch);
+# DRY_RUN=1 prints the commands instead of running them. Arguments after the script's name go to swift, and win over
+# what stands in the recipe.
 set -euo pipefail
 recipe=$(basename "$(dirname "$0")")/$(basename "$0")
 
@@ -36,10 +37,15 @@ weights() {
     if [ -e "$1/merged/config.json" ]; then echo "$1/merged"; else echo "${last:-$1}"; fi
 }
 
-# A model that we have trained says its pixel limit; any other gets the paper's.
-if [ -z "${MAX_PIXELS:-}" ] && ! grep -qs '"zoomin": {' "$(weights "${MODEL:-}")"/{processor_config,args}.json; then
-    export MAX_PIXELS=262144
-fi
+# trained_pixels FOLDER: the MAX_PIXELS that a checkpoint says it was trained with; nothing where it does not say.
+trained_pixels() {
+    [ -d "$1" ] || return 0
+    python -c 'import sys
+from swift_zoomin.checkpoints import read_settings
+kept = read_settings(sys.argv[1])
+if kept.prompts:
+    print(kept.limits.max_pixels)' "$1" 2>/dev/null || true
+}
 
 gpus_here() {
     if [ -n "${CUDA_VISIBLE_DEVICES+set}" ]; then
@@ -54,9 +60,14 @@ gpus_here() {
 check() {
     local name home used free visible
     for name in "$@"; do [ -n "${!name:-}" ] || stop "set $name; the head of shell/$recipe says to what"; done
+    if [ -z "${MAX_PIXELS:-}" ]; then
+        MAX_PIXELS=$(trained_pixels "$(newest "${OUT:-}")") # a run that goes on keeps its limit
+        MAX_PIXELS=${MAX_PIXELS:-$(trained_pixels "$(weights "$MODEL")")}
+        export MAX_PIXELS=${MAX_PIXELS:-262144}
+    fi
     if [ -n "${DRY_RUN:-}" ]; then return; fi
     if [ -n "${DATA:-}" ] && [ ! -s "$DATA" ]; then
-        stop "DATA=$DATA: no such file, or it is empty; expected records.jsonl or records.parquet"
+        stop "DATA=$DATA: no such file, or it is empty; expected a file that ends in .jsonl or .parquet"
     fi
     if [ -d "$MODEL" ]; then
         grep -q '"qwen2_5_vl"' "$(weights "$MODEL")/config.json" 2>/dev/null ||

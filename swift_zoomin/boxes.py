@@ -50,7 +50,8 @@ def model_size(size: Size, limits: PixelLimits, wanted_pixels: int = 0) -> Size:
         problem = f"would be shown as {width}x{height}; expected an aspect ratio of at most {MAX_ASPECT}"
         raise ValueError(f"{size[0]}x{size[1]} pixels {problem}")
     if _smart_resize(height, width, lowest, highest) != (height, width):
-        raise ValueError(f"{size[0]}x{size[1]} pixels; no size for it within the limits of {limits} pixels")
+        advice = "raise MAX_PIXELS or lower MIN_PIXELS"
+        raise ValueError(f"{size[0]}x{size[1]} pixels; no size for it within the limits of {limits} pixels; {advice}")
     return width, height
 
 

@@ -2,7 +2,7 @@
 
 What was seen stands in the user's cache folder, in one file a records file, which may be deleted at any time:
 
-    {"rules": [1, "0.1.0", "13.0.0", 178956970],
+    {"rules": [1, "0.1.0", "13.0.0", "1.8.1", 178956970],
      "images": {"images/000017.png": [1764060175123456789, 287311, 448, 448]}}
 
 An image's entry holds its file's time of change in ns and size in bytes, and its upright width and height; only images
@@ -21,6 +21,7 @@ from threading import Condition
 from typing import Any
 
 import PIL
+import pillow_heif
 from PIL import Image
 
 from swift_zoomin import __version__
@@ -120,7 +121,7 @@ def _cache_file(records: Path) -> Path:
 
 def _rules() -> list[Any]:
     """What decides, besides its file, whether an image can be used."""
-    return [_FORMAT, __version__, PIL.__version__, most_pixels()]
+    return [_FORMAT, __version__, PIL.__version__, pillow_heif.__version__, most_pixels()]
 
 
 def _read(file: Path) -> dict[str, list[int]]:

@@ -12,10 +12,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from swift_zoomin.fields import column_name, is_reserved
-from swift_zoomin.records import Record, read_records
+from swift_zoomin.records import RECORDS_SUFFIXES, Record, read_records
 
 _SHOWN = 3
-_SUFFIXES = (".jsonl", ".parquet")
 
 
 def check(path: Path) -> list[str]:
@@ -97,8 +96,8 @@ def _renamed_fields(records: list[Record]) -> Iterator[str]:
 
 
 def _name_for_training(path: Path) -> Iterator[str]:
-    if path.suffix not in _SUFFIXES:
-        yield f"training finds records by the end of the file's name: expected {' or '.join(_SUFFIXES)} ({path})"
+    if path.suffix not in RECORDS_SUFFIXES:
+        yield f"training finds records by the end of the file's name: expected {' or '.join(RECORDS_SUFFIXES)} ({path})"
 
 
 def _printable(line: str) -> str:

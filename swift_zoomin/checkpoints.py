@@ -2,12 +2,12 @@
 
 A trained folder says it in the processor's own configuration, where transformers and vLLM read the limits too:
 
-    processor_config.json   "image_processor": {"size": {"shortest_edge": 3136, "longest_edge": 262144},
+    processor_config.json   "image_processor": {"size": {"shortest_edge": 3136, "longest_edge": 261856},
                                                 "zoomin": {"prompts": "1a2b3c4d"}, ...}
 
 A LoRA adapter has no processor, and merging takes the base model's; what ms-swift carries along in both is args.json:
 
-    args.json               "zoomin": {"min_pixels": 3136, "max_pixels": 262144, "prompts": "1a2b3c4d"}, ...
+    args.json               "zoomin": {"min_pixels": 3136, "max_pixels": 261856, "prompts": "1a2b3c4d"}, ...
 
 The environment (MAX_PIXELS, MIN_PIXELS, or ms-swift's IMAGE_MAX_TOKEN_NUM, IMAGE_MIN_TOKEN_NUM) wins over both, and
 where it differs from what a folder was trained with, that is said.
@@ -44,6 +44,11 @@ class Settings:
 
     limits: PixelLimits
     prompts: str | None = None
+
+    def mark(self) -> dict[str, Any]:
+        """What an adapter's args.json says under MARK; `read_settings` reads it."""
+        limits = self.limits
+        return {"min_pixels": limits.min_pixels, "max_pixels": limits.max_pixels, "prompts": self.prompts}
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,12 @@ from swift_zoomin.images import ImageError, open_upright, square
 from swift_zoomin.listing import list_images
 from swift_zoomin.outputs import make_folder, naming, write_output
 from swift_zoomin.predictions import Outcome, PredictionsFile, read_predictions
-from swift_zoomin.records import Record, RecordError, read_records, write_records
+from swift_zoomin.records import RECORDS_SUFFIXES, Record, RecordError, read_records, write_records
 from swift_zoomin.summary import STATUS_HELP, Summary
 
 _INTERRUPTED, _READER_GONE = 130, 141  # 128 + SIGINT and 128 + SIGPIPE, as shells give them
 _MOST = 1_000_000  # of images a batch, tokens, GPUs: far beyond any use
-_MOST_SIDE_PX = 10_000
+_MOST_SIDE_PX = 10_000  # a square of 100 megapixels
 
 
 def main() -> int:
@@ -39,7 +39,7 @@ def main() -> int:
             stream.reconfigure(errors="backslashreplace")  # a file's name may be more than the terminal can show
     try:
         status: int = options.run(options)
-        print(end="", flush=True)
+        print(end="", flush=True)  # a full disk or a closed pipe shows here, while it can still be said
     except (RecordError, ImageError, CheckpointError, OSError, KeyboardInterrupt) as error:
         status = _report(error)
     _drop_what_cannot_be_written()
@@ -57,15 +57,14 @@ def _report(error: BaseException) -> int:
     else:
         message = str(error)
     try:
-        _fail(message)
+        _complain(message)
     except BrokenPipeError:
         return _READER_GONE
     return _INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1
 
 
-def _fail(message: str) -> int:
+def _complain(message: str) -> None:
     print(f"zoomin: {message}", file=sys.stderr)
-    return 1
 
 
 def _nobody_reads() -> bool:
@@ -77,7 +76,7 @@ def _nobody_reads() -> bool:
 
 
 def _drop_what_cannot_be_written() -> None:
-    """What still waits in a stream that failed: Python would try once more at its end, and complain."""
+    """Drop what a failed stream still holds: at exit Python would try to write it again, and print a traceback."""
     for stream in (sys.stdout, sys.stderr):
         try:
             if stream is not None:
@@ -123,9 +122,9 @@ def _side_px(text: str) -> int:
 _DETECT_HELP = """\
 look at images twice and write a prediction each
 
-The pixel limits are the checkpoint's, unless MAX_PIXELS is set. Run again, it goes on where it stopped, and tries again
-what it could not read.
-In folders, images are known by their suffix; what is left out is counted at the end. One run at a time writes to --out.
+The pixel limits are the checkpoint's, unless MAX_PIXELS is set. A second run with the same --out goes on where the
+first one stopped, and tries again what it could not read. In folders, images are known by their suffix; what is left
+out is counted at the end. One run at a time writes to --out.
 """
 
 
@@ -138,8 +137,10 @@ def _add_detect(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.add_argument("images", nargs="+", type=_path, help="image files, folders of them, or records files")
-    command.add_argument("--model", required=True, type=_text, help="model folder or checkpoint")
-    command.add_argument("--out", required=True, type=_path, help="predictions, JSON Lines; appended to")
+    command.add_argument("--model", required=True, type=_text, help="model folder, LoRA adapter, or a hub's name")
+    command.add_argument(
+        "--out", required=True, type=_path, help="predictions, JSON Lines; where it exists, they go on"
+    )
     command.add_argument("--engine", choices=("transformers", "vllm"), default="transformers")
     command.add_argument("--gpus", type=_count, default=1, help="GPUs that vLLM spreads the model over")
     command.add_argument("--memory-share", type=_share, default=0.9, help="share of each GPU's memory that vLLM takes")
@@ -157,24 +158,24 @@ def _detect(options: argparse.Namespace) -> int:
         raise ImageError(f"{', '.join(map(str, options.images))}: no image found{left_out}")
     checkpoint = open_checkpoint(options.model)
     for difference in differences(checkpoint.settings):
-        print(f"zoomin: {options.model}: {difference}", file=sys.stderr)
+        _complain(f"{options.model}: {difference}")
     errors = []
     with PredictionsFile(options.out, _made_by(options, checkpoint)) as out:
-        todo = {path: None for path in listing.images if out.outcomes.get(path, Outcome.UNREAD) == Outcome.UNREAD}
+        todo = [path for path in listing.images if out.outcomes.get(path, Outcome.UNREAD) == Outcome.UNREAD]
         done = len(listing.images) - len(todo)
         if done:
             print(f"{done} of {len(listing.images)} images are done already", flush=True)
         detector = _detector(options) if todo else None
-        out.start(todo)
+        out.start(set(todo))
         if detector:
             for prediction in tqdm(detector.detect(map(str, todo)), "detecting", len(todo)):
                 if out.add(prediction) == Outcome.UNREAD:
                     errors.append(prediction["error"])
         outcomes = Counter(out.outcomes[path] for path in listing.images)
-    summary = Summary(listing, outcomes, done, *errors[:1])
+    summary = Summary(listing, outcomes, done, errors[0] if errors else "")
     print(summary)
     for fault in summary.faults():
-        _fail(fault)
+        _complain(fault)
     return summary.status()
 
 
@@ -230,7 +231,7 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 def _add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     command = commands.add_parser("check", help="check a records file and decode every image in it")
-    command.add_argument("records", type=Path)
+    command.add_argument("records", type=_path)
     command.set_defaults(run=_check)
 
 
@@ -243,7 +244,7 @@ def _add_convert(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     command = commands.add_parser(
         "convert", help="centre-crop and resize the images of a records file, as the paper does for training"
     )
-    command.add_argument("records", type=Path)
+    command.add_argument("records", type=_path)
     command.add_argument("folder", type=_path, help="where records.jsonl and images/ are written")
     command.add_argument("--side-px", type=_side_px, default=512, help="side of the square images in pixels")
     command.set_defaults(run=_convert)
@@ -276,7 +277,8 @@ def _convert(options: argparse.Namespace) -> int:
 def _check_target(folder: Path, records: list[Record]) -> None:
     """Raises RecordError where converting would overwrite a data set, or could not write what it has read."""
     images = folder / "images"
-    if (folder / "records.jsonl").exists() or any(images in Path(r.image.path).resolve().parents for r in records):
+    holds_records = any(path.suffix in RECORDS_SUFFIXES for path in folder.glob("*"))
+    if holds_records or any(images in Path(record.image.path).resolve().parents for record in records):
         raise RecordError(f"{folder}: holds records or their images already; choose another folder")
     for record in records:
         for name, value in record.extra.items():

@@ -23,7 +23,6 @@ from io import BytesIO
 from itertools import product
 from typing import Any
 
-import numpy as np
 from PIL import Image, ImageChops, ImageCms
 
 _WHITE = (255, 255, 255)
@@ -93,6 +92,8 @@ def _scaled(image: Image.Image) -> Image.Image:
     is_integer = image.mode.startswith("I")
     if image.mode.startswith("I;16") or (is_integer and image.format == "PPM"):  # Pillow brings that to 16 bits
         return image.convert("I").convert("I;16")
+    import numpy as np  # takes 0.1 s, and only grey of 32 bits needs it
+
     values = np.asarray(image)
     smallest, largest = values.min().item(), values.max().item()
     if smallest >= 0:  # false where one is not a number, too
@@ -102,7 +103,7 @@ def _scaled(image: Image.Image) -> Image.Image:
             return image.convert("L")
         if is_integer and largest <= 65535:
             return image.convert("I;16")
-    expected = "0 to 255 or 0 to 65535" if is_integer else f"0 to 1, or 0 to {_SMALLEST_LEVELS} at least"
+    expected = "0 to 255 or 0 to 65535" if is_integer else f"0 to 1, or 0 to 255 and one of {_SMALLEST_LEVELS} or more"
     raise ColourError(f"pixel values from {smallest} to {largest}; expected {expected}")
 
 

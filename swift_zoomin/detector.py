@@ -125,7 +125,7 @@ class Detector:
 
     def _start(self, path: str) -> Conversation | ImageError:
         try:
-            # As text, the path of a missing file may be taken for base64.
+            # As text it could be an image itself (base64), which is in no file.
             image = ImageRef.of(Path(path)).under(self._engine.limits)
             _ = image.size_model  # refuses an image that the model cannot be shown
             return Conversation(Episode(image, choose=self._choose, one_turn=self._one_turn))

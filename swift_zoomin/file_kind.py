@@ -1,4 +1,4 @@
-"""What a file is that was given for JSON Lines and is something else, so that one line says it instead of 20 faults."""
+"""Names a file that is no JSON Lines at all (CSV, Parquet, one JSON array): one line instead of 20 faults."""
 
 import csv
 import json
@@ -10,7 +10,7 @@ _HEAD_BYTES = 1 << 16
 _HEAD_LINES = 100
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # of UTF-8, as editors on Windows write it; json reads it
 _BEGINNINGS = {
-    b"PAR1": "a Parquet file; name it records.parquet",
+    b"PAR1": "a Parquet file; end its name in .parquet",
     b"\x1f\x8b": "a gzip archive; unpack it",
     b"\xff\xfe": "text in UTF-16; save it as UTF-8",
     b"\xfe\xff": "text in UTF-16; save it as UTF-8",
@@ -38,7 +38,7 @@ def _foreign_text(path: Path) -> str | None:
     lines = [line for line in lines if line]
     if not lines:
         return None
-    if (first := _parsed(lines[0])) is not None:
+    if (first := parsed_json(lines[0])) is not None:
         return _foreign_line(first, is_only=len(lines) == 1)
     if lines[0][:1] in (b"{", b"["):
         return _foreign_json(path)
@@ -47,7 +47,7 @@ def _foreign_text(path: Path) -> str | None:
     return _foreign_table(lines)
 
 
-def _parsed(text: bytes | str) -> Any:
+def parsed_json(text: bytes | str) -> Any:
     """A JSON value; None where the text is none, or null."""
     try:
         return json.loads(text)

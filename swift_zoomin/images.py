@@ -2,8 +2,8 @@
 
 An image travels through datasets, rollouts and servers as a short string and is opened only when a sample is encoded:
 
-    zoomin:/data/a%20b.png?size=4000x3000&pixels=3136-262144                        the whole image, upright
-    zoomin:/data/a%20b.png?size=4000x3000&pixels=3136-262144&crop=120,88,260,190    a window of it, in original pixels
+    zoomin:/data/a%20b.png?size=4000x3000&pixels=3136-261856                        the whole image, upright
+    zoomin:/data/a%20b.png?size=4000x3000&pixels=3136-261856&crop=120,88,260,190    a window of it, in original pixels
 
 `size` is the upright size and `pixels` are the model's limits, so that boxes can be scaled without opening the file and
 without asking what holds in this process. A crop without a path is cut from the first image of its sample, for images

@@ -15,9 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from swift_zoomin.pictures import IMAGE_SUFFIXES
-from swift_zoomin.records import read_records
-
-RECORDS_SUFFIXES = (".jsonl", ".parquet")
+from swift_zoomin.records import RECORDS_SUFFIXES, read_records
 
 # Why a file or folder is left out, as the summary says it.
 BY_SUFFIX = "without the suffix of an image"

@@ -38,7 +38,7 @@ from PIL import (  # each registers its format
 )
 
 from swift_zoomin.boxes import MAX_ASPECT, Size
-from swift_zoomin.colours import to_srgb
+from swift_zoomin.colours import ColourError, to_srgb
 from swift_zoomin.repairs import png_chunks, repaired
 
 pillow_heif.register_heif_opener()
@@ -81,7 +81,7 @@ _TURNS: dict[object, Image.Transpose] = {
 }
 _SIDEWAYS = (5, 6, 7, 8)
 _PNG_ORIENTATIONS = (b"eXIf", b"tEXt", b"zTXt", b"iTXt")  # chunks that Pillow takes an orientation from
-_pillow_limit = Lock()
+_pillow_limit_lock = Lock()
 # What Pillow's readers raise at damaged files.
 _UNREADABLE = (
     *(OSError, SyntaxError, ValueError, RuntimeError, TypeError, LookupError, ArithmeticError, EOFError, MemoryError),
@@ -207,6 +207,8 @@ def _naming(name: str, fault: str) -> Iterator[None]:
         yield
     except ImageError:
         raise
+    except ColourError as error:  # the file is whole
+        raise ImageError(f"{name}: {error}") from error
     except _UNREADABLE as error:
         raise ImageError(f"{name}: {fault} ({error})") from error
 
@@ -217,9 +219,12 @@ def most_pixels() -> int:
     if not megapixels:
         return _MOST_PIXELS
     try:
-        return int(float(megapixels) * 1e6)
+        pixels = int(float(megapixels) * 1e6)
     except (ValueError, OverflowError):
-        raise ImageError(f'{_MEGAPIXELS} is "{megapixels}"; expected a number of megapixels') from None
+        pixels = 0
+    if pixels < 1:
+        raise ImageError(f'{_MEGAPIXELS} is "{megapixels}"; expected a number of megapixels')
+    return pixels
 
 
 @contextmanager
@@ -228,7 +233,7 @@ def _pillow_limit_at(pixels: int) -> Iterator[None]:
 
     Pillow warns above the limit and refuses above twice the limit.
     """
-    with _pillow_limit:
+    with _pillow_limit_lock:
         before = Image.MAX_IMAGE_PIXELS
         Image.MAX_IMAGE_PIXELS = pixels
         try:
@@ -237,21 +242,21 @@ def _pillow_limit_at(pixels: int) -> Iterator[None]:
             Image.MAX_IMAGE_PIXELS = before
 
 
-def _open(file: IO[bytes], name: str, most_pixels: int) -> Image.Image:
+def _open(file: IO[bytes], name: str, limit: int) -> Image.Image:
     """Read the head of an image within the limit. Raises ImageError."""
-    limit = f"expected at most {most_pixels / 1e6:.1f} megapixels; {_MEGAPIXELS} can raise that"
+    expected = f"expected at most {limit / 1e6:.1f} megapixels; {_MEGAPIXELS} can raise that"
     with _naming(name, "not a readable image"):
         try:
             image = _identify(file)
         except Image.DecompressionBombError:  # the readers of WebP and GIF look at Pillow's limit themselves
             try:
-                with _pillow_limit_at(most_pixels // 2):
+                with _pillow_limit_at(limit // 2):  # Pillow refuses above twice its own
                     image = _identify(file)
             except Image.DecompressionBombError:
-                raise _TooLargeError(f"{name}: larger; {limit}") from None
+                raise _TooLargeError(f"{name}: larger; {expected}") from None
     width, height = image.size
-    if width * height > most_pixels:
-        raise _TooLargeError(f"{name}: {width}x{height} pixels; {limit}")
+    if width * height > limit:
+        raise _TooLargeError(f"{name}: {width}x{height} pixels; {expected}")
     return image
 
 

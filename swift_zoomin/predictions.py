@@ -12,7 +12,6 @@ detector that is not ours joins in with `image` and `verdict` alone.
 """
 
 import errno
-import json
 import os
 import re
 import stat
@@ -27,6 +26,7 @@ from types import TracebackType
 from typing import Any
 
 from swift_zoomin.episode import ONE_TURN, Episode
+from swift_zoomin.file_kind import parsed_json
 from swift_zoomin.listing import plain_path
 from swift_zoomin.outputs import make_folder, naming
 from swift_zoomin.records import RecordError, json_line, json_rows, list_faults
@@ -34,11 +34,11 @@ from swift_zoomin.replies import VERDICTS, Reply, as_box, parse_reply
 
 Prediction = dict[str, Any]
 _CUT = re.compile(r"reply \d was cut by the length limit")
-# A row's beginning, as far as it tells a prediction from a record; what is no JSON yet cannot tell more.
+# How a row begins that this package writes: by this a row that was cut short is told from a file of another kind.
 _BEGINNING = re.compile(rb'\{"image": "(?:[^"\\]|\\.)*", "verdict": ')
 # What file systems answer that know no locks.
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
-_OPENINGS = 10  # of a file that another run may replace between opening and locking; it does so once
+_OPENINGS = 10  # tries to open the file: another run may replace it between our opening and our locking
 
 
 class Outcome(Enum):
@@ -71,6 +71,7 @@ def to_prediction(
 ) -> Prediction:
     """A row of the format, without `made_by`. `episode` is None for an image that could not be opened."""
     replies = episode.replies if episode else []
+    width, height = episode.image.size if episode else (None, None)
     first, last = Reply(), Reply()
     boxes_px: list[list[float]] = []
     if episode and replies:
@@ -88,8 +89,8 @@ def to_prediction(
         "explanation": last.explanation,
         "initial_explanation": first.explanation,
         "replies": replies,
-        "width": episode and episode.image.size[0],
-        "height": episode and episode.image.size[1],
+        "width": width,
+        "height": height,
         "seconds": seconds,
         "error": error,
     }
@@ -197,22 +198,24 @@ class PredictionsFile:
             self._keep(line, f"{self.path}:{number}")
         self._is_clean = self._is_clean and not last
         if last.strip():
-            if _parse(last) is not None:
+            if parsed_json(last) is not None:
                 self._keep(last, f"{self.path}:{len(lines) + 1}")
             elif not self._lines and not _BEGINNING.match(last):
                 raise self._refusal("no JSON Lines")
 
     def _keep(self, line: bytes, where: str) -> None:
-        """Take in a row; of several rows of one image the last one stays that has replies."""
+        """Take in a row; of several rows of one image the last one that was read stays."""
         if not line.strip():
             return
-        row = _parse(line)
-        if fault := _fault(row) if row is not None else "not JSON":
+        row = parsed_json(line)
+        fault = "not JSON" if row is None else _fault(row)
+        if fault:
             raise self._refusal(f"{where}: {fault}")
         if row.get("made_by") != self._made_by:
             other = f"holds predictions made by {row.get('made_by')}; this is {self._made_by}"
             raise RecordError(f"{self.path}: {other}; choose another --out")
-        if not isinstance(row.get("replies"), list) or not isinstance(row.get("error", 0), str | None):
+        has_error = "error" in row and isinstance(row["error"], str | None)
+        if not isinstance(row.get("replies"), list) or not has_error:
             raise self._refusal(f"{where}: expected replies and error, as zoomin detect writes them")
         image = _image_path(self._home, row["image"])
         if image in self._lines:
@@ -248,14 +251,6 @@ class PredictionsFile:
                 raise
         self.outcomes[Path(prediction["image"])] = outcome(prediction)
         return outcome(prediction)
-
-
-def _parse(line: bytes) -> Any:
-    """The value of a line; None where it is no JSON, or null."""
-    try:
-        return json.loads(line)
-    except (ValueError, RecursionError):
-        return None
 
 
 def _open_locked(path: Path) -> FileIO:
@@ -314,4 +309,5 @@ def _write(file: FileIO, content: bytes) -> None:
     """Write all of it; a full disk may take a part before it raises OSError."""
     left = memoryview(content)
     while left:
-        left = left[file.write(left) or 0 :]
+        written = file.write(left) or 0
+        left = left[written:]

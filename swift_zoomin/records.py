@@ -28,6 +28,7 @@ from swift_zoomin.files import cache_folder, write_whole
 from swift_zoomin.images import ImageError, ImageRef
 from swift_zoomin.replies import VERDICTS, surrogate_problem, text_problem
 
+RECORDS_SUFFIXES = (".jsonl", ".parquet")
 _SHOWN_FAULTS = 20
 _NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
 

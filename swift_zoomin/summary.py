@@ -9,9 +9,10 @@ from swift_zoomin.predictions import Outcome
 NOTHING_DONE, INCOMPLETE = 1, 3
 STATUS_HELP = """\
 status  0  every image has a prediction, made from replies
-        1  nothing could be done: no image could be read, or a fault in what was given
+        1  no image could be read, or one line says what ended the run: a fault in what was given, a full disk
         2  no such option or value
         3  an image or a folder could not be read, or no reply has a verdict; what could be done is in --out
+        130, 141  interrupted; the reader of the output has left
 """
 _NO_VERDICT_CAUSE = "expected a model trained with this package, and no other MAX_PIXELS than in its training"
 

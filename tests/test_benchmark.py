@@ -373,7 +373,7 @@ def test_visible_makes_the_weave_coarse_and_nothing_else_does(made: dict[str, Pa
 def test_the_tiny_tokenizer_knows_every_word_of_the_benchmark(made: dict[str, Path]) -> None:
     from make_model import make_tokenizer
 
-    from swift_zoomin.plugin.dataset import gold_reply
+    from swift_zoomin.rows import gold_reply
 
     tokenizer = make_tokenizer()
     sentences = [

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import PIL
+import pillow_heif
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -66,7 +67,7 @@ def test_the_cache_file_is_as_documented(records: Path) -> None:
     read_records(records)
     state = os.stat(records.parent / "b.png")
     content = json.loads(cache_file(records).read_text())
-    assert content["rules"] == [1, __version__, PIL.__version__, 178_956_970]
+    assert content["rules"] == [1, __version__, PIL.__version__, pillow_heif.__version__, 178_956_970]
     assert set(content["images"]) == {"a.png", "b.png", "c.png"}
     assert content["images"]["b.png"] == [state.st_mtime_ns, state.st_size, 40, 20]
 

@@ -170,6 +170,15 @@ def test_convert_overwrites_no_data_set(zoomin, data: Path, records: str) -> Non
     assert [zoomin("convert", data / records, square)[0] for _ in range(2)] == [0, 1]
 
 
+def test_convert_overwrites_no_images_of_another_data_set(zoomin, data: Path) -> None:
+    others = data.parent / "others"
+    (others / "images").mkdir(parents=True)
+    (others / "images" / "000000.png").write_bytes(b"theirs")
+    (others / "train.jsonl").touch()
+    assert zoomin("convert", data / "records.jsonl", others)[0] == 1
+    assert (others / "images" / "000000.png").read_bytes() == b"theirs"
+
+
 def test_convert_names_a_field_that_no_json_can_hold_before_it_begins(zoomin, data: Path) -> None:
     row = {"image": "images/1.png", "label": "real", "taken": datetime.date(2026, 1, 2)}
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist([row]), data / "records.parquet")

@@ -14,8 +14,8 @@ from swift.rlhf_trainers.utils import encode_sample
 from swift.rollout import multi_turns, run_multi_turn
 
 import swift_zoomin.register.swift_zoomin_register  # noqa: F401
-from swift_zoomin.plugin.dataset import records_to_rows
 from swift_zoomin.records import Record, read_records
+from swift_zoomin.rows import records_to_rows
 
 ENGINE = {"model_type": "qwen2_5_vl", "template_type": "zoomin", "torch_dtype": torch.float32}
 GREEDY = {"temperature": 0, "return_details": True}

@@ -67,7 +67,7 @@ KINDS: list[tuple[str, Any, str]] = [
     ("UTF-16", LINES.encode("utf-16"), UTF_16),
     ("UTF-16 without mark", LINES.encode("utf-16-le"), UTF_16),
     ("big-endian UTF-16", b"\xfe\xff" + LINES.encode("utf-16-be"), UTF_16),
-    ("Parquet", parquet(), "a Parquet file; name it records.parquet"),
+    ("Parquet", parquet(), "a Parquet file; end its name in .parquet"),
     ("gzip", gzip.compress(LINES.encode()), "a gzip archive; unpack it"),
     ("binary", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "a binary file"),
     ("prose", "Dear all, here they are.\nYours", "other text"),

@@ -35,11 +35,11 @@ from swift_zoomin.checkpoints import read_checkpoint
 from swift_zoomin.detector import Answer, Conversation
 from swift_zoomin.episode import Episode
 from swift_zoomin.images import ImageError, ImageRef
-from swift_zoomin.plugin.dataset import records_to_rows
 from swift_zoomin.plugin.engine import SwiftEngine
 from swift_zoomin.plugin.scheduler import ZoomInScheduler
 from swift_zoomin.plugin.template import first_image
 from swift_zoomin.records import read_records
+from swift_zoomin.rows import records_to_rows
 
 PIXELS = "262144"  # 512 x 512, as in the paper; the sandbox's limit is too low for a 20x4000 sliver
 

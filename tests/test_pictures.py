@@ -331,7 +331,7 @@ def test_the_setting_raises_and_lowers_the_limit(monkeypatch: Any) -> None:
             with pytest.raises(ImageError, match=r"51x40 pixels; expected at most 0\.0 megapixels;"):
                 use(encoded(noise(Random(0), 51, 40), "PNG"))
     assert before == Image.MAX_IMAGE_PIXELS
-    for nonsense in ("many", "nan", "inf"):
+    for nonsense in ("many", "nan", "inf", "-1", "0"):
         monkeypatch.setenv("ZOOMIN_MAX_MEGAPIXELS", nonsense)
         with pytest.raises(ImageError, match=f'ZOOMIN_MAX_MEGAPIXELS is "{nonsense}"; expected a number'):
             upright_size(LARGE)

@@ -155,6 +155,25 @@ def test_nodes_are_named_as_torchrun_wants_them() -> None:
     assert "32b/nothing.sh: no such file below shell/" in run("multinode/node.sh", "32b/nothing.sh", **node).stderr
 
 
+def test_a_later_stage_and_a_run_that_goes_on_keep_the_pixel_limit(tmp_path: Path) -> None:
+    trained = tmp_path / "sft" / "checkpoint-1"
+    trained.mkdir(parents=True)
+    (trained / "trainer_state.json").write_text('{"global_step": 1, "max_steps": 2}')
+    (trained / "args.json").write_text('{"zoomin": {"min_pixels": 3136, "max_pixels": 12544, "prompts": "1a2b3c4d"}}')
+    at_exit = tmp_path / "at_exit.sh"
+    at_exit.write_text("trap 'echo limit $MAX_PIXELS' EXIT\n")
+    common = {"DRY_RUN": "1", "DATA": "records.jsonl", "BASH_ENV": str(at_exit), "MAX_PIXELS": ""}
+    node = {"NNODES": "1", "NODE_RANK": "0", "MASTER_ADDR": "10.0.0.1"}
+    sft, new = str(trained.parent), str(tmp_path / "new")
+    for arguments, changes, limit in (
+        (["32b/grpo_query1.sh"], {"MODEL": sft, "OUT": new}, 12544),
+        (["multinode/node.sh", "32b/grpo_query1.sh"], {"MODEL": sft, "OUT": new, **node}, 12544),
+        (["7b/sft.sh"], {"OUT": sft}, 12544),
+        (["7b/sft.sh"], {"OUT": new}, 262144),
+    ):
+        assert run(*arguments, **{**common, **changes}).stdout.endswith(f"limit {limit}\n"), arguments
+
+
 # ---- refused with one line
 
 

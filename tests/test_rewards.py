@@ -26,11 +26,11 @@ import swift_zoomin.register.swift_zoomin_register  # noqa: F401  registers the 
 from swift_zoomin import prompts
 from swift_zoomin.boxes import PixelLimits, model_size
 from swift_zoomin.images import ImageRef
-from swift_zoomin.plugin.dataset import gold_reply
 from swift_zoomin.plugin.rewards import PATIENCE, REWARDS
 from swift_zoomin.plugin.scheduler import ZoomInScheduler
 from swift_zoomin.records import Record
 from swift_zoomin.replies import VERDICTS, render_reply
+from swift_zoomin.rows import gold_reply
 
 LIMITS = PixelLimits(4 * 784, 256 * 784)  # 28 x 28 pixels a token
 REF = str(ImageRef("/images/a b.png", (1000, 700), limits=LIMITS))  # seen as 532 x 364

@@ -27,8 +27,8 @@ from swift.rollout import multi_turns, run_multi_turn
 import swift_zoomin.register.swift_zoomin_register  # noqa: F401
 from swift_zoomin.boxes import iou
 from swift_zoomin.images import ImageRef
-from swift_zoomin.plugin.dataset import records_to_rows
 from swift_zoomin.records import Record, read_records
+from swift_zoomin.rows import records_to_rows
 
 pytestmark = pytest.mark.vllm
 

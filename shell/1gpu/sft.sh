@@ -3,7 +3,7 @@
 #
 #   hardware  1 GPU of 24 GB;  memory 10 GiB (3B), 19 GiB (7B);  disk 30 GB: adapters, and the merged model
 #   hours     not measured
-#   input     DATA: records.jsonl or records.parquet;  MODEL (Qwen/Qwen2.5-VL-3B-Instruct)
+#   input     DATA: records (.jsonl or .parquet);  MODEL (Qwen/Qwen2.5-VL-3B-Instruct)
 #   options   PURPOSE (sft); and those of shell/common.sh
 #   output    OUT (output/1gpu/sft): checkpoint-N (started again, it goes on from the last), merged: the whole model
 #   next      grpo_query1.sh

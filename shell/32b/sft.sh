@@ -3,7 +3,7 @@
 #
 #   hardware  8 GPUs of 80 GB;  memory 70 GiB a GPU;  disk 1450 GB: three checkpoints with optimiser state
 #   hours     the paper: 42.6 for all three stages on 8 A100, and at least 600 GB of GPU memory for GRPO
-#   input     DATA: records.jsonl or records.parquet;  MODEL (Qwen/Qwen2.5-VL-32B-Instruct)
+#   input     DATA: records (.jsonl or .parquet);  MODEL (Qwen/Qwen2.5-VL-32B-Instruct)
 #   options   PURPOSE (sft): sft_joint, explain, ground or verdict for the comparisons; and those of shell/common.sh
 #   output    OUT (output/32b/sft): checkpoint-N; started again, it goes on from the last
 #   next      grpo_query1.sh

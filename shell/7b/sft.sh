@@ -3,7 +3,7 @@
 #
 #   hardware  4 GPUs of 80 GB;  memory 36 GiB a GPU;  disk 360 GB: three checkpoints with optimiser state
 #   hours     the paper: 35.3 for all three stages on 4 A100
-#   input     DATA: records.jsonl or records.parquet;  MODEL (Qwen/Qwen2.5-VL-7B-Instruct)
+#   input     DATA: records (.jsonl or .parquet);  MODEL (Qwen/Qwen2.5-VL-7B-Instruct)
 #   options   PURPOSE (sft): sft_joint, explain, ground or verdict for the comparisons; and those of shell/common.sh
 #   output    OUT (output/7b/sft): checkpoint-N; started again, it goes on from the last
 #   next      grpo_query1.sh

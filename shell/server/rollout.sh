@@ -6,7 +6,8 @@
 #   input     MODEL (Qwen/Qwen2.5-VL-7B-Instruct): an earlier stage's OUT, as the trainer's; and the
 #             trainer's image files, under the same paths
 #   options   STAGE (query2, or query1), PORT (8000), GPUS (1), CUDA_VISIBLE_DEVICES;
-#             MAX_PIXELS as the trainer's;  HOST (127.0.0.1): 0.0.0.0 listens on every interface. ms-swift's server
+#             MAX_PIXELS (MODEL's, else 262144), the same as the trainer's;
+#             HOST (127.0.0.1): 0.0.0.0 listens on every interface. ms-swift's server
 #             asks for no key: whoever reaches it has the model described any image file that this process can open,
 #             and can put other weights into it. Let no network but the trainer's reach it, and set
 #             SWIFT_MEDIA_ALLOWED_DIRS to the folders of the training images (nothing else is opened then)

@@ -15,10 +15,10 @@ from pathlib import Path
 
 from swift.dataset import DatasetSyntax
 
+from swift_zoomin.records import RECORDS_SUFFIXES
 from swift_zoomin.rows import PURPOSES, UNANSWERED, WITH_FIRST_REPLY
 
 RECORDS_NAMES = ("records.jsonl", "records.parquet")  # ms-swift finds these by name, whoever calls it
-_SUFFIXES = (".jsonl", ".parquet")
 _TEACHING = ("sft", "pt")  # scripts of ms-swift that learn the answers of their rows
 
 
@@ -53,7 +53,7 @@ def _is_ours(named: DatasetSyntax) -> bool:
         return False
     if os.path.isdir(path):
         return named.subsets[0] in PURPOSES and records_file(path) != path
-    return path.endswith(_SUFFIXES)
+    return path.endswith(RECORDS_SUFFIXES)
 
 
 def records_file(path: str) -> str:

@@ -1,7 +1,7 @@
 """Records as ms-swift's data sets: `--dataset DIR/records.jsonl:PURPOSE#SAMPLES`, with the purposes of `rows`.
 
-What a command would only show as a riddle later is said while data sets load, before training starts: a purpose that
-is of no use to it, rows that do not fit, columns that cannot be mixed.
+Mistakes that ms-swift would report late and obscurely are refused here, before training starts: a purpose that the
+command cannot use, rows that do not fit, columns that cannot be mixed.
 """
 
 import hashlib
@@ -18,9 +18,7 @@ from swift_zoomin.plugin.command import RECORDS_NAMES, read_command, records_fil
 from swift_zoomin.plugin.lengths import check_lengths
 from swift_zoomin.plugin.template import current_template
 from swift_zoomin.records import RecordError, read_records
-from swift_zoomin.rows import PURPOSES, gold_reply, records_to_rows
-
-__all__ = ["RecordsLoader", "gold_reply", "records_to_rows"]
+from swift_zoomin.rows import PURPOSES, records_to_rows
 
 
 class RecordsLoader(DatasetLoader):

@@ -1,4 +1,4 @@
-"""Whether rows fit into `--max_length`, said before training: ms-swift replaces a row that does not, without a word.
+"""Warns before training of rows longer than `--max_length`: ms-swift silently puts other rows in their places.
 
 The rows of query 2 are longer than those of query 1. A limit between the two turns "both queries" into one.
 """
@@ -66,8 +66,7 @@ def _without_images(message: dict[str, Any], template: ZoomInTemplate) -> dict[s
     content = message["content"]
     if message["role"] == "user":
         return {**message, "content": content.replace("<image>", "<|vision_start|><|vision_end|>")}
-    ids = template.tokenizer(content, add_special_tokens=False, split_special_tokens=True)["input_ids"]
-    return {**message, "content": ids}
+    return {**message, "content": template.plain_ids(content)}
 
 
 def most_tokens(row: Row, template: ZoomInTemplate) -> int:

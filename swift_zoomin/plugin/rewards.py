@@ -81,7 +81,8 @@ def trajectories(completions: list[str], columns: dict[str, Any], args: Any = No
             if infos.get(name, ours) != ours:
                 raise ValueError(
                     f"{name} differs: {infos[name]} where the replies are made, {ours} in the trainer; give "
-                    "`swift rollout` and `swift rlhf` the same MAX_PIXELS, --multi_turn_scheduler and --max_turns"
+                    "`swift rollout` and `swift rlhf` the same MAX_PIXELS, MIN_PIXELS, --multi_turn_scheduler and "
+                    "--max_turns"
                 )
         replies = infos.get("replies") or []
         images = columns.get("images", blank)[at]

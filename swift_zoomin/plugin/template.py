@@ -16,7 +16,7 @@ from swift.template import StdTemplateInputs
 from swift.template.templates.qwen import Qwen2_5VLTemplate
 from swift.utils import SafeMediaPath, get_logger
 
-from swift_zoomin.boxes import PixelLimits
+from swift_zoomin.boxes import PATCH_PX, PixelLimits
 from swift_zoomin.checkpoints import (
     FAMILY,
     MARK,
@@ -69,11 +69,12 @@ class ZoomInTemplate(Qwen2_5VLTemplate):
         """Show the model this many pixels, and let the processor say so wherever it is saved.
 
         ms-swift's own --max_pixels would shrink an image before anything else sees it, and taught boxes would lie
-        elsewhere; it is taken as the model's limit instead.
+        elsewhere; where it is lower than the model's limit, it is taken as that instead.
         """
         limits = settings.limits
         if self.max_pixels is not None:
-            limits = PixelLimits(min(limits.min_pixels, self.max_pixels), min(limits.max_pixels, self.max_pixels))
+            highest = self.max_pixels // PATCH_PX**2 * PATCH_PX**2  # whole tokens, as MAX_PIXELS
+            limits = PixelLimits(min(limits.min_pixels, highest), min(limits.max_pixels, highest))
             self.max_pixels = None
         self.settings = Settings(limits, settings.prompts)
         processor.image_processor.size = {"shortest_edge": limits.min_pixels, "longest_edge": limits.max_pixels}
@@ -86,7 +87,7 @@ class ZoomInTemplate(Qwen2_5VLTemplate):
         super().register_post_encode_hook(models)
         for model in models:
             if isinstance(model, PeftModel) and "save_pretrained" not in vars(model):
-                model.save_pretrained = _signing(model.save_pretrained, self.settings)  # type: ignore[method-assign]
+                model.save_pretrained = _marking(model.save_pretrained, self.settings)  # type: ignore[method-assign]
 
     def is_text(self, token: int) -> bool:
         """Whether a sampled token means text; the others stand for image features."""
@@ -126,16 +127,20 @@ class ZoomInTemplate(Qwen2_5VLTemplate):
             # advises to increase max_length.
             raise SystemExit(f"swift_zoomin: {error}") from error
 
+    def plain_ids(self, text: str) -> list[int]:
+        """The tokens of a reply's text, special tokens and placeholders in it as the characters they are."""
+        text = text.encode("utf-8", "replace").decode()  # a lone surrogate has no bytes
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+        return ids
+
     def _plain(self, content: Any, last: bool) -> Any:
         """An assistant turn as token ids that mean nothing but text.
 
-        Text is tokenised with `<image>`, `<bbox>` and special tokens as the characters they are. In sampled ids, which
-        stay as sampled, the tokens that stand for image features become a blank without loss: a forward pass would
-        look for an image behind them.
+        Sampled ids stay as sampled, but for the tokens that stand for image features: they become a blank without loss,
+        because a forward pass would look for an image behind them.
         """
         if isinstance(content, str):
-            text = content.encode("utf-8", "replace").decode()  # a lone surrogate has no bytes
-            return self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+            return self.plain_ids(content)
         if not content:
             return content
         ids = content["token_ids"] if isinstance(content, dict) else content
@@ -218,7 +223,7 @@ def _is_remote(source: Any) -> bool:
     return isinstance(source, str) and source.startswith(("http://", "https://"))
 
 
-def _signing(save: Any, settings: Settings) -> Any:
+def _marking(save: Any, settings: Settings) -> Any:
     """An adapter's `save_pretrained` that also puts the settings into args.json.
 
     ms-swift copies that file from the run's folder into the checkpoint afterwards, and from there into a merged model.
@@ -229,9 +234,7 @@ def _signing(save: Any, settings: Settings) -> Any:
         file = Path(folder).parent / "args.json"
         if not file.exists():
             return
-        limits = settings.limits
-        mark = {"min_pixels": limits.min_pixels, "max_pixels": limits.max_pixels, "prompts": settings.prompts}
-        content = json.loads(file.read_text(encoding="utf-8")) | {MARK: mark}
+        content = json.loads(file.read_text(encoding="utf-8")) | {MARK: settings.mark()}
         write_whole(file, json.dumps(content, ensure_ascii=False, indent=2).encode())
 
     return save_pretrained
