@@ -198,11 +198,12 @@ def test_a_folder_without_images_says_what_it_left_out(zoomin, engine, data: Pat
     assert err == expected
 
 
-def test_no_verdict_at_all_is_said_with_the_likely_cause(zoomin, engine, data: Path) -> None:
+def test_no_verdict_at_all_is_said_with_the_likely_cause(zoomin, engine, data: Path, monkeypatch) -> None:
+    monkeypatch.chdir(data)
     engine.answer = lambda conversation: Answer("I cannot tell.", [1], False)
     command = ("detect", data, "--model", "hub/none", "--out", data / "out.jsonl")
     status, out, err = zoomin(*command)
-    left_out = f"left out: 1 without the suffix of an image ({data / 'records.jsonl'})\n"
+    left_out = "left out: 1 without the suffix of an image (records.jsonl)\n"
     assert (status, out) == (3, f"3 images: 3 without a verdict; {left_out}")
     cause = "expected a model trained with this package, and no other MAX_PIXELS than in its training"
     assert err == f"zoomin: no reply has a verdict; {cause}\n"
