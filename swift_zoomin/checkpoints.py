@@ -110,7 +110,10 @@ def read_checkpoint(folder: Path | str) -> Checkpoint:
     if adapter:
         base = _base_of(given, adapter)
         _check_family(base)
-        return Checkpoint(folder, read_settings(folder), base)
+        settings = read_settings(folder)
+        if settings.prompts is None:  # an adapter that says nothing was trained as its base model was
+            settings = read_settings(base)
+        return Checkpoint(folder, settings, base)
     _check_family(given)
     return Checkpoint(folder, read_settings(folder))
 
@@ -136,24 +139,33 @@ def _check_family(folder: Path | str) -> None:
 
 
 def read_settings(folder: Path | str) -> Settings:
-    """What a folder says it was trained with; Qwen2.5-VL's own limits where it says nothing."""
+    """What a folder says it was trained with; Qwen2.5-VL's own limits where it says nothing. Raises CheckpointError."""
     folder = Path(folder)
     kept = _read_json(folder / "args.json").get(MARK)
     if isinstance(kept, dict):
-        return Settings(PixelLimits(kept["min_pixels"], kept["max_pixels"]), kept["prompts"])
-    processor = _read_json(folder / "processor_config.json").get("image_processor")
+        limits = _limits(folder / "args.json", kept.get("min_pixels"), kept.get("max_pixels"))
+        return Settings(limits, str(kept.get("prompts")))
+    file = folder / "processor_config.json"
+    processor = _read_json(file).get("image_processor")
     if not isinstance(processor, dict):
-        processor = _read_json(folder / "preprocessor_config.json")
-    size = processor.get("size") or {}
-    lowest = processor.get("min_pixels") or size.get("shortest_edge")
-    highest = processor.get("max_pixels") or size.get("longest_edge")
-    limits = PixelLimits(lowest or QWEN_LIMITS.min_pixels, highest or QWEN_LIMITS.max_pixels)
-    return Settings(limits, (processor.get(MARK) or {}).get("prompts"))
+        file = folder / "preprocessor_config.json"
+        processor = _read_json(file)
+    size, mark = processor.get("size"), processor.get(MARK)
+    edges = size if isinstance(size, dict) else {}
+    lowest = processor.get("min_pixels") or edges.get("shortest_edge") or QWEN_LIMITS.min_pixels
+    highest = processor.get("max_pixels") or edges.get("longest_edge") or QWEN_LIMITS.max_pixels
+    return Settings(_limits(file, lowest, highest), str(mark.get("prompts")) if isinstance(mark, dict) else None)
+
+
+def _limits(file: Path, lowest: Any, highest: Any) -> PixelLimits:
+    if type(lowest) is not int or type(highest) is not int or not 0 < lowest <= highest:
+        raise CheckpointError(f"{file}: pixel limits {lowest!r} to {highest!r}; expected two whole numbers in order")
+    return PixelLimits(lowest, highest)
 
 
 def settings_in_force(kept: Settings) -> Settings:
     """What holds for a model in this process: the environment's limits, else those that it was trained with."""
-    lowest = _from_environment("MIN") or kept.limits.min_pixels
+    lowest = _from_environment("MIN") or kept.limits.min_pixels  # never 0
     highest = _from_environment("MAX") or kept.limits.max_pixels
     if lowest > highest:
         raise CheckpointError(f"MIN_PIXELS {lowest} is more than MAX_PIXELS {highest}; set both, or neither")
@@ -173,14 +185,16 @@ def differences(kept: Settings) -> Iterator[str]:
 
 def _from_environment(end: str) -> int | None:
     """A limit in pixels as ms-swift reads it, or None: in tokens first, then in pixels, whole tokens of them."""
-    tokens, pixels = os.environ.get(f"IMAGE_{end}_TOKEN_NUM"), os.environ.get(f"{end}_PIXELS")
-    for name, text in ((f"IMAGE_{end}_TOKEN_NUM", tokens), (f"{end}_PIXELS", pixels)):
-        if text and not text.isdigit():
+    for name, pixels_each in ((f"IMAGE_{end}_TOKEN_NUM", PATCH_PX**2), (f"{end}_PIXELS", 1)):
+        text = os.environ.get(name)
+        if not text:
+            continue
+        if not (text.isascii() and text.isdigit()):
             raise CheckpointError(f"{name}={text}; expected a whole number")
-    if tokens:
-        return int(tokens) * PATCH_PX**2
-    if pixels:
-        return int(pixels) // PATCH_PX**2 * PATCH_PX**2
+        tokens = int(text) * pixels_each // PATCH_PX**2
+        if tokens < 1:
+            raise CheckpointError(f"{name}={text}: less than one token of {PATCH_PX} x {PATCH_PX} pixels")
+        return tokens * PATCH_PX**2
     return None
 
 

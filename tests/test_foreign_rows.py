@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 import torch
+from conftest import LIMITS
 from PIL import Image
 from swift.model import get_processor
 from swift.template import get_template
 
 import swift_zoomin.register.swift_zoomin_register  # noqa: F401
+from swift_zoomin.images import ImageError, ImageRef
 
 ROWS = [
     {
@@ -44,6 +46,15 @@ ROWS = [
             {"role": "assistant", "content": "It is sunny."},
         ]
     },
+    {
+        "messages": [{"role": "user", "content": "<video>Who?"}, {"role": "assistant", "content": "Nobody."}],
+        "videos": [["picture.png"] * 4],
+    },
+    {
+        "messages": [{"role": "user", "content": "<image>Who?"}, {"role": "assistant", "content": "Nobody."}],
+        "images": ["picture.png"],
+        "chat_template_kwargs": {"resized_height": 56, "resized_width": 84},
+    },
 ]
 
 
@@ -52,6 +63,9 @@ def encoded(model_dir: Path, template_type: str, row: dict[str, Any], mode: str)
     if template_type != "zoomin":
         # ms-swift has Qwen's own number of this token as a constant, which the tiny model does not share.
         template.image_token_id = template.processor.image_token_id
+        template.video_token_id = template.processor.video_token_id
+        if "images" in row:  # its limits are those that the first model of this process was loaded with
+            row = {"chat_template_kwargs": {"max_pixels": LIMITS.max_pixels}, **row}
     template.set_mode(mode)
     return template.encode(json.loads(json.dumps(row)))
 
@@ -65,8 +79,9 @@ def test_a_row_of_another_data_set_is_taught_as_qwen2_5_vl_teaches_it(
     ours, theirs = (encoded(model_dir, name, ROWS[number], "train") for name in ("zoomin", "qwen2_5_vl"))
     assert ours["input_ids"] == theirs["input_ids"]
     assert ours["labels"] == theirs["labels"]
-    if "images" in ROWS[number]:
-        assert torch.equal(ours["image_grid_thw"], theirs["image_grid_thw"])
+    for grid in ("image_grid_thw", "video_grid_thw"):
+        assert (grid in ours) == (grid in theirs)
+        assert grid not in ours or torch.equal(ours[grid], theirs[grid])
 
 
 def test_a_grounding_row_teaches_its_box_in_the_pixels_that_the_model_sees(
@@ -89,7 +104,29 @@ def test_a_reply_of_a_model_is_plain_text_where_it_is_asked_again(model_dir: Pat
     assert ids.count(end) == 4  # system, question, reply, question; none inside the reply
 
 
-def test_a_sample_that_asks_for_another_size_is_refused(model_dir: Path) -> None:
-    row = {**ROWS[1], "chat_template_kwargs": {"max_pixels": 50176}}
+def test_a_sample_of_ours_that_asks_for_another_size_is_refused(model_dir: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (448, 448)).save(tmp_path / "picture.png")
+    image = str(ImageRef.of(tmp_path / "picture.png").under(LIMITS))
+    row = {**ROWS[5], "images": [image], "chat_template_kwargs": {"max_pixels": 50176}}
     with pytest.raises(ValueError, match=r"a sample asks for \{'max_pixels': 50176\}; .* 3136-12544 pixels"):
         encoded(model_dir, "zoomin", row, "train")
+
+
+def test_a_row_that_does_not_say_its_limits_is_not_trained_on(model_dir: Path, tmp_path: Path) -> None:
+    """As a data set that was cached by an earlier version: its boxes were made for some limit."""
+    Image.new("RGB", (448, 448)).save(tmp_path / "picture.png")
+    row = {**ROWS[5], "images": [str(ImageRef.of(tmp_path / "picture.png"))], "chat_template_kwargs": {}}
+    with pytest.raises(SystemExit, match="its row does not say for which pixel limits it was made"):
+        encoded(model_dir, "zoomin", row, "train")
+    assert encoded(model_dir, "zoomin", row, "transformers")["image_grid_thw"].tolist() == [[1, 8, 8]]
+
+
+def test_a_file_outside_the_allowed_folders_is_an_image_error(
+    model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that one such image ends no batch of a detection."""
+    Image.new("RGB", (448, 448)).save(tmp_path / "picture.png")
+    monkeypatch.setenv("SWIFT_MEDIA_ALLOWED_DIRS", str(tmp_path / "empty"))
+    row = {**ROWS[5], "images": [str(ImageRef.of(tmp_path / "picture.png"))], "chat_template_kwargs": {}}
+    with pytest.raises(ImageError, match="Refusing to read the media file"):
+        encoded(model_dir, "zoomin", row, "transformers")

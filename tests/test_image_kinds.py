@@ -45,7 +45,7 @@ PIXELS = "262144"  # 512 x 512, as in the paper; the sandbox's limit is too low 
 
 FIRST = "<explanation>.</explanation><regions>[[0, 0, 60, 60], [50, 40, 84, 130]]</regions><verdict>real</verdict>"
 GIVEN: dict[str, Callable[[Path], Any]] = {  # the forms in which a sample may hold its first image
-    "reference": lambda path: str(ImageRef.of(path)),
+    "reference": lambda path: str(ImageRef.of(path).under(LIMITS)),
     "dictionary with path": lambda path: {"bytes": None, "path": str(path)},
     "dictionary with bytes": lambda path: {"bytes": path.read_bytes(), "path": path.name},
     "bytes": Path.read_bytes,

@@ -14,6 +14,7 @@ from PIL import Image
 from qwen_vl_utils.vision_process import smart_resize
 from swift.model import get_processor
 from swift.template import get_template
+from swift.utils import logger as swift_logger
 
 import swift_zoomin.register.swift_zoomin_register  # noqa: F401
 from swift_zoomin import prompts
@@ -28,6 +29,7 @@ from swift_zoomin.checkpoints import (
     settings_in_force,
 )
 from swift_zoomin.detector import Answer, Conversation, Detector
+from swift_zoomin.plugin.engine import SwiftEngine
 from swift_zoomin.records import read_records
 
 TOKENS = 64  # 224 x 224 pixels: neither the tiny model's default nor the limit of the other tests
@@ -261,7 +263,75 @@ def test_a_folder_that_is_no_model_is_refused_in_one_line(tmp_path: Path) -> Non
         assert str(tmp_path / name) in str(refused.value)
 
 
-@pytest.mark.parametrize("text", ["many", "-1", "1e6"])
+@pytest.mark.parametrize(("name", "text"), [("MAX_PIXELS", "0"), ("MAX_PIXELS", "512"), ("IMAGE_MAX_TOKEN_NUM", "0")])
+def test_a_limit_below_one_token_is_refused(name: str, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """512 is a side, not a number of pixels."""
+    monkeypatch.setenv(name, text)
+    with pytest.raises(CheckpointError, match=f"{name}={text}: less than one token of 28 x 28 pixels"):
+        settings_in_force(Settings(PixelLimits(3136, PIXELS)))
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("args.json", {"zoomin": {"min_pixels": 1}}),
+        ("processor_config.json", {"image_processor": {"size": {"longest_edge": "many"}}}),
+        ("preprocessor_config.json", {"min_pixels": 4000, "max_pixels": 3136}),
+    ],
+)
+def test_limits_that_make_no_sense_are_named_with_their_file(tmp_path: Path, file: str, content: dict) -> None:
+    folder = published(tmp_path / "model")
+    (folder / file).write_text(json.dumps(content))
+    with pytest.raises(CheckpointError, match=rf"{file}: pixel limits .*; expected two whole numbers in order"):
+        read_settings(folder)
+
+
+def test_an_adapter_that_says_nothing_has_its_base_models_limits(limited_model: Path, tmp_path: Path) -> None:
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    (adapter / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": str(limited_model)}))
+    assert read_checkpoint(adapter).settings == Settings(PixelLimits(3136, PIXELS), prompts.VERSION)
+
+
+def template_of(model: Path, **options: Any) -> Any:
+    return get_template(get_processor(str(model), model_type="qwen2_5_vl"), template_type="zoomin", **options)
+
+
+@pytest.mark.parametrize("option", ["--adapters", "--resume_from_checkpoint"])
+def test_what_lies_on_top_of_a_model_says_the_limit(
+    option: str, model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark = {"min_pixels": 3136, "max_pixels": 12544, "prompts": prompts.VERSION}
+    (tmp_path / "args.json").write_text(json.dumps({"zoomin": mark}))
+    monkeypatch.setattr("sys.argv", ["sft.py", "--model", str(model_dir), option, str(tmp_path)])
+    assert template_of(model_dir).settings.limits == PixelLimits(3136, 12544)
+
+
+def test_max_pixels_lowers_the_limit_and_says_so(
+    limited_model: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(swift_logger, "warning_set", set())  # ms-swift remembers what it said once
+    assert template_of(limited_model, max_pixels=13000).settings.limits == PixelLimits(3136, 12544)  # 16 whole tokens
+    assert template_of(limited_model, max_pixels=200704).settings.limits == PixelLimits(3136, PIXELS)
+    said = [message for message in caplog.messages if "--max_pixels" in message]
+    assert said == [
+        "swift_zoomin: --max_pixels 13000: the model is shown 3136-12544 pixels of an image, instead of 3136-50176",
+        "swift_zoomin: --max_pixels 200704: it does not lower the model's limits of 3136-50176 pixels; "
+        "MAX_PIXELS raises them",
+    ]
+
+
+def test_a_damaged_model_is_one_line(model_dir: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(model_dir, folder)
+    weights = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(weights[: len(weights) // 2])
+    with pytest.raises(CheckpointError, match=r"transformers cannot load it \(.*\)") as refused:
+        SwiftEngine(read_checkpoint(folder), "transformers", max_new_tokens=4)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("text", ["many", "-1", "1e6", "²"])
 def test_a_limit_that_is_no_number_is_refused(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MAX_PIXELS", text)
     with pytest.raises(CheckpointError, match=f"MAX_PIXELS={text}; expected a whole number"):

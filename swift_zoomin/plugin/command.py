@@ -24,12 +24,16 @@ _TEACHING = ("sft", "pt")  # scripts of ms-swift that learn the answers of their
 
 @dataclass(frozen=True)
 class Command:
-    """`datasets` are those to train and to validate on; `imitated` are answers to learn beside GRPO (CHORD)."""
+    """`datasets` are those to train and to validate on; `imitated` are answers to learn beside GRPO (CHORD).
+
+    `loaded` are the folders whose weights go on top of the model's: a checkpoint to go on from, and LoRA adapters.
+    """
 
     teaches: bool = False  # the answers of its rows
     rolls_out: bool = False  # GRPO: it makes the replies itself
     datasets: tuple[DatasetSyntax, ...] = ()
     imitated: tuple[DatasetSyntax, ...] = ()
+    loaded: tuple[str, ...] = ()
 
     def problem(self, path: str, purpose: str) -> str | None:
         """Why rows of this purpose are of no use to this command; None where they are."""
@@ -68,6 +72,8 @@ def read_command(arguments: list[str] | None = None) -> Command:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     for name in ("dataset", "val_dataset", "chord_sft_dataset"):
         parser.add_argument(f"--{name}", f"--{name.replace('_', '-')}", nargs="*", default=[])
+    parser.add_argument("--adapters", nargs="*", default=[])
+    parser.add_argument("--resume_from_checkpoint", "--resume-from-checkpoint", nargs="?")
     parser.add_argument("--rlhf_type", "--rlhf-type", nargs="?")
     parser.add_argument("--to_cached_dataset", "--to-cached-dataset", nargs="?", const="true", default="false")
     given, _ = parser.parse_known_args(options)
@@ -76,7 +82,15 @@ def read_command(arguments: list[str] | None = None) -> Command:
         rolls_out=given.rlhf_type == "grpo",
         datasets=tuple(_parsed([*given.dataset, *given.val_dataset])),
         imitated=tuple(_parsed(given.chord_sft_dataset)),
+        loaded=tuple(_folders([given.resume_from_checkpoint, *given.adapters])),
     )
+
+
+def _folders(values: list[str | None]) -> Iterator[str]:
+    for value in values:
+        folder = (value or "").rpartition("=")[2]  # an adapter may be given as NAME=FOLDER
+        if os.path.isdir(folder):
+            yield folder
 
 
 def _parsed(values: list[str]) -> Iterator[DatasetSyntax]:

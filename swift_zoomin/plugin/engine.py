@@ -1,10 +1,13 @@
 """ms-swift's inference engines behind the detector: a batch of conversations in, one answer each out."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from modelscope_hub.errors import HubError
+from safetensors import SafetensorError
 from swift.infer_engine import InferRequest, RequestConfig
 from swift.utils import safe_snapshot_download
 
@@ -32,10 +35,11 @@ class SwiftEngine:
     ) -> None:
         settings = settings_in_force(checkpoint.settings)
         self.limits = settings.limits
-        if kind == "vllm":
-            self._engine = _open_vllm(checkpoint, self._longest(max_new_tokens), gpus, memory_share)
-        else:
-            self._engine = _open_transformers(checkpoint)
+        with _naming(checkpoint, kind):
+            if kind == "vllm":
+                self._engine = _open_vllm(checkpoint, self._longest(max_new_tokens), gpus, memory_share)
+            else:
+                self._engine = _open_transformers(checkpoint)
         # The engine's template has asked the base model's folder; an adapter's own settings stand beside the adapter.
         self._engine.template.use(settings, self._engine.template.processor)
         self._engine.strict = False  # a file that cannot be read comes back as its exception, not as the batch's
@@ -67,6 +71,19 @@ def download(model: str) -> Path:
     except (HubError, OSError, ValueError) as error:
         reason = str(error).splitlines()[0][:200]
         raise CheckpointError(f"{model}: no such folder, and no hub gave a model of that name ({reason})") from error
+
+
+@contextmanager
+def _naming(checkpoint: Checkpoint, kind: str) -> Iterator[None]:
+    """Turn what loading raises (a damaged or missing file, no room, no vLLM) into a CheckpointError of one line."""
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except (ImportError, OSError, ValueError, RuntimeError, SafetensorError) as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0][:300]
+        advice = "; is vLLM installed, and is there room for --memory-share of the GPU?" if kind == "vllm" else ""
+        raise CheckpointError(f"{checkpoint.folder}: {kind} cannot load it ({reason}){advice}") from error
 
 
 def _open_transformers(checkpoint: Checkpoint) -> Any:

@@ -27,7 +27,8 @@ from swift_zoomin.checkpoints import (
     settings_in_force,
 )
 from swift_zoomin.files import write_whole
-from swift_zoomin.images import ImageRef, LimitsError, load_references, open_upright, source_of
+from swift_zoomin.images import ImageError, ImageRef, LimitsError, load_references, open_upright, source_of
+from swift_zoomin.plugin.command import read_command
 
 _SIZES = ("min_pixels", "max_pixels", "resized_width", "resized_height")  # what a sample may ask of qwen-vl-utils
 _IMAGE_TOKENS = ("<|vision_start|>", "<|vision_end|>", "<|vision_pad|>", "<|image_pad|>", "<|video_pad|>")
@@ -60,7 +61,7 @@ class ZoomInTemplate(Qwen2_5VLTemplate):
         family = processor.model_info.config.model_type
         if family != FAMILY:
             raise CheckpointError(f"{folder}: a model of type {family}; --template zoomin serves {FAMILY} (Qwen2.5-VL)")
-        kept = read_settings(folder)
+        kept = _kept_settings(folder)
         for difference in differences(kept):
             get_logger().warning_once(f"swift_zoomin: {folder}: {difference}")
         self.use(settings_in_force(kept), processor)
@@ -73,8 +74,7 @@ class ZoomInTemplate(Qwen2_5VLTemplate):
         """
         limits = settings.limits
         if self.max_pixels is not None:
-            highest = self.max_pixels // PATCH_PX**2 * PATCH_PX**2  # whole tokens, as MAX_PIXELS
-            limits = PixelLimits(min(limits.min_pixels, highest), min(limits.max_pixels, highest))
+            limits = _lowered(limits, self.max_pixels)
             self.max_pixels = None
         self.settings = Settings(limits, settings.prompts)
         processor.image_processor.size = {"shortest_edge": limits.min_pixels, "longest_edge": limits.max_pixels}
@@ -94,10 +94,12 @@ class ZoomInTemplate(Qwen2_5VLTemplate):
         return token not in self._image_token_ids
 
     def _preprocess_inputs(self, inputs: StdTemplateInputs) -> None:
+        references = [_reference_of(image) for image in inputs.images]
         # Other data sets write placeholders and special tokens into their answers, and mean them. Answers of ours, and
         # whatever comes from a model, are text.
-        is_foreign = self.is_training and not any(_reference_of(image) for image in inputs.images)
-        self._limit_sizes(inputs)
+        is_foreign = self.is_training and not any(references)
+        if any(references):
+            self._check_sizes(inputs)
         self._load_images(inputs)
         for message in inputs.messages:
             if message["role"] != "assistant" or (is_foreign and isinstance(message["content"], str)):
@@ -105,21 +107,31 @@ class ZoomInTemplate(Qwen2_5VLTemplate):
             message["content"] = self._plain(message["content"], last=message is inputs.messages[-1])
         super()._preprocess_inputs(inputs)
 
-    def _limit_sizes(self, inputs: StdTemplateInputs) -> None:
-        """Tell qwen-vl-utils the limits with the sample, where it otherwise asks what holds for the process.
-
-        Raises ValueError for a sample that asks for others.
-        """
-        limits = self.settings.limits
-        ours = {"min_pixels": limits.min_pixels, "max_pixels": limits.max_pixels}
+    def _check_sizes(self, inputs: StdTemplateInputs) -> None:
+        """Raises ValueError for a sample of ours that asks for other sizes than its boxes are made for."""
         asked = {name: inputs.chat_template_kwargs[name] for name in _SIZES if name in inputs.chat_template_kwargs}
-        if not asked.items() <= ours.items():
+        if not asked.items() <= self._sizes.items():
+            limits = self.settings.limits
             raise ValueError(f"a sample asks for {asked}; this model is shown {limits} pixels of every image")
-        inputs.chat_template_kwargs = {**inputs.chat_template_kwargs, **ours}
+
+    @property
+    def _sizes(self) -> dict[str, int]:
+        """The limits by qwen-vl-utils' names."""
+        return {"min_pixels": self.settings.limits.min_pixels, "max_pixels": self.settings.limits.max_pixels}
+
+    def replace_tag(self, media_type: Any, index: int, inputs: StdTemplateInputs) -> Any:
+        """Size an image by the model's own limits: qwen-vl-utils would ask what holds for the process."""
+        given = inputs.chat_template_kwargs
+        if media_type == "image":
+            inputs.chat_template_kwargs = {**self._sizes, **given}
+        try:
+            return super().replace_tag(media_type, index, inputs)
+        finally:
+            inputs.chat_template_kwargs = given
 
     def _load_images(self, inputs: StdTemplateInputs) -> None:
         try:
-            inputs.images = _resolve(inputs.images, self.settings.limits)
+            inputs.images = _resolve(inputs.images, self.settings.limits, self.is_training)
         except LimitsError as error:
             if not self.is_training:
                 raise
@@ -157,6 +169,30 @@ class ZoomInTemplate(Qwen2_5VLTemplate):
 _current: weakref.ref[ZoomInTemplate] | None = None
 
 
+def _kept_settings(model: str) -> Settings:
+    """What a model was trained with: what lies on top of it on the command line says it, else its own folder."""
+    for folder in read_command().loaded:
+        kept = read_settings(folder)
+        if kept.prompts is not None:
+            return kept
+    return read_settings(model)
+
+
+def _lowered(limits: PixelLimits, max_pixels: int) -> PixelLimits:
+    """The limits under ms-swift's --max_pixels, which can only lower them; what it does is said."""
+    highest = max_pixels // PATCH_PX**2 * PATCH_PX**2  # whole tokens, as MAX_PIXELS
+    if highest < 1:
+        raise CheckpointError(f"--max_pixels {max_pixels}: less than one token of {PATCH_PX} x {PATCH_PX} pixels")
+    lowered = PixelLimits(min(limits.min_pixels, highest), min(limits.max_pixels, highest))
+    if lowered == limits:
+        advice = f"it does not lower the model's limits of {limits} pixels; MAX_PIXELS raises them"
+        get_logger().warning_once(f"swift_zoomin: --max_pixels {max_pixels}: {advice}")
+    else:
+        change = f"the model is shown {lowered} pixels of an image, instead of {limits}"
+        get_logger().warning_once(f"swift_zoomin: --max_pixels {max_pixels}: {change}")
+    return lowered
+
+
 def current_template() -> ZoomInTemplate | None:
     """The template that ms-swift made last in this process, which is its model's; None where it made no other."""
     return _current() if _current else None
@@ -167,12 +203,12 @@ def first_image(images: Sequence[Any]) -> ImageRef:
 
     They are the reference's own, else those of this process's model.
 
-    Raises ImageError, and ValueError for a file that ms-swift's guard does not let callers name.
+    Raises ImageError, also for a file that ms-swift's guard does not let callers name.
     """
     source = source_of(images[0])
     reference = _reference_of(source)
     if reference is None:
-        if isinstance(source, str):
+        if isinstance(source, str) and os.path.exists(source):  # anything else is base64, or missing
             _check_path(source)
         reference = ImageRef.of(source)
     if reference.limits:
@@ -194,16 +230,22 @@ def _reference_of(image: Any) -> ImageRef | None:
 
 
 def _check_path(path: str) -> None:
-    """Raises ValueError for a file outside SWIFT_MEDIA_ALLOWED_DIRS, however it is named.
+    """Raises ImageError for a file outside SWIFT_MEDIA_ALLOWED_DIRS, however it is named.
 
     ms-swift guards the files that a request names, but to it our references are no files.
     """
-    if os.path.exists(path):  # anything else is base64, or missing
+    try:
         SafeMediaPath.check(path)
+    except ValueError as error:
+        raise ImageError(str(error)) from error
 
 
-def _resolve(images: list[Any], limits: PixelLimits) -> list[Any]:
-    """All of a sample's images upright, references loaded, each file opened once; ms-swift fetches remote ones."""
+def _resolve(images: list[Any], limits: PixelLimits, is_training: bool) -> list[Any]:
+    """All of a sample's images upright, references loaded, each file opened once; ms-swift fetches remote ones.
+
+    Raises LimitsError for a reference of another model's; in training also for one that names no limits, because the
+    boxes beside it were made for some.
+    """
     sources = [source_of(image) for image in images]
     references = [_reference_of(source) for source in sources]
     opened = []
@@ -211,9 +253,13 @@ def _resolve(images: list[Any], limits: PixelLimits) -> list[Any]:
         if reference or _is_remote(source):
             opened.append(source)
             continue
-        if isinstance(source, str):
+        if isinstance(source, str) and os.path.exists(source):  # anything else is base64, or missing
             _check_path(source)
         opened.append(open_upright(source))
+    for reference in references:
+        if is_training and reference and reference.limits is None:
+            fault = "its row does not say for which pixel limits it was made; make it anew"
+            raise LimitsError(f"{reference.path}: {fault}")
     first = opened[0] if opened and isinstance(opened[0], Image.Image) else None
     loaded = iter(load_references([reference.under(limits) for reference in references if reference], first))
     return [next(loaded) if reference else image for image, reference in zip(opened, references, strict=True)]
