@@ -130,3 +130,13 @@ def test_a_file_outside_the_allowed_folders_is_an_image_error(
     row = {**ROWS[5], "images": [str(ImageRef.of(tmp_path / "picture.png"))], "chat_template_kwargs": {}}
     with pytest.raises(ImageError, match="Refusing to read the media file"):
         encoded(model_dir, "zoomin", row, "transformers")
+
+
+def test_an_image_of_another_data_set_is_sized_by_this_models_limit(
+    model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not by what the first model of the process has left behind."""
+    Image.new("RGB", (448, 448)).save(tmp_path / "picture.png")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("IMAGE_MAX_TOKEN_NUM", "25")  # 5 x 5 tokens of 2 x 2 patches
+    assert encoded(model_dir, "zoomin", ROWS[0], "train")["image_grid_thw"].tolist() == [[1, 10, 10]]
