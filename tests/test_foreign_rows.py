@@ -8,6 +8,7 @@ import pytest
 import torch
 from conftest import LIMITS
 from PIL import Image
+from qwen_vl_utils import vision_process
 from swift.model import get_processor
 from swift.template import get_template
 
@@ -138,5 +139,7 @@ def test_an_image_of_another_data_set_is_sized_by_this_models_limit(
     """Not by what the first model of the process has left behind."""
     Image.new("RGB", (448, 448)).save(tmp_path / "picture.png")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("IMAGE_MAX_TOKEN_NUM", "25")  # 5 x 5 tokens of 2 x 2 patches
-    assert encoded(model_dir, "zoomin", ROWS[0], "train")["image_grid_thw"].tolist() == [[1, 10, 10]]
+    template = get_template(get_processor(str(model_dir), model_type="qwen2_5_vl"), template_type="zoomin")
+    template.set_mode("train")
+    monkeypatch.setattr(vision_process, "IMAGE_MAX_TOKEN_NUM", 64)
+    assert template.encode(json.loads(json.dumps(ROWS[0])))["image_grid_thw"].tolist() == [[1, 8, 8]]
