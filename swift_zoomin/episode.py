@@ -89,7 +89,8 @@ class Episode:
         if len(self.replies) > 1 or self.one_turn:
             return None
         usable = [box for box in self.boxes_px if box_area(box) > 0]
-        crops = [self.image.crop(box) for box in self.choose(usable, self.image)]
+        cut = [self.image.crop(box) for box in self.choose(usable, self.image)]
+        crops = [crop for crop in cut if crop.can_be_shown]
         return Question(prompts.query2(len(crops)), crops)
 
     @property

@@ -99,6 +99,14 @@ class ImageRef:
         left, top, right, bottom = self.window
         return self._shown((right - left, bottom - top), MIN_CROP_PIXELS)
 
+    @property
+    def can_be_shown(self) -> bool:
+        """Whether the model can be shown what this refers to; a crop of a thin image may be too thin for its limits."""
+        try:
+            return bool(self.size_shown)
+        except ImageError:
+            return False
+
     def _shown(self, size: Size, wanted_pixels: int = 0) -> Size:
         if self.limits is None:
             raise ValueError(f"{self.path}: no model's pixel limits are known here; see ImageRef.under")

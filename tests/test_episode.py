@@ -12,6 +12,7 @@ from swift_zoomin.episode import (
     ONE_TURN,
     BoxChooser,
     Episode,
+    Question,
     first_boxes,
     largest_boxes,
     random_boxes,
@@ -261,6 +262,14 @@ def test_the_one_turn_variants_are_those_of_the_paper() -> None:
 def test_a_one_turn_variant_asks_nothing_more_whatever_the_reply(name: str, first: str) -> None:
     assert Episode(IMAGE, [first], one_turn=name).next_question() is None
     assert Episode(IMAGE, [first, first], one_turn=name).next_question() is None
+
+
+def test_a_crop_that_is_too_thin_for_the_model_is_left_out() -> None:
+    # 3 x 350 is shown as 28 x 336, but its window of 3 x 265 would be less than half a token wide at the limit.
+    image = ImageRef("/images/thin.png", (3, 350), limits=PixelLimits(4 * 784, 16 * 784))
+    height = image.size_model[1]
+    question = Episode(image, [reply([0, 77 * height / 350, 28, 342 * height / 350])]).next_question()
+    assert question == Question(prompts.query2(0), [])
 
 
 @given(st.text(), st.sampled_from(["<image>", "<|im_end|>", "<bbox>", "[1, 2, 30, 40]", reply([1, 2, 30, 40])]))
