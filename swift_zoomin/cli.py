@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from swift_zoomin.checking import check
+from swift_zoomin.checking import check, counted
 from swift_zoomin.checkpoints import Checkpoint, CheckpointError, differences, settings_in_force
 from swift_zoomin.detector import Detector, open_checkpoint
 from swift_zoomin.episode import CHOOSERS, ONE_TURN
