@@ -18,10 +18,10 @@ from swift_zoomin.detector import Detector, open_checkpoint
 from swift_zoomin.episode import CHOOSERS, ONE_TURN
 from swift_zoomin.images import ImageError, open_upright, square
 from swift_zoomin.listing import list_images
-from swift_zoomin.outputs import make_folder, naming, write_output
-from swift_zoomin.predictions import Outcome, PredictionsFile, read_predictions
+from swift_zoomin.outputs import check_figures_output, make_folder, naming, write_output
+from swift_zoomin.predictions import Outcome, Prediction, PredictionsFile, read_predictions, to_prediction
 from swift_zoomin.records import RECORDS_SUFFIXES, Record, RecordError, read_records, write_records
-from swift_zoomin.summary import STATUS_HELP, Summary
+from swift_zoomin.summary import EVALUATE_STATUS_HELP, INCOMPLETE, STATUS_HELP, Summary
 
 _INTERRUPTED, _READER_GONE = 130, 141  # 128 + SIGINT and 128 + SIGPIPE, as shells give them
 _MOST = 1_000_000  # of images a batch, tokens, GPUs: far beyond any use
@@ -202,14 +202,16 @@ def _detector(options: argparse.Namespace) -> Detector:
 
 
 def _add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    command = commands.add_parser("evaluate", help="compare predictions with records")
+    command = commands.add_parser("evaluate", help="compare predictions with records", epilog=EVALUATE_STATUS_HELP)
     command.add_argument("records", type=_path)
     command.add_argument("predictions", type=_path)
-    command.add_argument("--out", type=_path, help="also write the figures here, as JSON")
+    command.add_argument("--out", type=_path, help="also write the figures here, as JSON; older figures are replaced")
     command.set_defaults(run=_evaluate)
 
 
 def _evaluate(options: argparse.Namespace) -> int:
+    if options.out:
+        check_figures_output(options.out, (options.records, options.predictions))
     from swift_zoomin.evaluation import evaluate, pair, table  # heavier than all the rest
 
     records, predictions = read_records(options.records, decode=False), read_predictions(options.predictions)
@@ -226,6 +228,9 @@ def _evaluate(options: argparse.Namespace) -> int:
         print(f"{count} records have no prediction and count as wrong; the first: {missing[0]}")
     if options.out:
         write_output(options.out, json.dumps(metrics, indent=2) + "\n")
+    if metrics["missing"] + metrics["no_verdict"] == metrics["images"]:
+        _complain(f"{options.predictions}: no verdict on any record, so all count as wrong")
+        return INCOMPLETE
     return 0
 
 

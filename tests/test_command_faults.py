@@ -341,7 +341,61 @@ def test_records_without_a_prediction_are_counted_and_said(zoomin, data: Path) -
     assert "missing     2" in out
 
 
-@pytest.mark.parametrize("before", [b"older figures", None])
+@pytest.mark.parametrize("images", ["abc", "b"])
+def test_predictions_without_any_verdict_are_no_success(zoomin, data: Path, images: str) -> None:
+    """A verdict on an image that no record names does not count."""
+    lines = [{"image": f"{name}.png", "verdict": None} for name in images]
+    lines += [{"image": "other.png", "verdict": "real"}]
+    (data / "p.jsonl").write_text("".join(map(json_line, lines)))
+    command = ("evaluate", data / "records.jsonl", data / "p.jsonl", "--out", data / "m.json")
+    status, out, err = zoomin(*command)
+    assert (status, err) == (3, f"zoomin: {data / 'p.jsonl'}: no verdict on any record, so all count as wrong\n")
+    assert "accuracy    0.000" in out
+    assert json.loads((data / "m.json").read_text())["accuracy"] == 0
+    assert "3 figures without any verdict" in zoomin("evaluate", "--help")[1].replace("\n", " ")
+
+
+@pytest.mark.parametrize(
+    ("out", "reason"),
+    [
+        ("p.jsonl", "the same file as {}/p.jsonl, which is read"),
+        ("records.jsonl", "the same file as {}/records.jsonl, which is read"),
+        ("link", "the same file as {}/p.jsonl, which is read"),
+        ("hard link", "the same file as {}/records.jsonl, which is read"),
+        ("a.png", "exists, and holds no figures of an earlier evaluation"),
+        ("list.json", "exists, and holds no figures of an earlier evaluation"),
+        ("other.json", "exists, and holds no figures of an earlier evaluation"),
+        ("large.json", "exists, and holds no figures of an earlier evaluation"),
+    ],
+)
+def test_figures_replace_nothing_that_is_none(zoomin, data: Path, out: str, reason: str) -> None:
+    command = evaluation(data, "a.png", "b.png", "c.png")
+    (data / "link").symlink_to("p.jsonl")
+    (data / "hard link").hardlink_to(data / "records.jsonl")
+    (data / "list.json").write_text('["signature"]')
+    (data / "other.json").write_text('{"image": "a.png", "verdict": "real"}')
+    (data / "large.json").write_text(json.dumps({"signature": "x", "more": "x" * 2_000_000}))
+    before = files(data)
+    status, printed, err = zoomin(*command, "--out", data / out)
+    expected = f"zoomin: {data / out}: {reason.format(data)}; choose another --out\n"
+    assert (status, printed, err, files(data)) == (1, "", expected, before)
+
+
+def test_a_wrong_out_is_said_before_anything_is_read(zoomin, data: Path) -> None:
+    (data / "p.jsonl").write_text("no predictions")
+    err = zoomin("evaluate", data / "records.jsonl", data / "p.jsonl", "--out", data / "a.png")[2]
+    assert err.startswith(f"zoomin: {data / 'a.png'}: exists, and ")
+
+
+def test_figures_of_an_earlier_evaluation_are_replaced(zoomin, data: Path) -> None:
+    (data / "m.json").touch()  # as mktemp leaves it
+    for images in ("a", "abc"):
+        command = evaluation(data, *(f"{name}.png" for name in images))
+        assert zoomin(*command, "--out", data / "m.json")[0] == 0
+        assert json.loads((data / "m.json").read_text())["missing"] == 3 - len(images)
+
+
+@pytest.mark.parametrize("before", [b'{"signature": "of older figures"}', None])
 def test_figures_are_written_whole_or_not_at_all(zoomin, data: Path, before: bytes | None) -> None:
     command = evaluation(data, "a.png", "b.png", "c.png")
     (data / "run").mkdir()
