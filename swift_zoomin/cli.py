@@ -6,6 +6,7 @@ import os
 import select
 import sys
 from collections import Counter
+from collections.abc import Iterable
 from importlib.metadata import version
 from io import TextIOWrapper
 from pathlib import Path
@@ -16,7 +17,7 @@ from swift_zoomin.checking import check, counted
 from swift_zoomin.checkpoints import Checkpoint, CheckpointError, differences, settings_in_force
 from swift_zoomin.detector import Detector, open_checkpoint
 from swift_zoomin.episode import CHOOSERS, ONE_TURN
-from swift_zoomin.images import ImageError, open_upright, square
+from swift_zoomin.images import ImageError, ImageRef, open_upright, square
 from swift_zoomin.listing import list_images
 from swift_zoomin.outputs import check_figures_output, make_folder, naming, write_output
 from swift_zoomin.predictions import Outcome, Prediction, PredictionsFile, read_predictions, to_prediction
@@ -165,12 +166,11 @@ def _detect(options: argparse.Namespace) -> int:
         done = len(listing.images) - len(todo)
         if done:
             print(f"{done} of {len(listing.images)} images are done already", flush=True)
-        detector = _detector(options) if todo else None
+        predictions = _predictions(options, todo)
         out.start(set(todo))
-        if detector:
-            for prediction in tqdm(detector.detect(map(str, todo)), "detecting", len(todo)):
-                if out.add(prediction) == Outcome.UNREAD:
-                    errors.append(prediction["error"])
+        for prediction in tqdm(predictions, "detecting", len(todo), disable=not todo):
+            if out.add(prediction) == Outcome.UNREAD:
+                errors.append(prediction["error"])
         outcomes = Counter(out.outcomes[path] for path in listing.images)
     summary = Summary(listing, outcomes, done, errors[0] if errors else "")
     print(summary)
@@ -186,6 +186,19 @@ def _made_by(options: argparse.Namespace, checkpoint: Checkpoint) -> str:
     limits = f"pixels {settings.limits}|tokens {options.max_new_tokens}"
     ours = f"prompts {settings.prompts}|zoomin {version('swift-zoomin')}"
     return f"model {checkpoint.name}|{asked}|{limits}|{ours}"
+
+
+def _predictions(options: argparse.Namespace, paths: list[Path]) -> Iterable[Prediction]:
+    """A prediction of each image. The model is loaded here, unless not one of the images can be opened."""
+    unread = []
+    for path in paths:
+        try:
+            ImageRef.of(path)
+        except ImageError as error:
+            unread.append(to_prediction(str(path), None, str(error), 0.0, options.one_turn))
+        else:
+            return _detector(options).detect(map(str, paths))
+    return unread
 
 
 def _detector(options: argparse.Namespace) -> Detector:

@@ -182,10 +182,25 @@ def test_records_that_may_not_be_read_are_named(zoomin, data: Path, monkeypatch)
 def test_a_mistyped_path_leaves_a_row_and_a_status(zoomin, engine, data: Path) -> None:
     out = data / "out.jsonl"
     status, printed, err = zoomin("detect", data / "absent", "--model", "hub/none", "--out", out)
-    assert (status, printed) == (1, "1 image: 1 unreadable\n")
+    assert (status, printed, engine.made) == (1, "1 image: 1 unreadable\n", 0)
     missing = f"{data / 'absent'}: no such image file"
     assert err == f"zoomin: no image could be read; the first: {missing}\n"
     assert [row["error"] for row in rows(out)] == [missing]
+
+
+def test_a_model_is_loaded_only_where_an_image_can_be_opened(zoomin, engine, data: Path) -> None:
+    """Loading takes long, and each of these is known before."""
+    (data / "text.png").write_text("no image")
+    os.mkfifo(data / "pipe.png")
+    out = data / "run" / "out.jsonl"
+    options = ("--model", "hub/none", "--out", out, "--one-turn", "verdict")
+    images = [data / f"{name}.png" for name in ("absent", "text", "pipe")]
+    status, printed, _ = zoomin("detect", *images, *options)
+    assert (status, printed, engine.made) == (1, "3 images: 3 unreadable\n", 0)
+    alone = rows(out)
+    status, printed, _ = zoomin("detect", *images, data / "a.png", *options)
+    assert (status, printed, engine.made) == (3, "4 images: 1 with a verdict, 3 unreadable\n", 1)
+    assert [{**row, "seconds": 0} for row in rows(out)[:3]] == [{**row, "seconds": 0} for row in alone]
 
 
 def test_a_folder_without_images_says_what_it_left_out(zoomin, engine, data: Path, monkeypatch) -> None:
