@@ -271,13 +271,13 @@ def _add_convert(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def _convert(options: argparse.Namespace) -> int:
     rows, lost = [], 0
     records = read_records(options.records)
-    _check_target(options.folder.resolve(), records)
+    _check_target(Path(os.path.realpath(options.folder)), records)
     make_folder(options.folder / "images")
     for number, record in enumerate(tqdm(records, "converting")):
         image, boxes = square(open_upright(record.image.path), record.boxes or [], options.side_px)
         boxes = [[round(number, 2) for number in box] for box in boxes]
         inside = [at for at, box in enumerate(boxes) if box[0] < box[2] and box[1] < box[3]]
-        name = f"images/{number:06d}.png"  # one lossless format for both classes: no codec tells them apart
+        name = f"images/{_converted_name(number)}"
         with naming(options.folder / name):
             image.save(options.folder / name)
         row = {**record.extra, "image": name, "label": record.label, "explanation": record.explanation}
@@ -287,17 +287,26 @@ def _convert(options: argparse.Namespace) -> int:
         lost += len(boxes) - len(inside)
         rows.append(row)
     write_records(options.folder / "records.jsonl", rows)
-    outside = f"; {lost} boxes left out, which no square shows together with the others" if lost else ""
-    print(f"wrote {len(rows)} records to {options.folder / 'records.jsonl'}{outside}")
+    left_out = f"; {counted(lost, 'box', 'boxes')} left out: outside the square, or too small to be seen in it"
+    written = f"{counted(len(rows), 'record')} to {options.folder / 'records.jsonl'}"
+    print(f"wrote {written}{left_out if lost else ''}")
     return 0
+
+
+def _converted_name(number: int) -> str:
+    return f"{number:06d}.png"  # one lossless format for both classes: no codec tells them apart
 
 
 def _check_target(folder: Path, records: list[Record]) -> None:
     """Raises RecordError where converting would overwrite a data set, or could not write what it has read."""
-    images = folder / "images"
-    holds_records = any(path.suffix in RECORDS_SUFFIXES for path in folder.glob("*"))
-    if holds_records or any(images in Path(record.image.path).resolve().parents for record in records):
-        raise RecordError(f"{folder}: holds records or their images already; choose another folder")
+    images = Path(os.path.realpath(folder / "images"))  # the folder may hold a link to images elsewhere
+    written = [images / _converted_name(number) for number in range(len(records))]
+    in_the_way = [path for path in folder.glob("*") if path.suffix in RECORDS_SUFFIXES]
+    in_the_way += [path for path in written if os.path.lexists(path)]  # a link would be written through
+    in_the_way += [Path(record.image.path) for record in records if images in Path(record.image.path).resolve().parents]
+    if in_the_way:
+        advice = "choose another folder, or empty this one where an earlier convert was stopped"
+        raise RecordError(f"{folder}: holds records or their images already; {advice} ({in_the_way[0]})")
     for record in records:
         for name, value in record.extra.items():
             try:
