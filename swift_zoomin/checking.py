@@ -1,6 +1,6 @@
 """What `zoomin check` says of records that have no fault: what they hold, and what is probably not meant.
 
-    4 records: 2 real, 2 generated, 1 boxes; no fault, 1 warning
+    4 records: 2 real, 2 generated, 1 box; no fault, 1 warning
     warning: 1 image has both labels: images/a.png (records.jsonl:1, records.jsonl:3)
 
 A warning stops nothing. Each is one line that counts what it is about and names the first.
@@ -22,11 +22,12 @@ def check(path: Path) -> list[str]:
     records = read_records(path, afresh=True)
     generated = sum(record.label == "generated" for record in records)
     boxes = sum(len(record.boxes or []) for record in records)
-    found = f"{len(records)} records: {len(records) - generated} real, {generated} generated, {boxes} boxes"
+    held = f"{len(records) - generated} real, {generated} generated, {counted(boxes, 'box', 'boxes')}"
+    found = f"{counted(len(records), 'record')}: {held}"
     warnings = [_printable(f"warning: {warning}") for warning in _warnings(records, path)]
     if not warnings:
         return [f"{found}; no fault"]
-    return [f"{found}; no fault, {_count(len(warnings), 'warning')}", *warnings]
+    return [f"{found}; no fault, {counted(len(warnings), 'warning')}", *warnings]
 
 
 def _warnings(records: list[Record], path: Path) -> Iterator[str]:
@@ -47,7 +48,7 @@ def _scaled_boxes(records: list[Record]) -> Iterator[str]:
     in_pixels = [first[0] * width, first[1] * height, first[2] * width, first[3] * height]
     would_be = f"{first} would be {[round(number, 1) for number in in_pixels]} in its {width}x{height} image"
     yield (
-        f"no box exceeds 1 ({_count(len(boxes), 'box', 'boxes')}), so they are probably shares of the image; "
+        f"no box exceeds 1 ({counted(len(boxes), 'box', 'boxes')}), so they are probably shares of the image; "
         f"expected pixels: {would_be} ({_places(boxed)})"
     )
 
@@ -61,10 +62,10 @@ def _repeated_images(records: list[Record]) -> Iterator[str]:
     again = [group for group in repeated if len({record.label for record in group}) == 1]
     if contradicted:
         verb = "has" if len(contradicted) == 1 else "have"
-        yield f"{_count(len(contradicted), 'image')} {verb} both labels: {_groups(contradicted)}"
+        yield f"{counted(len(contradicted), 'image')} {verb} both labels: {_groups(contradicted)}"
     if again:
         verb = "stands" if len(again) == 1 else "stand"
-        yield f"{_count(len(again), 'image')} {verb} in several records: {_groups(again)}"
+        yield f"{counted(len(again), 'image')} {verb} in several records: {_groups(again)}"
 
 
 def _images_elsewhere(records: list[Record], path: Path) -> Iterator[str]:
@@ -78,7 +79,7 @@ def _images_elsewhere(records: list[Record], path: Path) -> Iterator[str]:
     if elsewhere:
         verb = "is" if len(elsewhere) == 1 else "are"
         yield (
-            f"{_count(len(elsewhere), 'image')} {verb} named by an absolute path or outside the file's folder: "
+            f"{counted(len(elsewhere), 'image')} {verb} named by an absolute path or outside the file's folder: "
             f"{elsewhere[0].name} ({_places(elsewhere)})"
         )
 
@@ -91,7 +92,7 @@ def _renamed_fields(records: list[Record]) -> Iterator[str]:
     for name, holders in by_field.items():
         yield (
             f"{name} is a name of ms-swift's own: in training the column of this field is {column_name(name)} "
-            f"({_count(len(holders), 'record')}: {_places(holders)})"
+            f"({counted(len(holders), 'record')}: {_places(holders)})"
         )
 
 
@@ -105,7 +106,8 @@ def _printable(line: str) -> str:
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in line)
 
 
-def _count(number: int, one: str, more: str = "") -> str:
+def counted(number: int, one: str, more: str = "") -> str:
+    """`1 box`, `2 boxes`."""
     return f"{number} {one if number == 1 else more or one + 's'}"
 
 

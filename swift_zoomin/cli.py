@@ -6,22 +6,23 @@ import os
 import select
 import sys
 from collections import Counter
+from collections.abc import Iterable
 from importlib.metadata import version
 from io import TextIOWrapper
 from pathlib import Path
 
 from tqdm import tqdm
 
-from swift_zoomin.checking import check
+from swift_zoomin.checking import check, counted
 from swift_zoomin.checkpoints import Checkpoint, CheckpointError, differences, settings_in_force
 from swift_zoomin.detector import Detector, open_checkpoint
 from swift_zoomin.episode import CHOOSERS, ONE_TURN
-from swift_zoomin.images import ImageError, open_upright, square
+from swift_zoomin.images import ImageError, ImageRef, open_upright, square
 from swift_zoomin.listing import list_images
-from swift_zoomin.outputs import make_folder, naming, write_output
-from swift_zoomin.predictions import Outcome, PredictionsFile, read_predictions
+from swift_zoomin.outputs import check_figures_output, make_folder, naming, write_output
+from swift_zoomin.predictions import Outcome, Prediction, PredictionsFile, read_predictions, to_prediction
 from swift_zoomin.records import RECORDS_SUFFIXES, Record, RecordError, read_records, write_records
-from swift_zoomin.summary import STATUS_HELP, Summary
+from swift_zoomin.summary import EVALUATE_STATUS_HELP, INCOMPLETE, STATUS_HELP, Summary
 
 _INTERRUPTED, _READER_GONE = 130, 141  # 128 + SIGINT and 128 + SIGPIPE, as shells give them
 _MOST = 1_000_000  # of images a batch, tokens, GPUs: far beyond any use
@@ -165,12 +166,11 @@ def _detect(options: argparse.Namespace) -> int:
         done = len(listing.images) - len(todo)
         if done:
             print(f"{done} of {len(listing.images)} images are done already", flush=True)
-        detector = _detector(options) if todo else None
+        predictions = _predictions(options, todo)
         out.start(set(todo))
-        if detector:
-            for prediction in tqdm(detector.detect(map(str, todo)), "detecting", len(todo)):
-                if out.add(prediction) == Outcome.UNREAD:
-                    errors.append(prediction["error"])
+        for prediction in tqdm(predictions, "detecting", len(todo), disable=not todo):
+            if out.add(prediction) == Outcome.UNREAD:
+                errors.append(prediction["error"])
         outcomes = Counter(out.outcomes[path] for path in listing.images)
     summary = Summary(listing, outcomes, done, errors[0] if errors else "")
     print(summary)
@@ -188,6 +188,19 @@ def _made_by(options: argparse.Namespace, checkpoint: Checkpoint) -> str:
     return f"model {checkpoint.name}|{asked}|{limits}|{ours}"
 
 
+def _predictions(options: argparse.Namespace, paths: list[Path]) -> Iterable[Prediction]:
+    """A prediction of each image. The model is loaded here, unless not one of the images can be opened."""
+    unread = []
+    for path in paths:
+        try:
+            ImageRef.of(path)
+        except ImageError as error:
+            unread.append(to_prediction(str(path), None, str(error), 0.0, options.one_turn))
+        else:
+            return _detector(options).detect(map(str, paths))
+    return unread
+
+
 def _detector(options: argparse.Namespace) -> Detector:
     return Detector(
         options.model,
@@ -202,14 +215,16 @@ def _detector(options: argparse.Namespace) -> Detector:
 
 
 def _add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    command = commands.add_parser("evaluate", help="compare predictions with records")
+    command = commands.add_parser("evaluate", help="compare predictions with records", epilog=EVALUATE_STATUS_HELP)
     command.add_argument("records", type=_path)
     command.add_argument("predictions", type=_path)
-    command.add_argument("--out", type=_path, help="also write the figures here, as JSON")
+    command.add_argument("--out", type=_path, help="also write the figures here, as JSON; older figures are replaced")
     command.set_defaults(run=_evaluate)
 
 
 def _evaluate(options: argparse.Namespace) -> int:
+    if options.out:
+        check_figures_output(options.out, (options.records, options.predictions))
     from swift_zoomin.evaluation import evaluate, pair, table  # heavier than all the rest
 
     records, predictions = read_records(options.records, decode=False), read_predictions(options.predictions)
@@ -226,6 +241,9 @@ def _evaluate(options: argparse.Namespace) -> int:
         print(f"{count} records have no prediction and count as wrong; the first: {missing[0]}")
     if options.out:
         write_output(options.out, json.dumps(metrics, indent=2) + "\n")
+    if metrics["missing"] + metrics["no_verdict"] == metrics["images"]:
+        _complain(f"{options.predictions}: no verdict on any record, so all count as wrong")
+        return INCOMPLETE
     return 0
 
 
@@ -253,13 +271,13 @@ def _add_convert(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def _convert(options: argparse.Namespace) -> int:
     rows, lost = [], 0
     records = read_records(options.records)
-    _check_target(options.folder.resolve(), records)
+    _check_target(Path(os.path.realpath(options.folder)), records)
     make_folder(options.folder / "images")
     for number, record in enumerate(tqdm(records, "converting")):
         image, boxes = square(open_upright(record.image.path), record.boxes or [], options.side_px)
         boxes = [[round(number, 2) for number in box] for box in boxes]
         inside = [at for at, box in enumerate(boxes) if box[0] < box[2] and box[1] < box[3]]
-        name = f"images/{number:06d}.png"  # one lossless format for both classes: no codec tells them apart
+        name = f"images/{_converted_name(number)}"
         with naming(options.folder / name):
             image.save(options.folder / name)
         row = {**record.extra, "image": name, "label": record.label, "explanation": record.explanation}
@@ -269,17 +287,26 @@ def _convert(options: argparse.Namespace) -> int:
         lost += len(boxes) - len(inside)
         rows.append(row)
     write_records(options.folder / "records.jsonl", rows)
-    outside = f"; {lost} boxes left out, which no square shows together with the others" if lost else ""
-    print(f"wrote {len(rows)} records to {options.folder / 'records.jsonl'}{outside}")
+    left_out = f"; {counted(lost, 'box', 'boxes')} left out: outside the square, or too small to be seen in it"
+    written = f"{counted(len(rows), 'record')} to {options.folder / 'records.jsonl'}"
+    print(f"wrote {written}{left_out if lost else ''}")
     return 0
+
+
+def _converted_name(number: int) -> str:
+    return f"{number:06d}.png"  # one lossless format for both classes: no codec tells them apart
 
 
 def _check_target(folder: Path, records: list[Record]) -> None:
     """Raises RecordError where converting would overwrite a data set, or could not write what it has read."""
-    images = folder / "images"
-    holds_records = any(path.suffix in RECORDS_SUFFIXES for path in folder.glob("*"))
-    if holds_records or any(images in Path(record.image.path).resolve().parents for record in records):
-        raise RecordError(f"{folder}: holds records or their images already; choose another folder")
+    images = Path(os.path.realpath(folder / "images"))  # the folder may hold a link to images elsewhere
+    written = [images / _converted_name(number) for number in range(len(records))]
+    in_the_way = [path for path in folder.glob("*") if path.suffix in RECORDS_SUFFIXES]
+    in_the_way += [path for path in written if os.path.lexists(path)]  # a link would be written through
+    in_the_way += [Path(record.image.path) for record in records if images in Path(record.image.path).resolve().parents]
+    if in_the_way:
+        advice = "choose another folder, or empty this one where an earlier convert was stopped"
+        raise RecordError(f"{folder}: holds records or their images already; {advice} ({in_the_way[0]})")
     for record in records:
         for name, value in record.extra.items():
             try:

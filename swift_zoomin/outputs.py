@@ -1,11 +1,18 @@
-"""Files that a command is told to write: errors name them, links are written through, devices are not replaced."""
+"""Files that a command is told to write: errors name them, links are written through, devices are not replaced.
+
+What a user may still want is not replaced either: only figures of an earlier evaluation are.
+"""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from swift_zoomin.file_kind import parsed_json
 from swift_zoomin.files import write_whole
+from swift_zoomin.records import RecordError
+
+_MOST_FIGURES_BYTES = 1 << 20  # they take a few thousand; a larger file is something else, and is not read whole
 
 
 @contextmanager
@@ -25,6 +32,22 @@ def write_output(path: Path, content: str) -> None:
             path.write_text(content, encoding="utf-8")
         else:
             write_whole(Path(os.path.realpath(path)), content.encode())
+
+
+def check_figures_output(path: Path, inputs: Iterable[Path]) -> None:
+    """Raises RecordError where writing figures to `path` would destroy an input, or anything but older figures."""
+    for given in inputs:
+        if path.exists() and given.exists() and path.samefile(given):
+            raise RecordError(f"{path}: the same file as {given}, which is read; choose another --out")
+    if path.is_file() and not _may_be_replaced(path):
+        raise RecordError(f"{path}: exists, and holds no figures of an earlier evaluation; choose another --out")
+
+
+def _may_be_replaced(path: Path) -> bool:
+    with path.open("rb") as file:
+        content = file.read(_MOST_FIGURES_BYTES)
+    figures = parsed_json(content)
+    return not content or (isinstance(figures, dict) and "signature" in figures)
 
 
 def make_folder(folder: Path) -> None:

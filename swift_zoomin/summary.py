@@ -14,6 +14,9 @@ status  0  every image has a prediction, made from replies
         3  an image or a folder could not be read, or no reply has a verdict; what could be done is in --out
         130, 141  interrupted; the reader of the output has left
 """
+EVALUATE_STATUS_HELP = (
+    "status: 0 figures are printed; 1 one line says what is wrong; 2 no such option; 3 figures without any verdict"
+)
 _NO_VERDICT_CAUSE = "expected a model trained with this package, and no other MAX_PIXELS than in its training"
 
 

@@ -116,7 +116,7 @@ def test_images_outside_the_folder_of_the_file(folder: Path, warnings: Check) ->
 def test_a_folder_reached_through_a_link_is_its_own_place(folder: Path) -> None:
     write(folder, {})
     (folder.parent / "link").symlink_to("data")
-    found = "1 records: 1 real, 0 generated, 0 boxes; no fault"
+    found = "1 record: 1 real, 0 generated, 0 boxes; no fault"
     assert check(folder.parent / "link" / "records.jsonl") == [found]
 
 
@@ -195,5 +195,7 @@ def test_each_warning_is_one_line_and_counted(tmp_path_factory: pytest.TempPathF
     }
     assert [any(words in line for line in rest) for words in expected] == list(expected.values())
     assert len(rest) == sum(expected.values())
-    assert first.startswith(f"{len(rows)} records: ")
+    boxes = sum("boxes" in row for row in rows)
+    assert first.startswith("1 record: " if len(rows) == 1 else f"{len(rows)} records: ")
+    assert f"generated, {'1 box' if boxes == 1 else f'{boxes} boxes'}; no fault" in first
     assert not any("\n" in line for line in rest)

@@ -76,7 +76,7 @@ def test_a_command_line_that_makes_no_sense_is_refused(zoomin, capsys, arguments
 def test_check_counts_what_is_there(zoomin, data: Path) -> None:
     code, out, err = zoomin("check", data / "records.jsonl")
     assert (code, err) == (0, "")
-    assert out == "3 records: 2 real, 1 generated, 1 boxes; no fault\n"
+    assert out == "3 records: 2 real, 1 generated, 1 box; no fault\n"
 
 
 def test_check_reports_all_faults_with_file_and_line(zoomin, data: Path) -> None:
@@ -165,6 +165,7 @@ def test_convert_overwrites_no_data_set(zoomin, data: Path, records: str) -> Non
     before = {file: file.read_bytes() for file in data.rglob("*.*")}
     code, _, err = zoomin("convert", data / records, data)
     assert (code, "holds records or their images already; choose another folder" in err) == (1, True)
+    assert err.endswith(f" where an earlier convert was stopped ({data / records})\n")
     assert {file: file.read_bytes() for file in data.rglob("*.*")} == before
     square = data.parent / "square"
     assert [zoomin("convert", data / records, square)[0] for _ in range(2)] == [0, 1]
@@ -177,6 +178,55 @@ def test_convert_overwrites_no_images_of_another_data_set(zoomin, data: Path) ->
     (others / "train.jsonl").touch()
     assert zoomin("convert", data / "records.jsonl", others)[0] == 1
     assert (others / "images" / "000000.png").read_bytes() == b"theirs"
+
+
+@pytest.mark.parametrize("kind", ["a link to images", "pictures alone", "a link to a picture", "a broken link"])
+def test_convert_overwrites_no_picture_wherever_it_lies(zoomin, data: Path, kind: str) -> None:
+    """Photos that have the very names that converted ones get, in a folder without records."""
+    photos, square = data.parent / "photos", data.parent / "square"
+    photos.mkdir()
+    square.mkdir()
+    Image.new("RGB", (30, 30)).save(photos / "000002.png")
+    if kind == "a link to images":
+        (square / "images").symlink_to(photos)
+    elif kind == "pictures alone":
+        photos = photos.rename(square / "images")
+    else:
+        (square / "images").mkdir()
+        (square / "images" / "000002.png").symlink_to(photos / ("gone.png" if "broken" in kind else "000002.png"))
+    before = {file: file.read_bytes() for file in data.parent.rglob("*") if file.is_file()}
+    code, _, err = zoomin("convert", data / "records.jsonl", square)
+    named = photos if kind == "a link to images" else square / "images"
+    assert (code, err.count("\n"), err.endswith(f"({named / '000002.png'})\n")) == (1, 1, True)
+    assert {file: file.read_bytes() for file in data.parent.rglob("*") if file.is_file()} == before
+
+
+def test_convert_overwrites_no_image_that_it_reads_through_a_link_of_folders(zoomin, data: Path) -> None:
+    """Their names are others, but what is converted would lie among what it is made from."""
+    (data.parent / "square").mkdir()
+    (data.parent / "square" / "images").symlink_to(data / "images")
+    code, _, err = zoomin("convert", data / "records.jsonl", data.parent / "square")
+    assert (code, err.endswith(f"({data / 'images' / '0.png'})\n")) == (1, True)
+    assert sorted(path.name for path in (data / "images").iterdir()) == ["0.png", "1.png", "2.png"]
+
+
+def test_a_convert_that_was_stopped_is_begun_again_in_an_empty_folder(zoomin, data: Path) -> None:
+    square = data.parent / "square"
+    assert zoomin("convert", data / "records.jsonl", square)[0] == 0
+    (square / "records.jsonl").unlink()  # it is written last
+    code, _, err = zoomin("convert", data / "records.jsonl", square)
+    assert (code, "empty this one where an earlier convert was stopped" in err) == (1, True)
+    for image in (square / "images").iterdir():
+        image.unlink()
+    assert zoomin("convert", data / "records.jsonl", square)[0] == 0
+
+
+def test_convert_says_of_boxes_that_vanish_in_a_tiny_square_what_is_true(zoomin, data: Path) -> None:
+    # Columns 10..50 of 60 x 40 at 1 pixel: a side of 0.1 is 0.1 / 40 = 0.0025, which rounds to nothing.
+    boxes = [[10, 10, 10.1, 10.1], [20, 20, 20.1, 20.1]]
+    write_records(data / "records.jsonl", [{**BOXED, "boxes": boxes, "box_labels": ["speck", "dot"]}])
+    code, out, _ = zoomin("convert", data / "records.jsonl", data.parent / "square", "--side-px", 1)
+    assert (code, "; 2 boxes left out: outside the square, or too small to be seen in it\n" in out) == (0, True)
 
 
 def test_convert_names_a_field_that_no_json_can_hold_before_it_begins(zoomin, data: Path) -> None:
@@ -200,7 +250,8 @@ def test_convert_drops_a_box_that_rounds_to_nothing(zoomin, data: Path) -> None:
     write_records(data / "records.jsonl", [{**BOXED, "boxes": boxes, "box_labels": ["sliver", "whole", "half"]}])
     code, out, _ = zoomin("convert", data / "records.jsonl", data.parent / "square")
     assert code == 0
-    assert "; 1 boxes left out" in out
+    assert "wrote 1 record to " in out
+    assert out.endswith("; 1 box left out: outside the square, or too small to be seen in it\n")
     (record,) = read_records(data.parent / "square" / "records.jsonl")
     assert record.boxes == [[128.0, 0.0, 512.0, 512.0], [256.0, 0.0, 512.0, 512.0]]  # 30 - 20 = 10, times 12.8
     assert record.box_labels == ["whole", "half"]

@@ -182,10 +182,25 @@ def test_records_that_may_not_be_read_are_named(zoomin, data: Path, monkeypatch)
 def test_a_mistyped_path_leaves_a_row_and_a_status(zoomin, engine, data: Path) -> None:
     out = data / "out.jsonl"
     status, printed, err = zoomin("detect", data / "absent", "--model", "hub/none", "--out", out)
-    assert (status, printed) == (1, "1 image: 1 unreadable\n")
+    assert (status, printed, engine.made) == (1, "1 image: 1 unreadable\n", 0)
     missing = f"{data / 'absent'}: no such image file"
     assert err == f"zoomin: no image could be read; the first: {missing}\n"
     assert [row["error"] for row in rows(out)] == [missing]
+
+
+def test_a_model_is_loaded_only_where_an_image_can_be_opened(zoomin, engine, data: Path) -> None:
+    """Loading takes long, and each of these is known before."""
+    (data / "text.png").write_text("no image")
+    os.mkfifo(data / "pipe.png")
+    out = data / "run" / "out.jsonl"
+    options = ("--model", "hub/none", "--out", out, "--one-turn", "verdict")
+    images = [data / f"{name}.png" for name in ("absent", "text", "pipe")]
+    status, printed, _ = zoomin("detect", *images, *options)
+    assert (status, printed, engine.made) == (1, "3 images: 3 unreadable\n", 0)
+    alone = rows(out)
+    status, printed, _ = zoomin("detect", *images, data / "a.png", *options)
+    assert (status, printed, engine.made) == (3, "4 images: 1 with a verdict, 3 unreadable\n", 1)
+    assert [{**row, "seconds": 0} for row in rows(out)[:3]] == [{**row, "seconds": 0} for row in alone]
 
 
 def test_a_folder_without_images_says_what_it_left_out(zoomin, engine, data: Path, monkeypatch) -> None:
@@ -341,7 +356,61 @@ def test_records_without_a_prediction_are_counted_and_said(zoomin, data: Path) -
     assert "missing     2" in out
 
 
-@pytest.mark.parametrize("before", [b"older figures", None])
+@pytest.mark.parametrize("images", ["abc", "b"])
+def test_predictions_without_any_verdict_are_no_success(zoomin, data: Path, images: str) -> None:
+    """A verdict on an image that no record names does not count."""
+    lines = [{"image": f"{name}.png", "verdict": None} for name in images]
+    lines += [{"image": "other.png", "verdict": "real"}]
+    (data / "p.jsonl").write_text("".join(map(json_line, lines)))
+    command = ("evaluate", data / "records.jsonl", data / "p.jsonl", "--out", data / "m.json")
+    status, out, err = zoomin(*command)
+    assert (status, err) == (3, f"zoomin: {data / 'p.jsonl'}: no verdict on any record, so all count as wrong\n")
+    assert "accuracy    0.000" in out
+    assert json.loads((data / "m.json").read_text())["accuracy"] == 0
+    assert "3 figures without any verdict" in zoomin("evaluate", "--help")[1].replace("\n", " ")
+
+
+@pytest.mark.parametrize(
+    ("out", "reason"),
+    [
+        ("p.jsonl", "the same file as {}/p.jsonl, which is read"),
+        ("records.jsonl", "the same file as {}/records.jsonl, which is read"),
+        ("link", "the same file as {}/p.jsonl, which is read"),
+        ("hard link", "the same file as {}/records.jsonl, which is read"),
+        ("a.png", "exists, and holds no figures of an earlier evaluation"),
+        ("list.json", "exists, and holds no figures of an earlier evaluation"),
+        ("other.json", "exists, and holds no figures of an earlier evaluation"),
+        ("large.json", "exists, and holds no figures of an earlier evaluation"),
+    ],
+)
+def test_figures_replace_nothing_that_is_none(zoomin, data: Path, out: str, reason: str) -> None:
+    command = evaluation(data, "a.png", "b.png", "c.png")
+    (data / "link").symlink_to("p.jsonl")
+    (data / "hard link").hardlink_to(data / "records.jsonl")
+    (data / "list.json").write_text('["signature"]')
+    (data / "other.json").write_text('{"image": "a.png", "verdict": "real"}')
+    (data / "large.json").write_text(json.dumps({"signature": "x", "more": "x" * 2_000_000}))
+    before = files(data)
+    status, printed, err = zoomin(*command, "--out", data / out)
+    expected = f"zoomin: {data / out}: {reason.format(data)}; choose another --out\n"
+    assert (status, printed, err, files(data)) == (1, "", expected, before)
+
+
+def test_a_wrong_out_is_said_before_anything_is_read(zoomin, data: Path) -> None:
+    (data / "p.jsonl").write_text("no predictions")
+    err = zoomin("evaluate", data / "records.jsonl", data / "p.jsonl", "--out", data / "a.png")[2]
+    assert err.startswith(f"zoomin: {data / 'a.png'}: exists, and ")
+
+
+def test_figures_of_an_earlier_evaluation_are_replaced(zoomin, data: Path) -> None:
+    (data / "m.json").touch()  # as mktemp leaves it
+    for images in ("a", "abc"):
+        command = evaluation(data, *(f"{name}.png" for name in images))
+        assert zoomin(*command, "--out", data / "m.json")[0] == 0
+        assert json.loads((data / "m.json").read_text())["missing"] == 3 - len(images)
+
+
+@pytest.mark.parametrize("before", [b'{"signature": "of older figures"}', None])
 def test_figures_are_written_whole_or_not_at_all(zoomin, data: Path, before: bytes | None) -> None:
     command = evaluation(data, "a.png", "b.png", "c.png")
     (data / "run").mkdir()

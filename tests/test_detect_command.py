@@ -100,6 +100,8 @@ def test_a_one_turn_run_asks_once_and_is_evaluated_without_a_first_verdict(
     assert [list(prediction) for prediction in made] == [[*fields, "error", "made_by"]] * 8
     assert [(len(p["replies"]), p["error"]) for p in made] == [(1, "reply 1 was cut by the length limit")] * 8
 
-    shown = dict(line.split(maxsplit=1) for line in zoomin("evaluate", records, out).splitlines())
+    printed = zoomin("evaluate", records, out, status=3)
+    assert f"zoomin: {out}: no verdict on any record, so all count as wrong\n" in printed
+    shown = dict(line.split(maxsplit=1) for line in printed.splitlines())
     assert [shown[name] for name in ("images", "no_verdict", "i_acc", "c_cases", "c_acc")] == ["8", "8", "-", "-", "-"]
     assert "-" not in (shown["bleu2"], shown["iou"])

@@ -256,9 +256,10 @@ def check_evaluation(case: Case) -> None:
     rows = [{"image": os.path.relpath(path, case.folder), "label": "generated"} for path in named]
     records.write_text("".join(map(json_line, rows)))
     predictions = rows_by_image(case.out)
-    before = state(case.folder, figures)
+    before, answers = state(case.folder, figures), case.out.read_bytes()
     status, printed, errors = run("evaluate", records, case.out, "--out", figures)
-    assert (status, errors) == (0, [])
+    is_silent = all(predictions[path]["verdict"] is None for path in named)
+    assert (status, len(errors)) == ((3, 1) if is_silent else (0, 0))
     metrics = json.loads(figures.read_text())
     right = sum(predictions[path]["verdict"] == "generated" for path in named)
     assert (metrics["images"], metrics["missing"]) == (len(named), 0)
@@ -266,7 +267,10 @@ def check_evaluation(case: Case) -> None:
     assert printed[0].split() == ["images", str(len(named))]
     assert run("evaluate", records, case.out, "--out", case.photos)[0] == 1
     assert run("evaluate", records, case.folder / "good.png")[0] == 1
-    assert state(case.folder, figures) == before
+    for wrong in (records, case.out, case.folder / "good.png"):
+        status, printed, errors = run("evaluate", records, case.out, "--out", wrong)
+        assert (status, printed, len(errors)) == (1, [], 1)
+    assert (state(case.folder, figures), case.out.read_bytes()) == (before, answers)
     records.unlink()
     figures.unlink()
 
