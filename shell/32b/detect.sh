@@ -16,4 +16,4 @@ engine=(--engine "${ENGINE:-vllm}" --gpus "$GPUS")
 if [ "$GPUS" = 0 ]; then engine=(--engine "${ENGINE:-transformers}"); fi
 run zoomin detect "$DATA" --model "$(weights "$MODEL")" --out "$OUT/predictions.jsonl" "${engine[@]}" \
     --max-new-tokens "${TOKENS:-1024}" "$@" || [ $? = 3 ] # 3: what has no answer counts as wrong
-run zoomin evaluate "$DATA" "$OUT/predictions.jsonl" --out "$OUT/metrics.json"
+run zoomin evaluate "$DATA" "$OUT/predictions.jsonl" --out "$OUT/metrics.json" || [ $? = 3 ] # 3: no verdict at all
