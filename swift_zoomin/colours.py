@@ -7,16 +7,18 @@ formula. Camera, phone and monitor profiles give the same colours either way.
 
     no profile, or one that means sRGB     as stored, to the bit
     broken, or for other kinds of pixels   ignored, and said once a file
+    colour numbers (nclx) of a HEIF file   Display P3 converted; others as stored, and said once a file
     grey, 16-bit grey                      value / 257, or through a grey profile at full depth
     whole numbers of 32 bits               0 to 255, or 0 to 65535 where one is larger
     floats                                 0 to 1, or 0 to 255 where the largest is 8 or more
 
-Other whole numbers and floats are refused by name. Not covered, because Pillow does not give them away or because most
-files that have them are sRGB or have a profile too: gAMA, cHRM and cICP chunks of a PNG, the colour numbers (nclx) of
-HEIF and AVIF files without a profile, and profiles in JPEG 2000, BMP and GIF files.
+Other whole numbers and floats are refused by name. A profile comes before colour numbers. Not covered, because Pillow
+does not give them away or because most files that have them are sRGB or have a profile too: gAMA, cHRM and cICP chunks
+of a PNG, the colour numbers of an AVIF file, and profiles in JPEG 2000, BMP and GIF files.
 """
 
 import logging
+import struct
 from collections.abc import Callable
 from functools import cache, lru_cache
 from io import BytesIO
@@ -31,6 +33,16 @@ _SRGB = ImageCms.createProfile("sRGB")
 # The colours that a profile's pixels stand for, by the mode that they are converted in.
 _SPACES = {"L": "GRAY", "I;16": "GRAY", "RGB": "RGB", "CMYK": "CMYK", "LAB": "Lab"}
 _PROFILE_SPACE = slice(16, 20)  # where a profile says what kind of pixels it is for
+# Colour numbers (ITU-T H.273) of what is shown as sRGB: its primaries, or none named; and its curve, none named, or one
+# of BT.709 and BT.601, which cameras name and screens show by sRGB's.
+_SRGB_PRIMARIES, _SRGB_TRANSFERS = (1, 2), (13, 2, 1, 6)
+_P3_PRIMARIES = 12
+# Display P3's red, green and blue as X, Y, Z under D50, as its ICC profile has them.
+_P3_COLUMNS = {
+    b"rXYZ": (0.51512, 0.24119, -0.00105),
+    b"gXYZ": (0.29198, 0.69224, 0.04188),
+    b"bXYZ": (0.15710, 0.06657, 0.78407),
+}
 _SAME = 1  # levels of 255: what rounding makes of sRGB's curve in the profiles that go by that name
 _KEPT_CONVERSIONS = 32  # a data set has few profiles; each is kept with its table
 _SMALLEST_LEVELS = 8  # floats between 1 and this may be either kind: light above white, or levels near black
@@ -131,7 +143,31 @@ def _conversion_of(image: Image.Image, name: str) -> Conversion | None:
             return _conversion(profile, mode)
         except _ProfileError as error:
             warn_once(f"{name}: colour profile ignored ({error})")
+    elif "nclx_profile" in image.info:
+        return _conversion_by_numbers(image.info["nclx_profile"], mode, name)
     return _lab_conversion() if mode == "LAB" else None
+
+
+def _conversion_by_numbers(numbers: dict[str, Any], mode: str, name: str) -> Conversion | None:
+    """As `_conversion_of`, for a file that names its colours by numbers."""
+    primaries, transfer = numbers["color_primaries"], numbers["transfer_characteristics"]
+    if transfer in _SRGB_TRANSFERS and primaries in _SRGB_PRIMARIES:
+        return None
+    if transfer in _SRGB_TRANSFERS and primaries == _P3_PRIMARIES:
+        return _conversion(_p3_profile(), mode) if mode == "RGB" else None  # its grey is sRGB's
+    warn_once(f"{name}: shown as if its colours were sRGB; it names primaries {primaries} and transfer {transfer}")
+    return None
+
+
+@cache
+def _p3_profile() -> bytes:
+    """Display P3 is sRGB with other primaries, so their tags are replaced in sRGB's profile."""
+    profile = bytearray(ImageCms.ImageCmsProfile(_SRGB).tobytes())
+    for tag, xyz in _P3_COLUMNS.items():
+        entry = profile.index(tag)  # name, start and length of the tag
+        [start] = struct.unpack_from(">I", profile, entry + 4)
+        struct.pack_into(">3i", profile, start + 8, *(round(value * 65536) for value in xyz))
+    return bytes(profile)
 
 
 def _coloured_mode(image: Image.Image) -> str:

@@ -125,6 +125,12 @@ def source_of(image: Any) -> Source:
     return (image.get("bytes") or image["path"]) if isinstance(image, dict) else image
 
 
+def is_remote(image: Any) -> bool:
+    """Whether an image of a sample is an address on the web: such a row is no record, whose images are files."""
+    source = source_of(image)
+    return isinstance(source, str) and source.lower().startswith(("http://", "https://"))
+
+
 def load_references(references: Sequence[ImageRef], first: Image.Image | None = None) -> list[Image.Image]:
     """Decode references to RGB, each in one step at the size the model sees: whole images shrunk, crops enlarged.
 

@@ -247,6 +247,65 @@ def test_a_profile_that_cannot_be_unpacked_is_said_too(tmp_path: Path, caplog: A
     ]
 
 
+P3_NUMBERS = [(12, transfer) for transfer in (1, 2, 6, 13)]
+
+
+def numbered(picture: np.ndarray, primaries: int, transfer: int, **options: Any) -> bytes:
+    numbers = {"color_primaries": primaries, "transfer_characteristics": transfer}
+    return encoded(picture, "HEIF", **numbers, **options)
+
+
+@pytest.mark.parametrize(("primaries", "transfer"), P3_NUMBERS)
+def test_colour_numbers_of_a_phone_are_read_as_display_p3(primaries: int, transfer: int, caplog: Any) -> None:
+    content = numbered(every_colour(3), primaries, transfer)
+    with Image.open(io.BytesIO(content)) as image:
+        assert "icc_profile" not in image.info
+    with caplog.at_level(logging.WARNING):
+        assert differences(content, to_srgb(stored(content, "RGB"), DISPLAY_P3)) <= LEVELS
+    assert abs(seen(content) - stored(content, "RGB")).max() > 50
+    assert not caplog.records
+
+
+def test_colour_numbers_leave_transparency_and_grey_alone() -> None:
+    rgba = np.concatenate([every_colour(3), np.full((*every_colour(3).shape[:2], 1), 255, np.uint8)], axis=-1)
+    content = numbered(rgba, 12, 13)
+    assert differences(content, to_srgb(stored(content, "RGB"), DISPLAY_P3)) <= LEVELS
+    grey = numbered(np.arange(256, dtype=np.uint8).reshape(16, 16), 12, 13)
+    assert differences(grey, stored(grey, "RGB")) == 0
+
+
+@pytest.mark.parametrize(("primaries", "transfer"), [(1, 13), (2, 2), (1, 1), (1, 6)])
+def test_colour_numbers_that_mean_srgb_change_nothing(primaries: int, transfer: int, caplog: Any) -> None:
+    content = numbered(every_colour(3), primaries, transfer)
+    with caplog.at_level(logging.WARNING):
+        assert differences(content, stored(content, "RGB")) == 0
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(("primaries", "transfer"), [(9, 16), (9, 13), (12, 18), (1, 16), (5, 6)])
+def test_other_colour_numbers_are_said_once(tmp_path: Path, caplog: Any, primaries: int, transfer: int) -> None:
+    path = tmp_path / "a.heic"
+    path.write_bytes(numbered(every_colour(3), primaries, transfer))
+    with caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            assert differences(path.read_bytes(), stored(path.read_bytes(), "RGB")) == 0
+            open_upright(path)
+    said = [record.getMessage() for record in caplog.records if str(path) in record.getMessage()]
+    wanted = f"shown as if its colours were sRGB; it names primaries {primaries} and transfer {transfer}"
+    assert said == [f"{path}: {wanted}"]
+
+
+def test_a_profile_comes_before_colour_numbers(caplog: Any) -> None:
+    content = numbered(every_colour(3), 9, 16, icc_profile=rgb_profile(ADOBE_RGB))
+    with caplog.at_level(logging.WARNING):
+        assert differences(content, to_srgb(stored(content, "RGB"), ADOBE_RGB)) <= LEVELS
+        # pillow-heif gives the profile alone; whoever gives both is read alike.
+        picture = Image.fromarray(every_colour(3))
+        picture.info = {"icc_profile": rgb_profile(ADOBE_RGB), "nclx_profile": {"color_primaries": 12}}
+        assert abs(np.asarray(open_upright(picture)) - to_srgb(every_colour(3), ADOBE_RGB).astype(int)).max() <= LEVELS
+    assert not caplog.records
+
+
 def test_an_image_of_which_nothing_can_be_seen_is_said(caplog: Any) -> None:
     with caplog.at_level(logging.WARNING):
         assert open_upright(CASES / "alpha0.png").getextrema() == ((255, 255),) * 3

@@ -47,6 +47,23 @@ def test_files_and_folders_are_found_by_their_purpose(
     assert read_command([*SFT, "--model", "m:sft", option, value, "--seed", "1"]).records_files() == expected
 
 
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (["train.jsonl:sft", "chat.jsonl#20", "hub:a"], ["chat.jsonl", "hub"]),
+        (["chat.jsonl", "data/records.jsonl:sft"], ["chat.jsonl"]),
+        (["data:sft", "hf::someone/chats"], ["someone/chats"]),
+        (["chat.jsonl", "hub"], []),  # none of ours: nothing of ms-swift's changes
+        (["train.jsonl:sft", "data:sft"], []),
+        ([], []),
+    ],
+)
+def test_data_sets_of_others_are_found_where_ours_are_named_too(
+    folder: Path, values: list[str], expected: list[str]
+) -> None:
+    assert [named.dataset for named in read_command([*SFT, "--dataset", *values]).mixed_in()] == expected
+
+
 def test_all_values_of_an_option_count_and_nothing_else(folder: Path) -> None:
     command = read_command(
         [*SFT, "--dataset", "chat.jsonl", "train.jsonl:sft", "data:sft", "--output_dir", "o.jsonl:sft"]

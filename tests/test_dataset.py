@@ -1,6 +1,8 @@
 """Records as ms-swift's own `load_dataset` gives them to a training, with the template that the training made."""
 
 import json
+import runpy
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +11,12 @@ from datasets import Dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from swift.dataset import load_dataset
+from swift.dataset import DATASET_MAPPING, DatasetLoader, DatasetMeta, load_dataset, register_dataset
 from swift.model import get_model_processor
 from swift.template import get_template
 
-import swift_zoomin.register.swift_zoomin_register  # noqa: F401
-from swift_zoomin.plugin.dataset import RecordsLoader
+import swift_zoomin.register.swift_zoomin_register as register
+from swift_zoomin.plugin.dataset import MixingLoader, RecordsLoader
 from swift_zoomin.plugin.lengths import most_tokens, row_tokens
 from swift_zoomin.plugin.template import ZoomInTemplate
 from swift_zoomin.records import RecordError
@@ -147,6 +149,115 @@ def test_chat_rows_of_other_people_mix_with_records_named_before_them(folder: Pa
     records = write(folder / "1", {"explanation": "Sharp.", "boxes": [WHOLE], "source": "x"})
     mixed = load(f"{records}:sft", str(chat(folder)), shuffle=False)
     assert mixed["source"][:] == ["x", "x", None]
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Call it to register what a command with these data sets registers; afterwards all is as it was."""
+    before = dict(DATASET_MAPPING)
+
+    def given(*datasets: str) -> None:
+        monkeypatch.setattr("sys.argv", ["cli/rlhf.py", "--rlhf_type", "grpo", "--dataset", *datasets])
+        runpy.run_path(str(register.__file__))
+
+    yield given
+    DATASET_MAPPING.clear()
+    for meta in before.values():
+        register_dataset(meta)
+
+
+WAYS: list[dict[str, Any]] = [
+    {},
+    {"streaming": True},
+    {"interleave_prob": [0.5, 0.5]},
+    {"streaming": True, "interleave_prob": [0.5, 0.5]},
+]
+OURS_AND_THEIRS = [
+    (0.5, 3, [0.5, 3.0]),
+    ({"camera": "x"}, {"stops": 1}, [{"camera": "x"}, {"stops": 1}]),
+]
+
+
+@pytest.mark.parametrize("options", WAYS, ids=str)
+@pytest.mark.parametrize("named_last", ["ours", "theirs"])
+@pytest.mark.parametrize(("ours", "theirs", "expected"), OURS_AND_THEIRS, ids=str)
+def test_a_command_mixes_ours_and_theirs_in_either_order(
+    folder: Path, command: Any, ours: Any, theirs: Any, expected: list[Any], named_last: str, options: Any
+) -> None:
+    named = [f"{write(folder / '1', {'score': ours})}:query1", str(chat(folder, score=theirs))]
+    if named_last == "ours":
+        named, expected = named[::-1], expected[::-1]
+    command(*named)
+    scores = [row["score"] for row in load(*named, **options)]
+    if "interleave_prob" in options:  # drawn at random, until one is at its end
+        assert scores in ([expected[0]], [expected[1]], expected, expected[::-1])
+    else:
+        assert scores == expected
+
+
+@pytest.mark.parametrize("options", WAYS, ids=str)
+def test_a_clash_with_a_file_of_theirs_names_both_whichever_is_last(folder: Path, command: Any, options: Any) -> None:
+    records, theirs = write(folder / "1", {"score": "high"}), chat(folder, score=3)
+    command(f"{records}:query1", str(theirs))
+    with pytest.raises(RecordError) as raised:
+        load(f"{records}:query1", str(theirs), **options)
+    wanted = f"column score is text in {records} and a number in {theirs}; expected one kind, to mix them"
+    assert str(raised.value) == wanted
+
+
+def test_a_file_of_theirs_is_split_and_sampled_as_ms_swift_does(folder: Path, command: Any) -> None:
+    theirs = folder / "chat.jsonl"
+    theirs.write_text("".join(json.dumps({**CHAT, "n": n}) + "\n" for n in range(20)))
+
+    def parts() -> list[list[int]]:
+        made = load_dataset([f"{theirs}#10"], split_dataset_ratio=0.2, remove_unused_columns=False, shuffle=True)
+        return [part["n"][:] for part in made]
+
+    stock = parts()
+    command(f"{write(folder / '1', {})}:query1", f"{theirs}#10")
+    assert parts() == stock
+
+
+def test_what_ms_swift_knows_of_their_data_set_stays(folder: Path, command: Any) -> None:
+    class TheirLoader(DatasetLoader):
+        pass
+
+    renamed = {"dataset_path": str(chat(folder)), "dataset_name": "chats", "tags": ["chat"]}
+    register_dataset(DatasetMeta(**renamed))
+    register_dataset(DatasetMeta(ms_dataset_id="they/own", dataset_name="own", loader=TheirLoader))
+    command(f"{write(folder / '1', {})}:query1", "chats", "own", "hf::they/hub", str(folder))
+    chats, own = DATASET_MAPPING["chats"], DATASET_MAPPING["own"]
+    assert (chats.loader, chats.tags, chats.dataset_path) == (MixingLoader, ["chat"], str(folder / "chat.jsonl"))
+    assert own.loader is TheirLoader
+    made = [meta for meta in DATASET_MAPPING.values() if meta.loader is MixingLoader and meta is not chats]
+    assert [(meta.hf_dataset_id, meta.dataset_path) for meta in made] == [("they/hub", None), (None, str(folder))]
+    [row] = load(str(folder / "chat.jsonl"))
+    assert row["messages"] == CHAT["messages"]
+    register_dataset(DatasetMeta(hf_dataset_id="they/hub"))  # as a user's --custom_dataset_info, which comes later
+
+
+def test_a_folder_of_theirs_is_read_as_ms_swift_reads_it(folder: Path, command: Any) -> None:
+    records = write(folder / "1", {"score": 0.5})
+    (folder / "hub").mkdir()
+    chat(folder / "hub", score=3)
+    command(f"{records}:query1", str(folder / "hub"))
+    assert load(f"{records}:query1", str(folder / "hub"))["score"][:] == [0.5, 3.0]
+
+
+def test_parts_of_their_data_set_that_differ_are_refused_as_ms_swift_refuses_them(folder: Path, command: Any) -> None:
+    parts = {"a": "high", "b": 3}
+    configs = "".join(f"- config_name: {name}\n  data_files: {name}.jsonl\n" for name in parts)
+    (folder / "hub").mkdir()
+    (folder / "hub/README.md").write_text(f"---\nconfigs:\n{configs}---\n")
+    for name, score in parts.items():
+        chat(folder, score=score).rename(folder / "hub" / f"{name}.jsonl")
+    named = f"{folder / 'hub'}:a/b"
+    with pytest.raises(ValueError, match="features can't be aligned") as stock:
+        load(named)
+    command(f"{write(folder / '1', {})}:query1", named)
+    with pytest.raises(ValueError, match="features can't be aligned") as ours:
+        load(named)
+    assert str(ours.value) == str(stock.value)
 
 
 def test_fields_named_like_columns_of_ms_swift_are_kept_and_train(folder: Path, template: ZoomInTemplate) -> None:

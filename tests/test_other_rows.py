@@ -39,6 +39,7 @@ BOX = [56.0, 56.0, 280.0, 280.0]
 REPLY = render_reply(Reply("real", [BOX], ["sign"], "It is sharp."))
 ANNOTATION = {"label": "real", "explanation": "It is sharp.", "boxes": [BOX]}
 PICTURE = {"bytes": None, "path": REF}
+ON_THE_WEB = "https://example.org/a.png"
 
 
 @pytest.fixture(autouse=True)
@@ -59,6 +60,10 @@ OTHERS = {
     "an image and no label": row("<image>What is it?", [PICTURE]),
     "an image and a label of another kind": row("<image>What is it?", [PICTURE], label="cat", boxes=[BOX]),
     "an image and an empty label": row("<image>What is it?", [PICTURE], label="", explanation="It is sharp."),
+    "an image on the web, annotated like ours": row(prompts.QUERY1, [ON_THE_WEB], **ANNOTATION),
+    "an image on the web, as a data set holds it": row(
+        "<image>Real?", [{"bytes": None, "path": ON_THE_WEB}], label="real"
+    ),
 }
 
 
@@ -126,6 +131,11 @@ def test_only_a_verdict_is_a_label(label: Any) -> None:
 def test_a_batch_without_any_image_column_is_not_ours() -> None:
     for reward in REWARDS.values():
         assert reward(args=None)([REPLY], label=["real"], explanation=["It is sharp."], boxes=[[BOX]]) == [None]
+
+
+@pytest.mark.parametrize("name", [name for name in REWARDS if "iou" in name])
+def test_without_annotated_boxes_no_image_is_opened(name: str) -> None:
+    assert REWARDS[name](args=None)([REPLY], label=["real"], images=[["/gone.png"]], boxes=[None]) == [None]
 
 
 def test_a_record_asked_in_other_words_still_gets_its_second_look() -> None:

@@ -2,7 +2,8 @@
 
 ms-swift tells a loader of data sets neither the command nor anything of files that it does not know, so both are read
 where ms-swift's own commands read them. Called from Python without a command line, nothing is known: only files named
-`records.jsonl` and `records.parquet` are found then, and no pairing of command and purpose is refused.
+`records.jsonl` and `records.parquet` are found then, no pairing of command and purpose is refused, and only data sets
+that are named before ours mix with them whatever their columns.
 """
 
 import argparse
@@ -47,11 +48,21 @@ class Command:
 
     def records_files(self) -> list[str]:
         """Files and folders that are given with a purpose under names that ms-swift does not know."""
-        return [named.dataset for named in (*self.datasets, *self.imitated) if _is_ours(named)]
+        return [named.dataset for named in (*self.datasets, *self.imitated) if _needs_a_name(named)]
+
+    def mixed_in(self) -> list[DatasetSyntax]:
+        """Other people's data sets, where ours are named too."""
+        named = [*self.datasets, *self.imitated]
+        others = [each for each in named if not _is_ours(each)]
+        return others if len(others) < len(named) else []
 
 
 def _is_ours(named: DatasetSyntax) -> bool:
-    """ms-swift knows subsets of folders and of names on a hub, but of no file."""
+    return os.path.basename(named.dataset) in RECORDS_NAMES or _needs_a_name(named)
+
+
+def _needs_a_name(named: DatasetSyntax) -> bool:
+    """Whether it is ours under a name of its own. ms-swift knows subsets of folders and of hubs, but of no file."""
     path = named.dataset
     if named.use_hf is not None or not named.subsets or os.path.basename(path) in RECORDS_NAMES:
         return False

@@ -6,11 +6,19 @@ command cannot use, rows that do not fit, columns that cannot be mixed.
 
 import hashlib
 import os
+from dataclasses import replace
 from typing import Any
 
 from datasets import Dataset, IterableDataset
-from swift.dataset import DatasetLoader, DatasetSyntax, RowPreprocessor, sample_dataset
-from swift.utils import get_logger, is_local_master
+from swift.dataset import (
+    DATASET_MAPPING,
+    DatasetLoader,
+    DatasetMeta,
+    DatasetSyntax,
+    RowPreprocessor,
+    sample_dataset,
+)
+from swift.utils import get_logger, is_local_master, use_hf_hub
 
 from swift_zoomin.images import ImageRef
 from swift_zoomin.plugin.columns import alike, to_dataset
@@ -21,7 +29,43 @@ from swift_zoomin.records import RecordError, read_records
 from swift_zoomin.rows import PURPOSES, records_to_rows
 
 
-class RecordsLoader(DatasetLoader):
+class MixingLoader(DatasetLoader):
+    """Loads other people's data sets as ms-swift does, and mixes them with ours.
+
+    ms-swift mixes all data sets of a run with the loader of the one that is named last.
+    """
+
+    def load(self, dataset_syntax: DatasetSyntax = None, dataset_meta: Any = None, *, use_hf: Any = None) -> Any:
+        # The parts of one data set are put together in here, and that stays ms-swift's affair.
+        stock = DatasetLoader(**vars(self))
+        return stock.load(dataset_syntax, dataset_meta, use_hf=use_hf)
+
+    @staticmethod
+    def concat_datasets(datasets: list[Any]) -> Any:
+        return DatasetLoader.concat_datasets(alike(datasets))
+
+    @staticmethod
+    def interleave_datasets(datasets: list[Any], *args: Any, **options: Any) -> Any:
+        return DatasetLoader.interleave_datasets(alike(datasets), *args, **options)
+
+
+def mixing(named: DatasetSyntax) -> DatasetMeta:
+    """What ms-swift knows of another person's data set, to be mixed with ours; one with its own loader keeps that."""
+    use_hf = use_hf_hub() if named.use_hf is None else named.use_hf
+    known = DATASET_MAPPING.get(named.dataset) or named.get_dataset_meta(use_hf)
+    if known.loader is not DatasetLoader:
+        return known
+    if known.dataset_path or known.ms_dataset_id or known.hf_dataset_id:
+        return replace(known, loader=MixingLoader)
+    kind = "hf_dataset_id" if use_hf else "ms_dataset_id"
+    if os.path.exists(named.dataset):
+        kind = "dataset_path"
+    # Under a name that nobody else gives: the user may register this data set later, and that may not fail.
+    name = f"swift_zoomin mixes {named.dataset}"
+    return DatasetMeta(dataset_name=name, loader=MixingLoader, **{kind: named.dataset})
+
+
+class RecordsLoader(MixingLoader):
     """Loads records files, and folders that hold one. Raises RecordError before training starts."""
 
     def load(self, dataset_syntax: DatasetSyntax = None, dataset_meta: Any = None, *, use_hf: Any = None) -> Any:
@@ -58,14 +102,6 @@ class RecordsLoader(DatasetLoader):
         if streaming:
             parts = tuple(part and part.to_iterable_dataset() for part in parts)
         return parts
-
-    @staticmethod
-    def concat_datasets(datasets: list[Any]) -> Any:
-        return DatasetLoader.concat_datasets(alike(datasets))
-
-    @staticmethod
-    def interleave_datasets(datasets: list[Any], *args: Any, **options: Any) -> Any:
-        return DatasetLoader.interleave_datasets(alike(datasets), *args, **options)
 
 
 def _first_path(images: list[dict[str, Any]]) -> str | None:

@@ -3,8 +3,8 @@
 In a two-turn run the first reply is query 1's and the last is query 2's; a trajectory that never reached query 2 has an
 empty last reply, which is wrong, not missing. In a single-turn run the one reply is both.
 
-Rows of other data sets may be mixed in. Every reward, format too, is None for a row without an image or without a
-verdict as its label: its reply answers another question.
+Rows of other data sets may be mixed in. Every reward, format too, is None for a row without an image, with one on the
+web, or without a verdict as its label: its reply answers another question.
 
 A run that fails silently is said aloud here, once: see `Watch`.
 """
@@ -20,6 +20,7 @@ from swift.utils import get_logger
 
 from swift_zoomin import scoring
 from swift_zoomin.episode import to_original_boxes
+from swift_zoomin.images import is_remote
 from swift_zoomin.plugin.scheduler import made_by
 from swift_zoomin.plugin.template import current_template, first_image
 from swift_zoomin.replies import VERDICTS, Reply, parse_reply
@@ -43,9 +44,10 @@ class Trajectory:
 
     @property
     def is_ours(self) -> bool:
-        """Whether the row may be a record: it has an image and a verdict as its label."""
-        has_image = self.image is not None or self.turns > 0  # only rows with an image get turns
-        return has_image and self.label in VERDICTS
+        """Whether the row may be a record: it has an image that is not on the web, and a verdict as its label."""
+        if self.turns > 0:  # only our rows get turns, and their image is not read here
+            return self.label in VERDICTS
+        return self.image is not None and not is_remote(self.image) and self.label in VERDICTS
 
     @cached_property
     def first(self) -> Reply:
@@ -184,16 +186,21 @@ def _reward(name: str, query: int, score: Callable[[Trajectory], Score]) -> type
     return type(name, (ZoomInReward,), {"query": query, "score": staticmethod(score)})
 
 
+def _of_boxes(score: Callable[[Any, Any], Score]) -> Callable[[Trajectory], Score]:
+    """A score of query 1's boxes; without annotated ones it is not applicable, and no image is opened."""
+    return lambda t: None if t.boxes_px is None else score(t.first_boxes_px, t.boxes_px)
+
+
 REWARDS: dict[str, type[ZoomInReward]] = {
     name: _reward(name, query, score)
     for name, query, score in (
         ("zoomin_format", 1, lambda t: scoring.format_reward(t.first)),
-        ("zoomin_iou", 1, lambda t: scoring.iou_reward(t.first_boxes_px, t.boxes_px)),
+        ("zoomin_iou", 1, _of_boxes(scoring.iou_reward)),
         ("zoomin_accuracy", 2, lambda t: scoring.accuracy_reward(t.last, t.label)),
         ("zoomin_bleu", 2, lambda t: scoring.bleu_reward(t.last, t.explanation)),
         ("zoomin_accuracy_query1", 1, lambda t: scoring.accuracy_reward(t.first, t.label)),
-        ("zoomin_iou_unique", 1, lambda t: scoring.iou_unique_reward(t.first_boxes_px, t.boxes_px)),
-        ("zoomin_iou_f1", 1, lambda t: scoring.iou_f1_reward(t.first_boxes_px, t.boxes_px)),
-        ("zoomin_iou_union", 1, lambda t: scoring.iou_union_reward(t.first_boxes_px, t.boxes_px)),
+        ("zoomin_iou_unique", 1, _of_boxes(scoring.iou_unique_reward)),
+        ("zoomin_iou_f1", 1, _of_boxes(scoring.iou_f1_reward)),
+        ("zoomin_iou_union", 1, _of_boxes(scoring.iou_union_reward)),
     )
 }

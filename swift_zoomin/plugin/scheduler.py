@@ -16,6 +16,7 @@ from swift.rollout import MultiTurnScheduler
 from swift_zoomin import prompts
 from swift_zoomin.boxes import PixelLimits
 from swift_zoomin.episode import Episode
+from swift_zoomin.images import is_remote
 from swift_zoomin.plugin.template import first_image
 from swift_zoomin.replies import VERDICTS
 
@@ -31,11 +32,13 @@ def made_by(scheduler: type[MultiTurnScheduler], max_turns: int | None, limits: 
 def is_ours(infer_request: Any) -> bool:
     """Whether a request comes from a record: it has an image, and our first question or a verdict as its label.
 
-    A trainer passes the label along; another client of a rollout server need not.
+    A trainer passes the label along; another client of a rollout server need not. An image on the web is no record's.
     """
+    if not infer_request.images or is_remote(infer_request.images[0]):
+        return False
     asked = [message["content"] for message in infer_request.messages if message["role"] == "user"]
     label = (infer_request.data_dict or {}).get("label")
-    return bool(infer_request.images) and (prompts.QUERY1 in asked or label in VERDICTS)
+    return prompts.QUERY1 in asked or label in VERDICTS
 
 
 class ZoomInScheduler(MultiTurnScheduler):

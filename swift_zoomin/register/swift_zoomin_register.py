@@ -10,13 +10,16 @@ from swift.template import register_template
 from swift.template.templates.qwen import QwenTemplateMeta
 
 from swift_zoomin.plugin.command import RECORDS_NAMES, read_command
-from swift_zoomin.plugin.dataset import RecordsLoader
+from swift_zoomin.plugin.dataset import RecordsLoader, mixing
 from swift_zoomin.plugin.rewards import REWARDS
 from swift_zoomin.plugin.scheduler import ZoomInQuery2Scheduler, ZoomInScheduler
 from swift_zoomin.plugin.template import ZoomInTemplate
 
 for name in (*RECORDS_NAMES, *read_command().records_files()):
     register_dataset(DatasetMeta(dataset_path=name, dataset_name=name, loader=RecordsLoader), exist_ok=True)
+
+for other in read_command().mixed_in():
+    register_dataset(mixing(other), exist_ok=True)
 
 register_template(QwenTemplateMeta("zoomin", template_cls=ZoomInTemplate), exist_ok=True)
 
