@@ -172,6 +172,8 @@ def test_a_run_without_any_of_our_rows_is_told_what_is_missing_and_not_of_turns(
 def test_a_real_query2_run_mixes_our_rows_with_chats(trained_dir: Path, benchmark_dir: Path, tmp_path: Path) -> None:
     image = str(next((benchmark_dir / "train").rglob("*.png")))
     chats = [row(f"What is {n} + {n}?") for n in range(2)] + [row(f"<image>What is {n}?", [image]) for n in range(2)]
+    for chat in chats:
+        chat["boxes"] = [[0, 0, 5, 5]]  # whole numbers, where ours are not, and these rows are named last
     (tmp_path / "chats.jsonl").write_text("".join(json.dumps(chat) + "\n" for chat in chats))
     run_swift(
         *(*GRPO, *COMMON, *ROLLOUT, "--model", trained_dir, "--multi_turn_scheduler", "zoomin_query2"),
