@@ -98,10 +98,11 @@ def _open_transformers(checkpoint: Checkpoint) -> Any:
 def _open_vllm(checkpoint: Checkpoint, longest: int, gpus: int, memory_share: float) -> Any:
     from swift.infer_engine import VllmEngine
 
-    if checkpoint.base:  # vLLM leaves out what an adapter has changed in the vision tower
+    if checkpoint.base:
+        # By default vLLM leaves out what an adapter changed in the vision tower; its switch for that is experimental.
         folder = checkpoint.folder
         raise CheckpointError(
-            f"{folder}: vLLM serves no LoRA adapter of a vision tower; use --engine transformers, or merge it first: "
+            f"{folder}: vLLM would leave out the adapter's vision tower; use --engine transformers, or merge it first: "
             f"swift export --adapters {folder} --merge_lora true"
         )
     return VllmEngine(
