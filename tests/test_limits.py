@@ -293,6 +293,12 @@ def test_an_adapter_that_says_nothing_has_its_base_models_limits(limited_model: 
     assert read_checkpoint(adapter).settings == Settings(PixelLimits(3136, PIXELS), prompts.VERSION)
 
 
+def test_an_adapter_is_not_given_to_vllm(model_dir: Path, tmp_path: Path) -> None:
+    (tmp_path / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": str(model_dir)}))
+    with pytest.raises(CheckpointError, match=r"vision tower; .* swift export --adapters .* --merge_lora true"):
+        SwiftEngine(read_checkpoint(tmp_path), "vllm", max_new_tokens=4)
+
+
 def template_of(model: Path, **options: Any) -> Any:
     return get_template(get_processor(str(model), model_type="qwen2_5_vl"), template_type="zoomin", **options)
 
