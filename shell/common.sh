@@ -39,12 +39,19 @@ weights() {
 
 # trained_pixels FOLDER: the MAX_PIXELS that a checkpoint says it was trained with; nothing where it does not say.
 trained_pixels() {
-    [ -d "$1" ] || return 0
+    if [ ! -d "$1" ] || ! command -v python >/dev/null; then return; fi
     python -c 'import sys
-from swift_zoomin.checkpoints import read_settings
-kept = read_settings(sys.argv[1])
+try:
+    from swift_zoomin.checkpoints import CheckpointError, read_settings
+except ImportError:  # what is missing is said below
+    sys.exit()
+try:
+    kept = read_settings(sys.argv[2])
+except CheckpointError as error:
+    print(f"{sys.argv[1]}: {error}", file=sys.stderr)
+    sys.exit(2)
 if kept.prompts:
-    print(kept.limits.max_pixels)' "$1" 2>/dev/null || true
+    print(kept.limits.max_pixels)' "$recipe" "$1"
 }
 
 gpus_here() {

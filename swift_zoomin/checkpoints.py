@@ -28,7 +28,7 @@ from swift_zoomin.boxes import PATCH_PX, PixelLimits
 FAMILY = "qwen2_5_vl"  # the model_type of config.json, and of ms-swift
 MARK = "zoomin"  # the key under which a folder says what it was trained with
 QWEN_LIMITS = PixelLimits(4 * PATCH_PX**2, 16384 * PATCH_PX**2)  # Qwen2.5-VL's and qwen-vl-utils' own
-_WEIGHTS = ("*.safetensors", "*.bin", "*.pt")
+_WEIGHTS = ("*.safetensors", "pytorch_model*.bin", "adapter_model*.bin")
 _SAMPLE_BYTES, _SAMPLES = 1 << 14, 1 << 10  # 16 MB a file; a smaller one is read whole
 _HUB_EXAMPLE = "Qwen/Qwen2.5-VL-7B-Instruct"
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
@@ -92,8 +92,7 @@ def _samples(file: Path, size: int) -> Iterator[bytes]:
 
 
 def _weight_files(folder: Path) -> list[Path]:
-    named = {file for pattern in _WEIGHTS for file in folder.glob(pattern)}
-    return sorted(file for file in named if file.name not in ("training_args.bin", "optimizer.pt", "scheduler.pt"))
+    return sorted(file for pattern in _WEIGHTS for file in folder.glob(pattern))
 
 
 def is_hub_name(model: str) -> bool:
