@@ -3,6 +3,8 @@
     4 records: 2 real, 2 generated, 1 box; no fault, 1 warning
     warning: 1 image has both labels: images/a.png (records.jsonl:1, records.jsonl:3)
 
+Several files are those of one run: what is repeated or skewed over all of them counts.
+
 A warning stops nothing. Each is one line that counts what it is about and names the first.
 """
 
@@ -12,30 +14,48 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from swift_zoomin.fields import column_name, is_reserved
-from swift_zoomin.records import RECORDS_SUFFIXES, Record, read_records
+from swift_zoomin.records import RECORDS_SUFFIXES, Record, RecordError, read_records
+from swift_zoomin.shortcuts import find_shortcuts
 
 _SHOWN = 3
 
 
-def check(path: Path) -> list[str]:
-    """The lines about a records file, every image decoded whatever was checked before. Raises RecordError."""
-    records = read_records(path, afresh=True)
+def check(paths: list[Path]) -> list[str]:
+    """The lines about the records files of one run, taken together; every image is decoded. Raises RecordError."""
+    by_file = _read_all(paths)
+    records = [record for of_file in by_file.values() for record in of_file]
     generated = sum(record.label == "generated" for record in records)
     boxes = sum(len(record.boxes or []) for record in records)
     held = f"{len(records) - generated} real, {generated} generated, {counted(boxes, 'box', 'boxes')}"
     found = f"{counted(len(records), 'record')}: {held}"
-    warnings = [_printable(f"warning: {warning}") for warning in _warnings(records, path)]
+    warnings = [_printable(f"warning: {warning}") for warning in _warnings(records, by_file)]
     if not warnings:
         return [f"{found}; no fault"]
     return [f"{found}; no fault, {counted(len(warnings), 'warning')}", *warnings]
 
 
-def _warnings(records: list[Record], path: Path) -> Iterator[str]:
-    yield from _scaled_boxes(records)
+def _read_all(paths: list[Path]) -> dict[Path, list[Record]]:
+    by_file, faults = {}, []
+    for path in paths:
+        try:
+            by_file[path] = read_records(path, afresh=True)
+        except RecordError as error:
+            faults.append(str(error))
+    if faults:
+        raise RecordError("\n".join(faults))
+    return by_file
+
+
+def _warnings(records: list[Record], by_file: dict[Path, list[Record]]) -> Iterator[str]:
+    for of_file in by_file.values():
+        yield from _scaled_boxes(of_file)
     yield from _repeated_images(records)
-    yield from _images_elsewhere(records, path)
+    for path, of_file in by_file.items():
+        yield from _images_elsewhere(of_file, path)
     yield from _renamed_fields(records)
-    yield from _name_for_training(path)
+    yield from map(str, find_shortcuts(records))
+    for path in by_file:
+        yield from _name_for_training(path)
 
 
 def _scaled_boxes(records: list[Record]) -> Iterator[str]:

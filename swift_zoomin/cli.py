@@ -248,8 +248,8 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    command = commands.add_parser("check", help="check a records file and decode every image in it")
-    command.add_argument("records", type=_path)
+    command = commands.add_parser("check", help="check records files and decode every image in them")
+    command.add_argument("records", nargs="+", type=_path, help="the files of one run")
     command.set_defaults(run=_check)
 
 

@@ -31,18 +31,44 @@ _SECOND = ("explanation", "verdict")
 
 
 def records_to_rows(
-    records: list[Record], purpose: str, limits: PixelLimits, path: str = "records"
+    records: list[Record],
+    purpose: str,
+    limits: PixelLimits,
+    path: str = "records",
+    lenders: list[Record] | None = None,
 ) -> list[dict[str, Any]]:
     """Rows of one purpose for a model that is shown so many pixels of an image.
 
-    Every field of the record becomes a column (`fields.column_name`) for the rewards. Raises RecordError.
+    `lenders` are all the records that a run trains on, by default these alone: the words of drawn first replies come
+    from them. Every field of a record becomes a column (`fields.column_name`) for the rewards. Raises RecordError.
     """
     build, needed = PURPOSES[purpose]
     records = [replace(record, image=record.image.under(limits)) for record in records]
-    if faults := [f"{path}: {fault}" for record in records for fault in _faults(record, purpose, needed)]:
+    faults = [f"{path}: {fault}" for record in records for fault in _faults(record, purpose, needed)]
+    if faults:
         raise RecordError(list_faults(faults))
-    donors = {verdict: [record for record in records if record.label == verdict] for verdict in VERDICTS}
+    donors = _donors(records if lenders is None else lenders)
+    if purpose in DRAWN and (fault := _lenders_fault(donors)):
+        raise RecordError(f"{path}: {purpose} {fault}")
     return [_row(record, turns) for record in records for turns in build(record, donors)]
+
+
+def _donors(records: list[Record]) -> Donors:
+    """The records that have words to lend, by verdict."""
+    able = [record for record in records if record.explanation.strip()]
+    return {verdict: [record for record in able if record.label == verdict] for verdict in VERDICTS}
+
+
+def _lenders_fault(donors: Donors) -> str | None:
+    """Why drawn replies would tell right verdicts from wrong ones: some would have no words, or the record's own."""
+    images = {verdict: {record.image.path for record in donors[verdict]} for verdict in VERDICTS}
+    if all(len(paths) >= 2 for paths in images.values()):
+        return None
+    found = " and ".join(f"{len(paths)} {verdict}" for verdict, paths in images.items())
+    return (
+        "lends the words of first replies from record to record, and needs two images of each label in the data sets "
+        f"of a run together; found {found} (name the files of both labels after one --dataset)"
+    )
 
 
 def _faults(record: Record, purpose: str, needed: tuple[str, ...]) -> Iterator[str]:
@@ -80,23 +106,19 @@ def gold_reply(record: Record) -> Reply:
 def drawn_reply(record: Record, donors: Donors) -> Reply:
     """A first reply that knows the regions and not the answer: its verdict is drawn, seeded by the record.
 
-    Its words come from another record with the drawn label. The record's own would give the answer away, and words
-    kept only where the drawn verdict happens to be right would too.
+    Its words come from a record of another image with the drawn label. The record's own would give the answer away,
+    and so would words that only right verdicts have, or that tell which file a record stands in: so `donors` are the
+    records of all data sets of a run, and hold at least two images of each label.
     """
     rng = random.Random(record.name)
     verdict = rng.choice(VERDICTS)
-    candidates = donors[verdict]
-    at = rng.randrange(len(candidates) or 1)
-    if len(candidates) > 1 and candidates[at] is record:
-        at = (at + 1) % len(candidates)
-    labels = [text for text in candidates[at].box_labels if text] if candidates else []
+    donor = rng.choice(donors[verdict])
+    while donor.image.path == record.image.path:
+        donor = rng.choice(donors[verdict])
+    labels = [text for text in donor.box_labels if text]
     gold = gold_reply(record)
-    return Reply(
-        verdict,
-        gold.boxes,
-        [rng.choice(labels) if labels else "" for _ in gold.boxes],
-        candidates[at].explanation if candidates else "",
-    )
+    drawn_labels = [rng.choice(labels) if labels else "" for _ in gold.boxes]
+    return Reply(verdict, gold.boxes, drawn_labels, donor.explanation)
 
 
 def _user(text: str) -> Message:
@@ -154,6 +176,7 @@ PURPOSES: dict[str, tuple[Callable[[Record, Donors], list[Any]], tuple[str, ...]
     "verdict": (_one_turn(*ONE_TURN["verdict"]), ()),
 }
 UNANSWERED = ("query1", "query2")  # nothing to learn in them: GRPO makes the replies
+DRAWN = ("sft",)  # their first replies are drawn, from all records of a run
 WITH_FIRST_REPLY = ("sft", "sft_joint")  # their conversations hold a reply, so GRPO would not make its own
 
 

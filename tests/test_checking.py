@@ -117,7 +117,7 @@ def test_a_folder_reached_through_a_link_is_its_own_place(folder: Path) -> None:
     write(folder, {})
     (folder.parent / "link").symlink_to("data")
     found = "1 record: 1 real, 0 generated, 0 boxes; no fault"
-    assert check(folder.parent / "link" / "records.jsonl") == [found]
+    assert check([folder.parent / "link" / "records.jsonl"]) == [found]
 
 
 def test_fields_that_ms_swift_means_something_by(folder: Path, warnings: Check) -> None:
@@ -183,7 +183,7 @@ def test_each_warning_is_one_line_and_counted(tmp_path_factory: pytest.TempPathF
     folder.mkdir()
     for name in ("a.png", "b.png", "../c.png"):
         Image.new("RGB", (40, 20)).save(folder / name)
-    first, *rest = check(write(folder, *rows))
+    first, *rest = check([write(folder, *rows)])
     named = [row["image"] for row in rows]
     labels = {name: {row["label"] for row in rows if row["image"] == name} for name in named}
     expected = {

@@ -122,3 +122,19 @@ def test_replies_to_imitate_beside_grpo_are_no_prompts() -> None:
     command = read_command([*GRPO, "--dataset", "a.jsonl:query2", "--chord_sft_dataset", "a.jsonl:sft"])
     assert command.problem("a.jsonl", "query2") is None
     assert command.problem("a.jsonl", "sft") is None
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("a.jsonl", ["a.jsonl", "b.parquet"]),
+        ("b.parquet", ["a.jsonl", "b.parquet"]),
+        ("c.jsonl", ["c.jsonl"]),
+        ("d.jsonl", ["d.jsonl", "a.jsonl"]),
+        ("elsewhere.jsonl", ["elsewhere.jsonl"]),
+    ],
+)
+def test_files_of_one_option_stand_beside_each_other(path: str, expected: list[str]) -> None:
+    given = ["--dataset", "a.jsonl:sft", "chat.jsonl", "b.parquet:sft#5", "a.jsonl:verdict"]
+    given += ["--val_dataset", "c.jsonl:sft", "--chord_sft_dataset", "d.jsonl:sft", "a.jsonl:sft"]
+    assert read_command(["cli/sft.py", *given]).files_beside(path) == expected

@@ -20,10 +20,12 @@ from swift_zoomin.plugin.dataset import MixingLoader, RecordsLoader
 from swift_zoomin.plugin.lengths import most_tokens, row_tokens
 from swift_zoomin.plugin.template import ZoomInTemplate
 from swift_zoomin.records import RecordError
+from swift_zoomin.replies import parse_reply
 from swift_zoomin.rows import PURPOSES
 
 CHAT = {"messages": [{"role": "user", "content": "Say hi."}, {"role": "assistant", "content": "Hi."}]}
 WHOLE = [0, 0, 40, 20]
+LABELS = ("real", "generated")
 
 
 @pytest.fixture(scope="session")
@@ -50,6 +52,15 @@ def write(folder: Path, *rows: dict[str, Any], name: str = "records.jsonl") -> P
     lines = [json.dumps({"image": "a.png", "label": "real", **row}) for row in rows]
     (folder / name).write_text("\n".join(lines))
     return folder / name
+
+
+def write_lending(folder: Path, **fields: Any) -> Path:
+    """Records that can lend each other the words of first replies: two images of each label."""
+    record = {"explanation": "Sharp.", "boxes": [WHOLE], **fields}
+    path = write(folder, *({**record, "image": f"{at}.png", "label": LABELS[at % 2]} for at in range(4)))
+    for at in range(4):
+        Image.new("RGB", (40, 20)).save(folder / f"{at}.png")
+    return path
 
 
 def chat(folder: Path, **fields: Any) -> Path:
@@ -137,7 +148,7 @@ def test_a_field_that_is_text_in_one_file_and_a_number_in_another_names_both(fol
 def test_chat_rows_of_other_people_mix_with_records_named_after_them(
     folder: Path, purpose: str, options: dict[str, Any]
 ) -> None:
-    records = write(folder / "1", {"score": 0.5, "explanation": "Sharp.", "boxes": [WHOLE]})
+    records = write_lending(folder / "1", score=0.5)
     mixed = list(load(str(chat(folder, score=3)), f"{records}:{purpose}", shuffle=False, **options))
     assert {row["score"] for row in mixed} <= {3.0, 0.5}
     if "interleave_prob" not in options:
@@ -146,9 +157,9 @@ def test_chat_rows_of_other_people_mix_with_records_named_after_them(
 
 
 def test_chat_rows_of_other_people_mix_with_records_named_before_them(folder: Path) -> None:
-    records = write(folder / "1", {"explanation": "Sharp.", "boxes": [WHOLE], "source": "x"})
+    records = write_lending(folder / "1", source="x")
     mixed = load(f"{records}:sft", str(chat(folder)), shuffle=False)
-    assert mixed["source"][:] == ["x", "x", None]
+    assert mixed["source"][:] == ["x"] * 8 + [None]
 
 
 @pytest.fixture
@@ -263,13 +274,71 @@ def test_parts_of_their_data_set_that_differ_are_refused_as_ms_swift_refuses_the
 def test_fields_named_like_columns_of_ms_swift_are_kept_and_train(folder: Path, template: ZoomInTemplate) -> None:
     """As they are, `objects` fails as "increase max_length", `tools` changes the system prompt, and so on."""
     fields = {"objects": ["car"], "tools": "x", "videos": ["v.mp4"], "channel": 2, "rejected_response": "r"}
-    record = {"explanation": "Sharp.", "boxes": [WHOLE]}
-    [first, second] = load(f"{write(folder / '1', {**record, **fields, 'dataset': 'coco'})}:sft")
-    assert {name: first[f"zoomin_{name}"] for name in fields} == fields
-    assert first["zoomin_dataset"] == "coco"
-    plain = load(f"{write(folder / '1', record)}:sft")
-    for row, expected in zip([first, second], plain, strict=True):
+    rows = load(f"{write_lending(folder / '1', **fields, dataset='coco')}:sft", shuffle=False)
+    assert {name: rows[0][f"zoomin_{name}"] for name in fields} == fields
+    assert rows[0]["zoomin_dataset"] == "coco"
+    plain = load(f"{write_lending(folder / '1')}:sft", shuffle=False)
+    for row, expected in zip(rows, plain, strict=True):
         assert template.encode(row)["input_ids"] == template.encode(expected)["input_ids"]
+
+
+# What would be learned by mistake
+
+
+def of_one_class(folder: Path, label: str, count: int = 8, **fields: Any) -> str:
+    """A records file with images of one label, each with an explanation of its own."""
+    rows = [{"image": f"{at}.png", "label": label, "explanation": f"{label} {at}.", **fields} for at in range(count)]
+    path = write(folder, *({"boxes": [WHOLE], **row} for row in rows))
+    for at in range(count):
+        Image.new("RGB", (40, 20)).save(folder / f"{at}.png")
+    return str(path)
+
+
+def test_words_are_lent_over_all_files_of_a_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, generated = (of_one_class(folder / label, label) for label in LABELS)
+    run = [f"{real}:sft", f"{generated}:sft"]
+    with pytest.raises(RecordError, match=r"sft lends .*; found 8 real and 0 generated \(name the files of both"):
+        load(*run)  # without a command line one file is known at a time
+    monkeypatch.setattr("sys.argv", ["cli/sft.py", "--dataset", *run])
+    rows = load(*run, shuffle=False)
+    for row in rows.select(range(1, 32, 2)):
+        reply = parse_reply(row["messages"][1]["content"])
+        assert reply.explanation.startswith(f"{reply.verdict} ")
+
+
+def test_each_option_lends_among_its_own_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is validated on is not shown in training."""
+    files = {option: write_lending(folder / option, explanation=option) for option in ("train", "val")}
+    given = ["--dataset", f"{files['train']}:sft", "--val_dataset", f"{files['val']}:sft"]
+    monkeypatch.setattr("sys.argv", ["cli/sft.py", *given])
+    for option, path in files.items():
+        for row in load(f"{path}:sft").select(range(8)):
+            assert row["explanation"] == option
+            assert f"<explanation>{option}</explanation>" in row["messages"][1]["content"]
+
+
+def test_a_missing_file_of_a_run_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = [f"{of_one_class(folder / 'real', 'real')}:sft", f"{folder}/gone.jsonl:sft"]
+    monkeypatch.setattr("sys.argv", ["cli/sft.py", "--dataset", *run])
+    with pytest.raises(RecordError, match=r"^.*/gone\.jsonl: no such records file$"):
+        load(run[0])
+
+
+@pytest.mark.parametrize("purpose", ["sft", "query2", "ground"])
+def test_regions_that_only_one_class_has_are_named_once_over_all_files_of_a_run(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, purpose: str
+) -> None:
+    real = of_one_class(folder / "real", "real", boxes=[])
+    generated = of_one_class(folder / "generated", "generated")
+    run = [f"{real}:{purpose}", f"{generated}:{purpose}"]
+    script = ["cli/sft.py"] if purpose != "query2" else ["cli/rlhf.py", "--rlhf_type", "grpo"]
+    monkeypatch.setattr("sys.argv", [*script, "--dataset", *run])
+    with caplog.at_level("WARNING", "swift"):
+        load(*run)
+    assert [record.getMessage() for record in caplog.records] == [
+        "swift_zoomin: the number of regions gives labels away: 1.00 guessed right, 0.50 by chance (regions, on "
+        "average: real 0.00, generated 1.00); mark regions on both classes alike, as the paper does"
+    ]
 
 
 # Splitting
@@ -358,17 +427,18 @@ def test_a_stream_is_sampled_in_order_as_ms_swift_does() -> None:
 @pytest.fixture
 def long_rows(folder: Path) -> str:
     """Eight records: crops of three kinds of windows, none, words of many bytes, and words that look like marks."""
-    Image.new("RGB", (900, 300)).save(folder / "b.png")
+    for number in range(8):
+        Image.new("RGB", (900, 300)).save(folder / f"{number}.png")
     boxes = [[], [[0, 0, 900, 300]], [[5, 5, 7, 7], [0, 0, 900, 3]], [[10, 10, 300, 200]] * 7]
     rows = [
         {
-            "image": "b.png",
+            "image": f"{2 * at + label_at}.png",
             "label": label,
             "explanation": "Kein Schärfeverlauf: 文字が溶ける <image> <|im_end|>. " * 3,
             "boxes": some,
         }
-        for some in boxes
-        for label in ("real", "generated")
+        for at, some in enumerate(boxes)
+        for label_at, label in enumerate(LABELS)
     ]
     return str(write(folder, *rows))
 

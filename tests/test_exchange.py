@@ -85,7 +85,7 @@ def labelled(encoded: dict[str, Any], tokenizer: Any) -> list[str]:
 
 
 def test_sft_trains_each_reply_and_nothing_else(engine: TransformersEngine, records: list[Record]) -> None:
-    query1, query2 = records_to_rows(records[:2], "sft", LIMITS)[:2]
+    query1, query2 = records_to_rows(records[:4], "sft", LIMITS)[:2]
     joint = records_to_rows(records[:1], "sft_joint", LIMITS)[0]
     for row, trained in ((query1, [1]), (query2, [3]), (joint, [1, 3])):
         expected = [row["messages"][at]["content"] + "<|im_end|>\n" for at in trained]

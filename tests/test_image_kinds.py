@@ -102,7 +102,10 @@ def save_bad(folder: Path) -> list[str]:
 
 
 def write(folder: Path, names: list[str]) -> Path:
-    rows = [{"image": name, "label": "real", "explanation": "It is grey.", "boxes": [[0, 0, 1, 1]]} for name in names]
+    rows = [
+        {"image": name, "label": ("real", "generated")[at % 2], "explanation": "It is grey.", "boxes": [[0, 0, 1, 1]]}
+        for at, name in enumerate(names)
+    ]
     (folder / "records.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return folder / "records.jsonl"
 

@@ -25,14 +25,15 @@ _TEACHING = ("sft", "pt")  # scripts of ms-swift that learn the answers of their
 
 @dataclass(frozen=True)
 class Command:
-    """`datasets` are those to train and to validate on; `imitated` are answers to learn beside GRPO (CHORD).
+    """`trained` and `validated` are data sets; `imitated` are answers to learn beside GRPO (CHORD).
 
     `loaded` are the folders whose weights go on top of the model's: a checkpoint to go on from, and LoRA adapters.
     """
 
     teaches: bool = False  # the answers of its rows
     rolls_out: bool = False  # GRPO: it makes the replies itself
-    datasets: tuple[DatasetSyntax, ...] = ()
+    trained: tuple[DatasetSyntax, ...] = ()
+    validated: tuple[DatasetSyntax, ...] = ()
     imitated: tuple[DatasetSyntax, ...] = ()
     loaded: tuple[str, ...] = ()
 
@@ -41,18 +42,31 @@ class Command:
         if self.teaches and purpose in UNANSWERED:
             taught = ", ".join(name for name in PURPOSES if name not in UNANSWERED)
             return f"{path}:{purpose} holds no answers to learn; expected one of {taught} (GRPO: swift rlhf)"
-        is_prompt = any(named.dataset == path and named.subsets == [purpose] for named in self.datasets)
+        prompts = (*self.trained, *self.validated)
+        is_prompt = any(named.dataset == path and named.subsets == [purpose] for named in prompts)
         if self.rolls_out and is_prompt and purpose in WITH_FIRST_REPLY:
             return f"{path}:{purpose} holds replies, and GRPO makes its own; expected {' or '.join(UNANSWERED)}"
         return None
 
     def records_files(self) -> list[str]:
         """Files and folders that are given with a purpose under names that ms-swift does not know."""
-        return [named.dataset for named in (*self.datasets, *self.imitated) if _needs_a_name(named)]
+        return [named.dataset for named in self._named() if _needs_a_name(named)]
+
+    def files_beside(self, path: str) -> list[str]:
+        """The records files that stand with this one after the same option, itself among them."""
+        file = records_file(path)
+        for option in (self.trained, self.validated, self.imitated):
+            files = [records_file(named.dataset) for named in option if named.subsets and _is_ours(named)]
+            if file in files:
+                return list(dict.fromkeys(files))
+        return [file]
+
+    def _named(self) -> list[DatasetSyntax]:
+        return [*self.trained, *self.validated, *self.imitated]
 
     def mixed_in(self) -> list[DatasetSyntax]:
         """Other people's data sets, where ours are named too."""
-        named = [*self.datasets, *self.imitated]
+        named = self._named()
         others = [each for each in named if not _is_ours(each)]
         return others if len(others) < len(named) else []
 
@@ -91,7 +105,8 @@ def read_command(arguments: list[str] | None = None) -> Command:
     return Command(
         teaches=Path(script).stem in _TEACHING or given.to_cached_dataset.lower() == "true",
         rolls_out=given.rlhf_type == "grpo",
-        datasets=tuple(_parsed([*given.dataset, *given.val_dataset])),
+        trained=tuple(_parsed(given.dataset)),
+        validated=tuple(_parsed(given.val_dataset)),
         imitated=tuple(_parsed(given.chord_sft_dataset)),
         loaded=tuple(_folders([given.resume_from_checkpoint, *given.adapters])),
     )

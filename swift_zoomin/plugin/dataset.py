@@ -7,6 +7,7 @@ command cannot use, rows that do not fit, columns that cannot be mixed.
 import hashlib
 import os
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from datasets import Dataset, IterableDataset
@@ -20,13 +21,15 @@ from swift.dataset import (
 )
 from swift.utils import get_logger, is_local_master, use_hf_hub
 
+from swift_zoomin.boxes import PixelLimits
 from swift_zoomin.images import ImageRef
 from swift_zoomin.plugin.columns import alike, to_dataset
 from swift_zoomin.plugin.command import RECORDS_NAMES, read_command, records_file
 from swift_zoomin.plugin.lengths import check_lengths
 from swift_zoomin.plugin.template import current_template
-from swift_zoomin.records import RecordError, read_records
+from swift_zoomin.records import Record, RecordError, read_records
 from swift_zoomin.rows import PURPOSES, records_to_rows
+from swift_zoomin.shortcuts import LABEL_WORDS, find_shortcuts
 
 
 class MixingLoader(DatasetLoader):
@@ -83,7 +86,12 @@ class RecordsLoader(MixingLoader):
             raise RecordError(f"{path}: these rows need --template zoomin, which knows the model's pixel limits")
         file = records_file(path)
         records = read_records(file, decode=is_local_master())
-        rows = records_to_rows(records, purpose, template.settings.limits, file)
+        files = read_command().files_beside(path)
+        together = _records_of(files)
+        limits = template.settings.limits
+        rows = records_to_rows(records, purpose, limits, file, lenders=together)
+        if file == files[-1] and is_local_master():  # by now every file has been checked
+            _warn_of_shortcuts(together, purpose, limits)
         check_lengths(rows, f"{file}:{purpose}", template)
         dataset = to_dataset(rows, file)
         return RowPreprocessor.remove_useless_columns(dataset) if self.remove_unused_columns else dataset
@@ -102,6 +110,24 @@ class RecordsLoader(MixingLoader):
         if streaming:
             parts = tuple(part and part.to_iterable_dataset() for part in parts)
         return parts
+
+
+def _records_of(files: list[str]) -> list[Record]:
+    return [record for file in files for record in _read_once(file, os.path.exists(file) and os.stat(file).st_mtime_ns)]
+
+
+@lru_cache
+def _read_once(file: str, changed_ns: int) -> list[Record]:
+    """The records of a file. Each file of a run asks for those of all the others."""
+    return read_records(file, decode=False)
+
+
+def _warn_of_shortcuts(records: list[Record], purpose: str, limits: PixelLimits) -> None:
+    """Say before training what could be learned instead of the picture."""
+    seen = [replace(record, image=record.image.under(limits)) for record in records]
+    hidden = () if purpose == "sft_joint" else (LABEL_WORDS,)  # only there a record's own words are shown
+    for shortcut in find_shortcuts(seen, without=hidden):
+        get_logger().warning(f"swift_zoomin: {shortcut}")
 
 
 def _first_path(images: list[dict[str, Any]]) -> str | None:
