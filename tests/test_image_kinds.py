@@ -239,10 +239,8 @@ def test_a_rollout_of_an_images_bytes_is_that_of_its_file(trained_dir: Path, ben
         str(trained_dir), model_type="qwen2_5_vl", template_type="zoomin", torch_dtype=torch.float32
     )
     config = RequestConfig(max_tokens=100, temperature=0, return_details=True)
-    [row, *_] = records_to_rows(read_records(benchmark_dir / "train/records.jsonl"), "query2", LIMITS)
-    path = first_image(row["images"]).path
-    samples = []
-    for image in ({"bytes": None, "path": path}, {"bytes": Path(path).read_bytes(), "path": None}):
+
+    def roll_out(row: dict[str, Any], image: dict[str, Any]) -> OnPolicySample:
         sample = OnPolicySample.from_row({**row, "images": [image]})
         request = sample.to_infer_request()
 
@@ -253,8 +251,14 @@ def test_a_rollout_of_an_images_bytes_is_that_of_its_file(trained_dir: Path, ben
         [output] = run_multi_turn([request], infer([request], config), scheduler, infer, config)
         sample.apply_rollout_output(rollout_output=output)
         sample.encoded = encode_sample(sample, engine.template)
-        samples.append(sample)
-    of_file, of_bytes = samples
+        return sample
+
+    for row in records_to_rows(read_records(benchmark_dir / "train/records.jsonl"), "query2", LIMITS):
+        path = first_image(row["images"]).path
+        of_file = roll_out(row, {"bytes": None, "path": path})
+        if of_file.rollout_infos.get("crops"):  # the tiny model does not name a region of every image
+            break
+    of_bytes = roll_out(row, {"bytes": Path(path).read_bytes(), "path": None})
     assert of_file.rollout_infos["num_turns"] == of_bytes.rollout_infos["num_turns"] == 2
     assert of_file.rollout_infos["crops"] == of_bytes.rollout_infos["crops"] > 0
     assert of_file.response_token_ids == of_bytes.response_token_ids
