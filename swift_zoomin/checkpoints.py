@@ -60,6 +60,19 @@ class Checkpoint:
     base: str | None = None
 
     @property
+    def folders(self) -> list[Path]:
+        """Where its files are: the folder, and below an adapter the base model's, where that is one."""
+        if self.base and Path(self.base).is_dir():
+            return [self.folder, Path(self.base)]
+        return [self.folder]
+
+    @property
+    def tuned_in(self) -> Path | None:
+        """Of these folders the one whose args.json ms-swift wrote; other programs have files of that name too."""
+        tuned = (folder for folder in self.folders if "swift_version" in _read_json(folder / "args.json"))
+        return next(tuned, None)
+
+    @property
     def name(self) -> str:
         """The folder's own name and what is in it, wherever it lies: `checkpoint-30 (weights 1a2b3c4d5e6f)`."""
         return f"{self.folder.name} (weights {self._fingerprint()})"
@@ -70,11 +83,8 @@ class Checkpoint:
         Training changes nearly every number, or at least whole layers; reading 60 GB to be sure would take minutes.
         """
         digest = hashlib.sha256()
-        folders = [self.folder]
-        if self.base and Path(self.base).is_dir():
-            folders.append(Path(self.base))
-        for folder in folders:
-            for file in _weight_files(folder):
+        for folder in self.folders:
+            for file in weight_files(folder):
                 size = file.stat().st_size
                 digest.update(f"{file.name}\0{size}\0".encode())
                 for sample in _samples(file, size):
@@ -91,7 +101,7 @@ def _samples(file: Path, size: int) -> Iterator[bytes]:
             yield content.read(_SAMPLE_BYTES)
 
 
-def _weight_files(folder: Path) -> list[Path]:
+def weight_files(folder: Path) -> list[Path]:
     return sorted(file for pattern in _WEIGHTS for file in folder.glob(pattern))
 
 
@@ -119,12 +129,12 @@ def read_checkpoint(folder: Path | str) -> Checkpoint:
 
 def _base_of(folder: Path | str, adapter: dict[str, Any]) -> str:
     base = adapter.get("base_model_name_or_path")
-    if not base or not Path(base).is_dir():
+    if not base or not isinstance(base, str) or not Path(base).is_dir():
         raise CheckpointError(
             f"{folder}: a LoRA adapter of {base or 'an unknown model'}, which is no folder here; put the model there, "
             f"or merge the two where it is: swift export --adapters {folder} --merge_lora true"
         )
-    return str(base)
+    return base
 
 
 def _check_family(folder: Path | str) -> None:
