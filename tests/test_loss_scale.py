@@ -1,6 +1,7 @@
 """`--loss_scale`: what it says of a message's role and of its words holds for replies that are taught as token ids."""
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +27,19 @@ class VerdictLossScale(ConfigLossScale):
     def get_loss_scale(self, context: Any, **kwargs: Any) -> tuple[list[Any], list[float]]:
         if not isinstance(context, str) or "<verdict>" not in context:
             return [context], [1.0]
-        start, end = context.index("<verdict>"), context.index("</verdict>") + len("</verdict>")
+        start, end = context.index("real"), context.index("</verdict>") + len("</verdict>")
         return [context[:start], context[start:end], context[end:]], [0.0, 3.0, 1.0]
 
 
+@cache
+def processor_of(model_dir: Path) -> Any:
+    return get_processor(str(model_dir), model_type="qwen2_5_vl")
+
+
 def encoded(model_dir: Path, template_type: str, row: dict[str, Any], scale: str) -> tuple[dict[str, Any], Any]:
-    processor = get_processor(str(model_dir), model_type="qwen2_5_vl")
-    template = get_template(processor, template_type=template_type, loss_scale=scale, is_binary_loss_scale=False)
+    template = get_template(
+        processor_of(model_dir), template_type=template_type, loss_scale=scale, is_binary_loss_scale=False
+    )
     template.set_mode("train")
     return template.encode(json.loads(json.dumps(row))), template.tokenizer
 
@@ -61,10 +68,10 @@ def test_a_pattern_weighs_the_words_that_it_matches(
     plain, _ = encoded(model_dir, "zoomin", row, "default")
     assert weighed["input_ids"] == plain["input_ids"]
     scales = list(zip(weighed["input_ids"], weighed["loss_scale"], strict=True))
-    assert tokenizer.decode([token for token, scale in scales if scale == 3]).strip() == "<verdict>real</verdict>"
-    assert [tokenizer.decode([token]) for token, scale in scales if scale == 1][0] == "<|im_end|>"
+    assert tokenizer.decode([token for token, scale in scales if scale == 3]).strip() == "real</verdict>"
+    assert next(tokenizer.decode([token]) for token, scale in scales if scale == 1) == "<|im_end|>"
     taught = [label for label in weighed["labels"] if label >= 0]
-    assert tokenizer.decode(taught).strip().startswith("<verdict>real</verdict>")  # a weight of 0 is not taught
+    assert tokenizer.decode(taught).strip().startswith("real</verdict>")  # a weight of 0 is not taught
 
 
 SCALES = ["default", "all", "last_round", "react", "hermes", "agentflan", "ignore_empty_think", "last_round+react"]
@@ -128,9 +135,8 @@ GRPO_COMMAND = ["rlhf.py", "--rlhf_type", "grpo", "--dataset", "a/records.jsonl:
 def test_grpo_refuses_patterns_that_would_do_nothing(scale: str) -> None:
     command = read_command([*GRPO_COMMAND, "--loss_scale", scale])
     problem = command.problem("a/records.jsonl", "query1")
-    assert problem is not None and problem.startswith(
-        f"--loss_scale {scale.removeprefix('last_round+')} looks for words"
-    )
+    assert problem is not None
+    assert problem.startswith(f"--loss_scale {scale.removeprefix('last_round+')} looks for words")
     imitating = read_command([*GRPO_COMMAND, "--loss_scale", scale, "--chord_sft_dataset", "b.jsonl"])
     assert imitating.problem("a/records.jsonl", "query1") is None
 
