@@ -17,7 +17,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,9 @@ FAMILY = "qwen2_5_vl"  # the model_type of config.json, and of ms-swift
 MARK = "zoomin"  # the key under which a folder says what it was trained with
 QWEN_LIMITS = PixelLimits(4 * PATCH_PX**2, 16384 * PATCH_PX**2)  # Qwen2.5-VL's and qwen-vl-utils' own
 _WEIGHTS = ("*.safetensors", "pytorch_model*.bin", "adapter_model*.bin")
+# What else shapes an answer: tokens, the pictures' colours, how a reply is sampled, and what args.json says.
+_BESIDE = ("config.json", "generation_config.json", "*processor_config.json", "tokenizer*", "vocab.json", "merges.txt")
+_ASKED_WITH = ("system", "response_prefix", "agent_template", "use_chat_template")
 _SAMPLE_BYTES, _SAMPLES = 1 << 14, 1 << 10  # 16 MB a file; a smaller one is read whole
 _HUB_EXAMPLE = "Qwen/Qwen2.5-VL-7B-Instruct"
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
@@ -78,18 +81,27 @@ class Checkpoint:
         return f"{self.folder.name} (weights {self._fingerprint()})"
 
     def _fingerprint(self) -> str:
-        """A hash of the weights: of each file its name, its size and its content, of a large one samples all over.
+        """A hash of the weights and of what shapes an answer beside them.
 
-        Training changes nearly every number, or at least whole layers; reading 60 GB to be sure would take minutes.
+        Of each file its name, its size and its content; of a large one samples all over. Training changes nearly every
+        number, or at least whole layers; reading 60 GB to be sure would take minutes.
         """
         digest = hashlib.sha256()
         for folder in self.folders:
-            for file in weight_files(folder):
+            for file in [*weight_files(folder), *_files(folder, _BESIDE)]:
                 size = file.stat().st_size
                 digest.update(f"{file.name}\0{size}\0".encode())
                 for sample in _samples(file, size):
                     digest.update(sample)
+        digest.update(json.dumps(self._told(), sort_keys=True).encode())
         return digest.hexdigest()[:12]
+
+    def _told(self) -> list[dict[str, Any]]:
+        """What an adapter's and ms-swift's own configuration say, but for where something lies."""
+        adapter = _read_json(self.folder / "adapter_config.json")
+        adapter.pop("base_model_name_or_path", None)
+        arguments = _read_json(self.tuned_in / "args.json") if self.tuned_in else {}
+        return [adapter, {name: arguments.get(name) for name in _ASKED_WITH}]
 
 
 def _samples(file: Path, size: int) -> Iterator[bytes]:
@@ -102,7 +114,11 @@ def _samples(file: Path, size: int) -> Iterator[bytes]:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    return sorted(file for pattern in _WEIGHTS for file in folder.glob(pattern))
+    return _files(folder, _WEIGHTS)
+
+
+def _files(folder: Path, patterns: Sequence[str]) -> list[Path]:
+    return sorted(file for pattern in patterns for file in folder.glob(pattern) if file.is_file())
 
 
 def is_hub_name(model: str) -> bool:
