@@ -277,6 +277,9 @@ def test_detection_over_every_refused_kind_names_each_and_answers_the_rest(
     model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With the real engine, which sizes images once more: one that it refuses would end the run at every start."""
+    for end in ("MIN", "MAX"):  # ms-swift writes these, of the first model that it loads, and reads them first
+        monkeypatch.setenv(f"IMAGE_{end}_TOKEN_NUM", "1")  # so that what it writes here goes too
+        monkeypatch.delenv(f"IMAGE_{end}_TOKEN_NUM")
     monkeypatch.setenv("MAX_PIXELS", str(334 * 784))
     photos = tmp_path / "photos"
     photos.mkdir()
