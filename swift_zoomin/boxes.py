@@ -50,8 +50,9 @@ def model_size(size: Size, limits: PixelLimits, wanted_pixels: int = 0) -> Size:
         problem = f"would be shown as {width}x{height}; expected an aspect ratio of at most {MAX_ASPECT}"
         raise ValueError(f"{size[0]}x{size[1]} pixels {problem}")
     if _smart_resize(height, width, lowest, highest) != (height, width):
-        advice = "raise MAX_PIXELS or lower MIN_PIXELS"
-        raise ValueError(f"{size[0]}x{size[1]} pixels; no size for it within the limits of {limits} pixels; {advice}")
+        # Nearly every image, where the two limits are equal: few shapes fill just so many whole tokens.
+        problem = f"no size of its shape, with sides of whole {PATCH_PX} pixels, within the limits of {limits} pixels"
+        raise ValueError(f"{size[0]}x{size[1]} pixels; {problem}; raise MAX_PIXELS or lower MIN_PIXELS")
     return width, height
 
 

@@ -17,7 +17,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,9 @@ FAMILY = "qwen2_5_vl"  # the model_type of config.json, and of ms-swift
 MARK = "zoomin"  # the key under which a folder says what it was trained with
 QWEN_LIMITS = PixelLimits(4 * PATCH_PX**2, 16384 * PATCH_PX**2)  # Qwen2.5-VL's and qwen-vl-utils' own
 _WEIGHTS = ("*.safetensors", "pytorch_model*.bin", "adapter_model*.bin")
+# What else shapes an answer: tokens, the pictures' colours, how a reply is sampled, and what args.json says.
+_BESIDE = ("config.json", "generation_config.json", "*processor_config.json", "tokenizer*", "vocab.json", "merges.txt")
+_ASKED_WITH = ("system", "response_prefix", "agent_template", "use_chat_template")
 _SAMPLE_BYTES, _SAMPLES = 1 << 14, 1 << 10  # 16 MB a file; a smaller one is read whole
 _HUB_EXAMPLE = "Qwen/Qwen2.5-VL-7B-Instruct"
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
@@ -60,26 +63,45 @@ class Checkpoint:
     base: str | None = None
 
     @property
+    def folders(self) -> list[Path]:
+        """Where its files are: the folder, and below an adapter the base model's, where that is one."""
+        if self.base and Path(self.base).is_dir():
+            return [self.folder, Path(self.base)]
+        return [self.folder]
+
+    @property
+    def tuned_in(self) -> Path | None:
+        """Of these folders the one whose args.json ms-swift wrote; other programs have files of that name too."""
+        tuned = (folder for folder in self.folders if "swift_version" in _read_json(folder / "args.json"))
+        return next(tuned, None)
+
+    @property
     def name(self) -> str:
         """The folder's own name and what is in it, wherever it lies: `checkpoint-30 (weights 1a2b3c4d5e6f)`."""
         return f"{self.folder.name} (weights {self._fingerprint()})"
 
     def _fingerprint(self) -> str:
-        """A hash of the weights: of each file its name, its size and its content, of a large one samples all over.
+        """A hash of the weights and of what shapes an answer beside them.
 
-        Training changes nearly every number, or at least whole layers; reading 60 GB to be sure would take minutes.
+        Of each file its name, its size and its content; of a large one samples all over. Training changes nearly every
+        number, or at least whole layers; reading 60 GB to be sure would take minutes.
         """
         digest = hashlib.sha256()
-        folders = [self.folder]
-        if self.base and Path(self.base).is_dir():
-            folders.append(Path(self.base))
-        for folder in folders:
-            for file in _weight_files(folder):
+        for folder in self.folders:
+            for file in [*weight_files(folder), *_files(folder, _BESIDE)]:
                 size = file.stat().st_size
                 digest.update(f"{file.name}\0{size}\0".encode())
                 for sample in _samples(file, size):
                     digest.update(sample)
+        digest.update(json.dumps(self._told(), sort_keys=True).encode())
         return digest.hexdigest()[:12]
+
+    def _told(self) -> list[dict[str, Any]]:
+        """What an adapter's and ms-swift's own configuration say, but for where something lies."""
+        adapter = _read_json(self.folder / "adapter_config.json")
+        adapter.pop("base_model_name_or_path", None)
+        arguments = _read_json(self.tuned_in / "args.json") if self.tuned_in else {}
+        return [adapter, {name: arguments.get(name) for name in _ASKED_WITH}]
 
 
 def _samples(file: Path, size: int) -> Iterator[bytes]:
@@ -91,8 +113,12 @@ def _samples(file: Path, size: int) -> Iterator[bytes]:
             yield content.read(_SAMPLE_BYTES)
 
 
-def _weight_files(folder: Path) -> list[Path]:
-    return sorted(file for pattern in _WEIGHTS for file in folder.glob(pattern))
+def weight_files(folder: Path) -> list[Path]:
+    return _files(folder, _WEIGHTS)
+
+
+def _files(folder: Path, patterns: Sequence[str]) -> list[Path]:
+    return sorted(file for pattern in patterns for file in folder.glob(pattern) if file.is_file())
 
 
 def is_hub_name(model: str) -> bool:
@@ -119,12 +145,12 @@ def read_checkpoint(folder: Path | str) -> Checkpoint:
 
 def _base_of(folder: Path | str, adapter: dict[str, Any]) -> str:
     base = adapter.get("base_model_name_or_path")
-    if not base or not Path(base).is_dir():
+    if not base or not isinstance(base, str) or not Path(base).is_dir():
         raise CheckpointError(
             f"{folder}: a LoRA adapter of {base or 'an unknown model'}, which is no folder here; put the model there, "
             f"or merge the two where it is: swift export --adapters {folder} --merge_lora true"
         )
-    return str(base)
+    return base
 
 
 def _check_family(folder: Path | str) -> None:

@@ -240,6 +240,44 @@ def test_whatever_size_is_accepted_is_accepted_by_qwen_vl_utils_too(size: Size, 
     assert again == (height, width)
 
 
+def of_shape(short_px: int, aspect: float, upright: bool) -> Size:
+    long_px = round(short_px * aspect)
+    return (short_px, long_px) if upright else (long_px, short_px)
+
+
+@given(
+    st.builds(of_shape, st.integers(1, 200), st.floats(1, 200), st.booleans()),
+    st.integers(4, 16),
+    st.integers(16, 16384),
+    st.sampled_from([0, 224 * 224]),
+)
+@example((6711, 36), 4, 334, 0)
+@example((3, 600), 4, 16384, 0)  # an aspect ratio of 200
+@example((200, 1), 16, 16, 0)
+@settings(max_examples=60, deadline=None)
+def test_fetch_image_leaves_every_accepted_image_at_its_size(
+    size: Size, min_tokens: int, max_tokens: int, wanted_pixels: int
+) -> None:
+    """As ms-swift calls it on what the template hands over: whole images, and crops that were enlarged."""
+    within = limits(min_tokens, max_tokens)
+    try:
+        shown = model_size(size, within, wanted_pixels)
+    except ValueError:
+        return
+    sample = {"image": Image.new("RGB", shown), "min_pixels": within.min_pixels, "max_pixels": within.max_pixels}
+    assert vision_process.fetch_image(sample).size == shown
+
+
+@pytest.mark.parametrize(("size", "is_shown"), [((500, 500), True), ((500, 375), False), ((112, 112), True)])
+def test_equal_limits_refuse_what_cannot_fill_just_so_many_tokens_and_say_so(size: Size, is_shown: bool) -> None:
+    """16 tokens are 4 x 4; there is no 4:3 of just 16."""
+    if is_shown:
+        assert model_size(size, limits(16, 16)) == (112, 112)
+        return
+    with pytest.raises(ValueError, match=r"no size of its shape.* 12544-12544 pixels; raise MAX_PIXELS or lower MIN"):
+        model_size(size, limits(16, 16))
+
+
 @given(st.tuples(st.integers(1, 2000), st.integers(1, 2000)), st.integers(10, 2000))
 @example((30, 40), 16)
 @settings(max_examples=500, deadline=None)

@@ -32,9 +32,11 @@ from swift.template import Template, get_template
 
 from swift_zoomin import prompts
 from swift_zoomin.checkpoints import read_checkpoint
+from swift_zoomin.cli import main
 from swift_zoomin.detector import Answer, Conversation
 from swift_zoomin.episode import Episode
 from swift_zoomin.images import ImageError, ImageRef
+from swift_zoomin.listing import list_images
 from swift_zoomin.plugin.engine import SwiftEngine
 from swift_zoomin.plugin.scheduler import ZoomInScheduler
 from swift_zoomin.plugin.template import first_image
@@ -264,6 +266,46 @@ def test_a_rollout_of_an_images_bytes_is_that_of_its_file(trained_dir: Path, ben
     assert of_file.response_token_ids == of_bytes.response_token_ids
     assert of_file.encoded["input_ids"] == of_bytes.encoded["input_ids"]
     assert torch.equal(of_file.encoded["pixel_values"], of_bytes.encoded["pixel_values"])
+
+
+def save_shapes(folder: Path) -> dict[str, str]:
+    """Shapes that a model with 4 to 334 tokens of 28 x 28 cannot be shown, and what is said of each."""
+    colours(6711, 36).save(folder / "strip.png")  # 6720 x 28 after rounding
+    colours(1, 201).save(folder / "line.png")
+    colours(20000, 101).save(folder / "panorama.png")
+    return {
+        "strip.png": "6711x36 pixels would be shown as 6720x28; expected an aspect ratio of at most 200",
+        "line.png": "1x201 pixels",
+        "panorama.png": "20000x101 pixels",
+    }
+
+
+def test_detection_over_every_refused_kind_names_each_and_answers_the_rest(
+    model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the real engine, which sizes images once more: one that it refuses would end the run at every start."""
+    for end in ("MIN", "MAX"):  # ms-swift writes these, of the first model that it loads, and reads them first
+        monkeypatch.setenv(f"IMAGE_{end}_TOKEN_NUM", "1")  # so that what it writes here goes too
+        monkeypatch.delenv(f"IMAGE_{end}_TOKEN_NUM")
+    monkeypatch.setenv("MAX_PIXELS", str(334 * 784))
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    save_bad(photos)
+    said = save_shapes(photos)
+    colours(90, 60).save(photos / "good.png")
+    command = ["zoomin", "detect", photos, "--model", model_dir, "--max-new-tokens", 4, "--out", tmp_path / "out.jsonl"]
+    monkeypatch.setattr("sys.argv", list(map(str, command)))
+    for _ in range(2):
+        assert main() == 3  # some of them could not be read
+        made = list(map(json.loads, (tmp_path / "out.jsonl").read_text().splitlines()))
+        errors = {Path(row["image"]).name: row["error"] for row in made}
+        assert errors.keys() == {path.name for path in list_images([photos]).images}
+        assert errors.pop("good.png") == "reply 1 was cut by the length limit"
+        for name, error in errors.items():
+            assert error.startswith(f"{photos / name}: "), error
+            assert said.get(name, "") in error
+            assert "\n" not in error
+        assert errors.keys() >= said.keys()
 
 
 def test_a_file_in_a_sample_that_is_not_there_is_named(template: Template) -> None:

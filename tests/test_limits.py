@@ -225,6 +225,103 @@ def test_a_checkpoint_is_named_by_what_is_in_it_wherever_it_lies(limited_model: 
         name = changed
 
 
+def changed_json(file: Path, **fields: Any) -> None:
+    content = json.loads(file.read_text()) if file.exists() else {}
+    file.write_text(json.dumps(content | fields))
+
+
+@pytest.mark.parametrize(
+    ("file", "fields"),
+    [
+        ("generation_config.json", {"repetition_penalty": 5.0}),
+        ("config.json", {"tie_word_embeddings": False}),
+        ("tokenizer_config.json", {"add_prefix_space": True}),
+        ("processor_config.json", {"image_processor": {"image_mean": [0, 0, 0]}}),
+        ("args.json", {"swift_version": "4.6.0", "system": "Say it in rhyme."}),
+        ("args.json", {"swift_version": "4.6.0", "response_prefix": "Well, "}),
+    ],
+)
+def test_what_shapes_an_answer_beside_the_weights_is_in_the_name(
+    file: str, fields: dict[str, Any], limited_model: Path
+) -> None:
+    """Rewritten in place between two runs, it would else mix two models' answers in one file."""
+    name = read_checkpoint(limited_model).name
+    changed_json(limited_model / file, **fields)
+    assert read_checkpoint(limited_model).name != name
+
+
+def test_an_adapter_is_named_by_itself_and_its_base_wherever_they_lie(limited_model: Path, tmp_path: Path) -> None:
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    (adapter / "adapter_model.safetensors").write_bytes(b"1")
+    changed_json(adapter / "adapter_config.json", base_model_name_or_path=str(limited_model), lora_alpha=8)
+    names = {read_checkpoint(adapter).name}
+    elsewhere = shutil.copytree(limited_model, tmp_path / "elsewhere")
+    changed_json(adapter / "adapter_config.json", base_model_name_or_path=str(elsewhere))
+    changed_json(adapter / "args.json", swift_version="4.6.0", output_dir="another")
+    assert {read_checkpoint(adapter).name} == names
+    (adapter / "adapter_model.safetensors").write_bytes(b"2")  # trained again in place
+    names.add(read_checkpoint(adapter).name)
+    changed_json(adapter / "adapter_config.json", lora_alpha=16)
+    names.add(read_checkpoint(adapter).name)
+    changed_json(elsewhere / "generation_config.json", repetition_penalty=2.0)
+    names.add(read_checkpoint(adapter).name)
+    assert len(names) == 4
+
+
+def unusable_folders(model: Path, folder: Path) -> Iterator[tuple[Path, str]]:
+    """A folder that looks like a model until it is loaded, and what is said of it."""
+    for file, said in (
+        ("processor_config.json", "no image processor; expected one of processor_config.json and preprocessor_config"),
+        ("tokenizer.json", "transformers cannot load it"),
+        ("model.safetensors", "transformers cannot load it"),
+    ):
+        copy = shutil.copytree(model, folder / f"without {file}")
+        (copy / file).unlink()
+        yield copy, said
+    copy = shutil.copytree(model, folder / "no tokens")
+    for file in copy.glob("tokenizer*"):
+        file.unlink()
+    yield copy, "a tokenizer without tokens"
+    (folder / "adapter").mkdir()
+    changed_json(folder / "adapter" / "adapter_config.json", base_model_name_or_path=str(model), peft_type="LORA")
+    yield folder / "adapter", "an adapter without weights"
+    (folder / "newer").mkdir()
+    (folder / "newer" / "adapter_model.safetensors").write_bytes(b"1")
+    changed_json(folder / "newer" / "adapter_config.json", base_model_name_or_path=str(model), peft_type="NEWER")
+    yield folder / "newer", "transformers cannot load it (KeyError: 'NEWER')"
+
+
+def test_a_model_that_lacks_a_part_is_one_line(model_dir: Path, tmp_path: Path) -> None:
+    for folder, said in unusable_folders(model_dir, tmp_path):
+        with pytest.raises(CheckpointError) as refused:
+            SwiftEngine(read_checkpoint(folder), "transformers", max_new_tokens=4)
+        assert said in str(refused.value), folder.name
+        assert str(refused.value).startswith(f"{folder}: ")
+        assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("args", [{"template": "qwen2_5_vl"}, {"template": "gone"}, {}])
+def test_a_checkpoint_tuned_with_another_template_is_asked_as_ours(
+    args: dict[str, Any], model_dir: Path, limited_model: Path, tmp_path: Path
+) -> None:
+    """An engine of ms-swift's takes the template that args.json names, if it is left to itself."""
+    Image.linear_gradient("L").convert("RGB").save(tmp_path / "a.png")
+    expected = replies_of(limited_model, tmp_path / "a.png")
+    changed_json(limited_model / "args.json", swift_version="4.6.0", use_chat_template=True, **args)
+    assert replies_of(limited_model, tmp_path / "a.png") == expected
+    (limited_model / "args.json").write_text("[]")  # as another program may name a file of its own
+    assert replies_of(limited_model, tmp_path / "a.png") == expected
+    changed_json(tmp_path / "args.json", swift_version="4.6.0", use_chat_template=True, system="Rhyme.", **args)
+    shutil.copy(tmp_path / "args.json", limited_model)
+    assert replies_of(limited_model, tmp_path / "a.png") != expected  # what else it says, holds
+
+
+def replies_of(model: Path, image: Path) -> list[str]:
+    [prediction] = Detector(model=str(model), max_new_tokens=8).detect([str(image)])
+    return prediction["replies"]
+
+
 def test_a_large_file_of_weights_is_told_by_samples_all_over(tmp_path: Path) -> None:
     folder = published(tmp_path / "model")
     content = bytearray(40 << 20)

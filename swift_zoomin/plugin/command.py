@@ -15,11 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from swift.dataset import DatasetSyntax
+from swift.loss_scale import ALL_BASE_STRATEGY
 
 from swift_zoomin.records import RECORDS_SUFFIXES
 from swift_zoomin.rows import PURPOSES, UNANSWERED, WITH_FIRST_REPLY
 
 RECORDS_NAMES = ("records.jsonl", "records.parquet")  # ms-swift finds these by name, whoever calls it
+_ROLES = ("", "base", *ALL_BASE_STRATEGY)  # parts of --loss_scale that go by the role of a message, not by its words
 _TEACHING = ("sft", "pt")  # scripts of ms-swift that learn the answers of their rows
 
 
@@ -28,6 +30,7 @@ class Command:
     """`trained` and `validated` are data sets; `imitated` are answers to learn beside GRPO (CHORD).
 
     `loaded` are the folders whose weights go on top of the model's: a checkpoint to go on from, and LoRA adapters.
+    `patterns` are the parts of `--loss_scale` that look at words.
     """
 
     teaches: bool = False  # the answers of its rows
@@ -36,6 +39,7 @@ class Command:
     validated: tuple[DatasetSyntax, ...] = ()
     imitated: tuple[DatasetSyntax, ...] = ()
     loaded: tuple[str, ...] = ()
+    patterns: tuple[str, ...] = ()
 
     def problem(self, path: str, purpose: str) -> str | None:
         """Why rows of this purpose are of no use to this command; None where they are."""
@@ -46,6 +50,9 @@ class Command:
         is_prompt = any(named.dataset == path and named.subsets == [purpose] for named in prompts)
         if self.rolls_out and is_prompt and purpose in WITH_FIRST_REPLY:
             return f"{path}:{purpose} holds replies, and GRPO makes its own; expected {' or '.join(UNANSWERED)}"
+        if self.rolls_out and self.patterns and not self.imitated:
+            asked = f"--loss_scale {'+'.join(self.patterns)}"
+            return f"{asked} looks for words, and GRPO trains replies as the token ids that were sampled; leave it out"
         return None
 
     def records_files(self) -> list[str]:
@@ -99,6 +106,7 @@ def read_command(arguments: list[str] | None = None) -> Command:
         parser.add_argument(f"--{name}", f"--{name.replace('_', '-')}", nargs="*", default=[])
     parser.add_argument("--adapters", nargs="*", default=[])
     parser.add_argument("--resume_from_checkpoint", "--resume-from-checkpoint", nargs="?")
+    parser.add_argument("--loss_scale", "--loss-scale", nargs="?")
     parser.add_argument("--rlhf_type", "--rlhf-type", nargs="?")
     parser.add_argument("--to_cached_dataset", "--to-cached-dataset", nargs="?", const="true", default="false")
     given, _ = parser.parse_known_args(options)
@@ -109,6 +117,7 @@ def read_command(arguments: list[str] | None = None) -> Command:
         validated=tuple(_parsed(given.val_dataset)),
         imitated=tuple(_parsed(given.chord_sft_dataset)),
         loaded=tuple(_folders([given.resume_from_checkpoint, *given.adapters])),
+        patterns=tuple(part for part in (given.loss_scale or "").split("+") if part not in _ROLES),
     )
 
 

@@ -8,15 +8,19 @@ from typing import Any
 import torch
 from modelscope_hub.errors import HubError
 from safetensors import SafetensorError
+from swift.arguments import BaseArguments
 from swift.infer_engine import InferRequest, RequestConfig
+from swift.model import get_model_processor, get_processor
+from swift.template import get_template
 from swift.utils import safe_snapshot_download
 
 import swift_zoomin.register.swift_zoomin_register  # noqa: F401  registers the template
 from swift_zoomin.boxes import PATCH_PX
-from swift_zoomin.checkpoints import FAMILY, Checkpoint, CheckpointError, settings_in_force
+from swift_zoomin.checkpoints import FAMILY, Checkpoint, CheckpointError, Settings, settings_in_force, weight_files
 from swift_zoomin.detector import Answer, Conversation
 from swift_zoomin.episode import MAX_CROPS
 from swift_zoomin.images import ImageError
+from swift_zoomin.plugin.template import ZoomInTemplate
 
 # Tokens of both prompts and their markup, with room to spare: the prompts are some 1,600 bytes, and no tokenizer of
 # these models makes more tokens than bytes.
@@ -37,11 +41,9 @@ class SwiftEngine:
         self.limits = settings.limits
         with _naming(checkpoint, kind):
             if kind == "vllm":
-                self._engine = _open_vllm(checkpoint, self._longest(max_new_tokens), gpus, memory_share)
+                self._engine = _open_vllm(checkpoint, settings, self._longest(max_new_tokens), gpus, memory_share)
             else:
-                self._engine = _open_transformers(checkpoint)
-        # The engine's template has asked the base model's folder; an adapter's own settings stand beside the adapter.
-        self._engine.template.use(settings, self._engine.template.processor)
+                self._engine = _open_transformers(checkpoint, settings)
         self._engine.strict = False  # a file that cannot be read comes back as its exception, not as the batch's
         self._config = RequestConfig(max_tokens=max_new_tokens, temperature=0, return_details=True)
 
@@ -80,22 +82,39 @@ def _naming(checkpoint: Checkpoint, kind: str) -> Iterator[None]:
         yield
     except CheckpointError:
         raise
-    except (ImportError, OSError, ValueError, RuntimeError, SafetensorError) as error:
+    except (ImportError, OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         reason = f"{type(error).__name__}: {error}".splitlines()[0][:300]
         advice = "; is vLLM installed, and is there room for --memory-share of the GPU?" if kind == "vllm" else ""
         raise CheckpointError(f"{checkpoint.folder}: {kind} cannot load it ({reason}){advice}") from error
 
 
-def _open_transformers(checkpoint: Checkpoint) -> Any:
+def _template(checkpoint: Checkpoint, settings: Settings, processor: Any) -> ZoomInTemplate:
+    """The template `zoomin`, whatever template a checkpoint was tuned with; what else its args.json says of it holds.
+
+    Left to itself, an engine would take the template that args.json names, which knows no references to images.
+    """
+    tuned_in = checkpoint.tuned_in
+    if tuned_in:
+        template = BaseArguments.from_pretrained(str(tuned_in)).get_template(processor, template_type="zoomin")
+    else:
+        template = get_template(processor, template_type="zoomin")
+    # It has asked the base model's folder; an adapter's own settings stand beside the adapter.
+    template.use(settings, processor)
+    return template
+
+
+def _open_transformers(checkpoint: Checkpoint, settings: Settings) -> Any:
     from swift.infer_engine import TransformersEngine
 
     adapters = [str(checkpoint.folder)] if checkpoint.base else None
-    return TransformersEngine(
-        checkpoint.base or str(checkpoint.folder), adapters=adapters, max_batch_size=0, **_common()
-    )
+    if adapters and not weight_files(checkpoint.folder):  # peft would look for the folder's name on a hub
+        raise CheckpointError(f"{checkpoint.folder}: an adapter without weights (no adapter_model.safetensors)")
+    model, processor = get_model_processor(checkpoint.base or str(checkpoint.folder), **_common())
+    template = _template(checkpoint, settings, processor)
+    return TransformersEngine(model, template=template, adapters=adapters, max_batch_size=0)
 
 
-def _open_vllm(checkpoint: Checkpoint, longest: int, gpus: int, memory_share: float) -> Any:
+def _open_vllm(checkpoint: Checkpoint, settings: Settings, longest: int, gpus: int, memory_share: float) -> Any:
     from swift.infer_engine import VllmEngine
 
     if checkpoint.base:
@@ -105,10 +124,12 @@ def _open_vllm(checkpoint: Checkpoint, longest: int, gpus: int, memory_share: fl
             f"{folder}: vLLM would leave out the adapter's vision tower; use --engine transformers, or merge it first: "
             f"swift export --adapters {folder} --merge_lora true"
         )
+    processor = get_processor(str(checkpoint.folder), **_common())
     return VllmEngine(
         str(checkpoint.folder),
+        template=_template(checkpoint, settings, processor),
         limit_mm_per_prompt={"image": 1 + MAX_CROPS, "video": 0},
-        max_model_len=min(longest, _longest_of(checkpoint)),
+        max_model_len=min(longest, processor.model_info.max_model_len),
         tensor_parallel_size=gpus,
         gpu_memory_utilization=memory_share,
         enforce_eager=not torch.cuda.is_available(),  # on a CPU, compiling takes minutes
@@ -116,13 +137,6 @@ def _open_vllm(checkpoint: Checkpoint, longest: int, gpus: int, memory_share: fl
     )
 
 
-def _longest_of(checkpoint: Checkpoint) -> int:
-    """Tokens that the model itself can take."""
-    from swift.model import get_processor
-
-    return get_processor(str(checkpoint.folder), model_type=FAMILY).model_info.max_model_len
-
-
 def _common() -> dict[str, Any]:
     dtype = None if torch.cuda.is_available() else torch.float32  # half precision is slow on a CPU
-    return {"model_type": FAMILY, "template_type": "zoomin", "torch_dtype": dtype}
+    return {"model_type": FAMILY, "torch_dtype": dtype}

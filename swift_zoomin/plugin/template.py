@@ -6,7 +6,9 @@ One place serves SFT, TransformersEngine, vLLM and the rollout server, because a
 import json
 import os
 import weakref
+from bisect import bisect_left
 from collections.abc import Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +63,11 @@ class ZoomInTemplate(Qwen2_5VLTemplate):
         family = processor.model_info.config.model_type
         if family != FAMILY:
             raise CheckpointError(f"{folder}: a model of type {family}; --template zoomin serves {FAMILY} (Qwen2.5-VL)")
+        if not hasattr(processor, "image_processor"):  # transformers then gives the tokenizer alone
+            files = "processor_config.json and preprocessor_config.json"
+            raise CheckpointError(f"{folder}: no image processor; expected one of {files}")
+        if not processor.tokenizer(" ")["input_ids"]:
+            raise CheckpointError(f"{folder}: a tokenizer without tokens; expected a tokenizer.json, or a vocab.json")
         kept = _kept_settings(folder)
         for difference in differences(kept):
             get_logger().warning_once(f"swift_zoomin: {folder}: {difference}")
@@ -101,11 +108,43 @@ class ZoomInTemplate(Qwen2_5VLTemplate):
         if any(references):
             self._check_sizes(inputs)
         self._load_images(inputs)
+        question = ""
         for message in inputs.messages:
-            if message["role"] != "assistant" or (is_foreign and isinstance(message["content"], str)):
+            text, last = message["content"], message is inputs.messages[-1]
+            if message["role"] != "assistant":
+                question = text
                 continue
-            message["content"] = self._plain(message["content"], last=message is inputs.messages[-1])
+            if is_foreign and isinstance(text, str):
+                continue
+            message["content"] = self._plain(text, last=last)
+            if self.is_training and isinstance(text, str):
+                self._weigh(message, text, question, last)
         super()._preprocess_inputs(inputs)
+
+    def _weigh(self, message: dict[str, Any], text: str, question: str, last: bool) -> None:
+        """Weigh the tokens of a reply by its words, where `--loss_scale` has patterns that match them.
+
+        ms-swift looks for patterns in text alone, and this reply is token ids by now.
+        """
+        if message.get("loss_scale") is not None:
+            return
+        pieces, weights = self.loss_scale.get_loss_scale(text, query=question)
+        if all(weight == 1 for weight in weights):
+            return  # what is left is the role of the message, which ms-swift goes by itself
+        is_trained = message.get("loss")
+        if is_trained is None:
+            is_trained = last or self.loss_scale.base_strategy != "last_round"
+        if is_trained:
+            scale = self._token_weights(text, pieces, weights)
+            message["content"] = {"token_ids": message["content"], "loss_scale": scale}
+
+    def _token_weights(self, text: str, pieces: list[str], weights: list[float]) -> list[float]:
+        """Each token's weight: that of the piece that holds most of it; the tokens stay those of the whole text."""
+        ends = list(accumulate(map(len, pieces)))
+        offsets = self.tokenizer(
+            _encodable(text), add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True
+        )["offset_mapping"]
+        return [weights[bisect_left(ends, (start + end) / 2)] for start, end in offsets]
 
     def _check_sizes(self, inputs: StdTemplateInputs) -> None:
         """Raises ValueError for a sample of ours that asks for other sizes than its boxes are made for."""
@@ -141,8 +180,9 @@ class ZoomInTemplate(Qwen2_5VLTemplate):
 
     def plain_ids(self, text: str) -> list[int]:
         """The tokens of a reply's text, special tokens and placeholders in it as the characters they are."""
-        text = text.encode("utf-8", "replace").decode()  # a lone surrogate has no bytes
-        ids: list[int] = self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+        ids: list[int] = self.tokenizer(_encodable(text), add_special_tokens=False, split_special_tokens=True)[
+            "input_ids"
+        ]
         return ids
 
     def _plain(self, content: Any, last: bool) -> Any:
@@ -167,6 +207,11 @@ class ZoomInTemplate(Qwen2_5VLTemplate):
 
 
 _current: weakref.ref[ZoomInTemplate] | None = None
+
+
+def _encodable(text: str) -> str:
+    """The text with a question mark for each lone surrogate, which has no bytes."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _kept_settings(model: str) -> Settings:
