@@ -8,16 +8,28 @@ Several files are those of one run: what is repeated or skewed over all of them 
 A warning stops nothing. Each is one line that counts what it is about and names the first.
 """
 
+import argparse
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from swift_zoomin import arguments
+from swift_zoomin.arguments import counted
 from swift_zoomin.fields import column_name, is_reserved
 from swift_zoomin.records import RECORDS_SUFFIXES, Record, RecordError, read_records
 from swift_zoomin.shortcuts import find_shortcuts
 
 _SHOWN = 3
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("records", nargs="+", type=arguments.path, help="the files of one run")
+
+
+def run(options: argparse.Namespace) -> int:
+    print(*check(options.records), sep="\n")
+    return 0
 
 
 def check(paths: list[Path]) -> list[str]:
@@ -124,11 +136,6 @@ def _name_for_training(path: Path) -> Iterator[str]:
 def _printable(line: str) -> str:
     """The line, with what cannot be printed escaped: a file's name may hold line breaks, or bytes that are no text."""
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in line)
-
-
-def counted(number: int, one: str, more: str = "") -> str:
-    """`1 box`, `2 boxes`."""
-    return f"{number} {one if number == 1 else more or one + 's'}"
 
 
 def _groups(groups: list[list[Record]]) -> str:

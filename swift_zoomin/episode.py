@@ -11,10 +11,11 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import PurePath
+from typing import Any, Protocol
 
 from swift_zoomin import prompts
-from swift_zoomin.boxes import box_area, to_original
-from swift_zoomin.images import ImageRef
+from swift_zoomin.boxes import PixelLimits, box_area, to_original
+from swift_zoomin.images import ImageError, ImageRef
 from swift_zoomin.replies import PARTS, Reply, parse_reply
 
 MAX_CROPS = 6  # the paper's models mark two to four regions on average; more only costs tokens
@@ -108,3 +109,57 @@ def to_original_boxes(reply: Reply, image: ImageRef) -> list[list[float]]:
     """A raw reply's boxes (model pixels) in pixels of the original, clipped to it."""
     size_model = image.size_model
     return [to_original(box, image.size, size_model) for box in reply.boxes]
+
+
+def cut_error(turn: int) -> str:
+    """The error of an exchange that ended because this reply (1 or 2) was cut."""
+    return f"reply {turn} was cut by the length limit"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What an engine said: text, the sampled token ids, and whether the length limit cut it."""
+
+    text: str
+    token_ids: list[int]
+    cut: bool
+
+
+@dataclass
+class Conversation:
+    """One image's exchange so far, as ms-swift messages; earlier replies stand in it as the ids that were sampled."""
+
+    episode: Episode
+    messages: list[dict[str, Any]] = field(default_factory=list)
+    images: list[ImageRef] = field(default_factory=list)
+    error: str | None = None
+    done: bool = False
+
+    def ask(self) -> None:
+        question = self.episode.next_question()
+        if question is None:
+            self.done = True
+            return
+        self.messages.append({"role": "user", "content": question.text})
+        self.images += question.images
+
+    def take(self, answer: Answer | ImageError) -> None:
+        if isinstance(answer, ImageError):
+            self.error, self.done = str(answer), True
+            return
+        self.messages.append({"role": "assistant", "content": answer.token_ids})
+        self.episode.replies.append(answer.text)
+        if answer.cut:  # as in training, a cut reply ends the exchange
+            self.error, self.done = cut_error(len(self.episode.replies)), True
+
+
+class Engine(Protocol):
+    """Anything that answers conversations, in order; an image it cannot read comes back as its ImageError.
+
+    `limits` are the pixels of an image that its model is shown: boxes and crops are worked out with them.
+    """
+
+    @property
+    def limits(self) -> PixelLimits: ...
+
+    def ask(self, conversations: list[Conversation]) -> list[Answer | ImageError]: ...

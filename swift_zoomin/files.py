@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and the folder for what can be made again."""
+"""Files that appear whole or not at all, the name a file is known by, and the folder for what can be made again."""
 
 import os
 import tempfile
@@ -26,3 +26,13 @@ def cache_folder() -> Path:
         return Path.home() / ".cache" / "swift_zoomin"
     except RuntimeError:  # a container's user without a home
         return Path(tempfile.gettempdir()) / "swift_zoomin"
+
+
+def plain_path(path: Path | str) -> Path:
+    """The absolute path, without `.` and `..`; links are not followed, but for one that `..` steps out of."""
+    given = str(Path(path).absolute())
+    plain = os.path.normpath("/" + given.lstrip("/"))  # two leading slashes would be kept
+    if ".." not in given.split(os.sep) or os.path.realpath(given) == os.path.realpath(plain):
+        return Path(plain)
+    folder, name = os.path.split(given)
+    return Path(os.path.realpath(given)) if name == ".." else Path(os.path.realpath(folder), name)

@@ -25,15 +25,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from swift_zoomin.episode import ONE_TURN, Episode
+from swift_zoomin.episode import ONE_TURN, Episode, cut_error
 from swift_zoomin.file_kind import parsed_json
-from swift_zoomin.listing import plain_path
+from swift_zoomin.files import plain_path
 from swift_zoomin.outputs import make_folder, naming
 from swift_zoomin.records import RecordError, json_line, json_rows, list_faults
 from swift_zoomin.replies import VERDICTS, Reply, as_box, parse_reply
 
 Prediction = dict[str, Any]
-_CUT = re.compile(r"reply \d was cut by the length limit")
+_CUT = re.compile(cut_error(0).replace("0", r"\d"))
 # How a row begins that this package writes: by this a row that was cut short is told from a file of another kind.
 _BEGINNING = re.compile(rb'\{"image": "(?:[^"\\]|\\.)*", "verdict": ')
 # What file systems answer that know no locks.
@@ -48,11 +48,6 @@ class Outcome(Enum):
     NO_VERDICT = "without a verdict"
     CUT = "cut by the length limit before a verdict"
     UNREAD = "unreadable"
-
-
-def cut_error(turn: int) -> str:
-    """The `error` of an exchange that ended because this reply (1 or 2) was cut."""
-    return f"reply {turn} was cut by the length limit"
 
 
 def outcome(prediction: Prediction) -> Outcome:

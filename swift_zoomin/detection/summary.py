@@ -3,10 +3,10 @@
 from collections import Counter
 from dataclasses import dataclass
 
-from swift_zoomin.listing import UNREADABLE_FOLDERS, Listing, shown
+from swift_zoomin.arguments import INCOMPLETE, NOTHING_DONE
+from swift_zoomin.detection.listing import UNREADABLE_FOLDERS, Listing, shown
 from swift_zoomin.predictions import Outcome
 
-NOTHING_DONE, INCOMPLETE = 1, 3
 STATUS_HELP = """\
 status  0  every image has a prediction, made from replies
         1  no image could be read, or one line says what ended the run: a fault in what was given, a full disk
@@ -14,9 +14,6 @@ status  0  every image has a prediction, made from replies
         3  an image or a folder could not be read, or no reply has a verdict; what could be done is in --out
         130, 141  interrupted; the reader of the output has left
 """
-EVALUATE_STATUS_HELP = (
-    "status: 0 figures are printed; 1 one line says what is wrong; 2 no such option; 3 figures without any verdict"
-)
 _NO_VERDICT_CAUSE = "expected a model trained with this package, and no other MAX_PIXELS than in its training"
 
 

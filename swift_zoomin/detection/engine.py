@@ -17,8 +17,7 @@ from swift.utils import safe_snapshot_download
 import swift_zoomin.register.swift_zoomin_register  # noqa: F401  registers the template
 from swift_zoomin.boxes import PATCH_PX
 from swift_zoomin.checkpoints import FAMILY, Checkpoint, CheckpointError, Settings, settings_in_force, weight_files
-from swift_zoomin.detector import Answer, Conversation
-from swift_zoomin.episode import MAX_CROPS
+from swift_zoomin.episode import MAX_CROPS, Answer, Conversation
 from swift_zoomin.images import ImageError
 from swift_zoomin.plugin.template import ZoomInTemplate
 

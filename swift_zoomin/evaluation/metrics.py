@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from swift_zoomin import scoring
-from swift_zoomin.listing import plain_path
+from swift_zoomin.files import plain_path
 from swift_zoomin.predictions import Prediction
 from swift_zoomin.records import Record
 

@@ -5,71 +5,19 @@ An image that cannot be read stops nothing: it gives a prediction whose `error` 
 
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
 
-from swift_zoomin.boxes import PixelLimits
 from swift_zoomin.checkpoints import Checkpoint, is_hub_name, read_checkpoint
-from swift_zoomin.episode import BoxChooser, Episode, first_boxes
+from swift_zoomin.episode import BoxChooser, Conversation, Engine, Episode, first_boxes
 from swift_zoomin.images import ImageError, ImageRef
-from swift_zoomin.predictions import Prediction, cut_error, to_prediction
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What an engine said: text, the sampled token ids, and whether the length limit cut it."""
-
-    text: str
-    token_ids: list[int]
-    cut: bool
-
-
-@dataclass
-class Conversation:
-    """One image's exchange so far, as ms-swift messages; earlier replies stand in it as the ids that were sampled."""
-
-    episode: Episode
-    messages: list[dict[str, Any]] = field(default_factory=list)
-    images: list[ImageRef] = field(default_factory=list)
-    error: str | None = None
-    done: bool = False
-
-    def ask(self) -> None:
-        question = self.episode.next_question()
-        if question is None:
-            self.done = True
-            return
-        self.messages.append({"role": "user", "content": question.text})
-        self.images += question.images
-
-    def take(self, answer: Answer | ImageError) -> None:
-        if isinstance(answer, ImageError):
-            self.error, self.done = str(answer), True
-            return
-        self.messages.append({"role": "assistant", "content": answer.token_ids})
-        self.episode.replies.append(answer.text)
-        if answer.cut:  # as in training, a cut reply ends the exchange
-            self.error, self.done = cut_error(len(self.episode.replies)), True
-
-
-class Engine(Protocol):
-    """Anything that answers conversations, in order; an image it cannot read comes back as its ImageError.
-
-    `limits` are the pixels of an image that its model is shown: boxes and crops are worked out with them.
-    """
-
-    @property
-    def limits(self) -> PixelLimits: ...
-
-    def ask(self, conversations: list[Conversation]) -> list[Answer | ImageError]: ...
+from swift_zoomin.predictions import Prediction, to_prediction
 
 
 def open_checkpoint(model: str) -> Checkpoint:
     """A model folder, or a model on a hub brought here, looked at before it is loaded. Raises CheckpointError."""
     if is_hub_name(model):
-        from swift_zoomin.plugin.engine import download
+        from swift_zoomin.detection.engine import download
 
         return read_checkpoint(download(model))
     return read_checkpoint(model)
@@ -97,7 +45,7 @@ class Detector:
         if batch_size < 1:
             raise ValueError(f"batch_size {batch_size}; expected at least 1")
         if isinstance(engine, str):
-            from swift_zoomin.plugin.engine import SwiftEngine
+            from swift_zoomin.detection.engine import SwiftEngine
 
             engine = SwiftEngine(open_checkpoint(model), engine, max_new_tokens, gpus, memory_share)
         self._engine, self._batch_size, self._choose, self._one_turn = engine, batch_size, choose, one_turn

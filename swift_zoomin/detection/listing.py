@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from swift_zoomin.files import plain_path
 from swift_zoomin.pictures import IMAGE_SUFFIXES
 from swift_zoomin.records import RECORDS_SUFFIXES, read_records
 
@@ -59,16 +60,6 @@ def list_images(sources: Iterable[Path]) -> Listing:
             listing.images.append(plain_path(source))
     listing.images = list(dict.fromkeys(listing.images))
     return listing
-
-
-def plain_path(path: Path | str) -> Path:
-    """The absolute path, without `.` and `..`; links are not followed, but for one that `..` steps out of."""
-    given = str(Path(path).absolute())
-    plain = os.path.normpath("/" + given.lstrip("/"))  # two leading slashes would be kept
-    if ".." not in given.split(os.sep) or os.path.realpath(given) == os.path.realpath(plain):
-        return Path(plain)
-    folder, name = os.path.split(given)
-    return Path(os.path.realpath(given)) if name == ".." else Path(os.path.realpath(folder), name)
 
 
 def shown(name: str) -> str:

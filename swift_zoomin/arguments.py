@@ -1,0 +1,51 @@
+"""What the commands share: types of arguments, exit statuses, and words for what they print."""
+
+import argparse
+import sys
+from pathlib import Path
+
+NOTHING_DONE, INCOMPLETE = 1, 3  # exit statuses; 2 is argparse's own
+_MOST = 1_000_000  # of images a batch, tokens, GPUs: far beyond any use
+
+
+def complain(message: str) -> None:
+    print(f"zoomin: {message}", file=sys.stderr)
+
+
+def text(given: str) -> str:
+    """Raises ArgumentTypeError for an empty one."""
+    if not given:
+        raise argparse.ArgumentTypeError("empty; is a variable unset?")
+    return given
+
+
+def path(given: str) -> Path:
+    """Raises ArgumentTypeError for an empty one, which would be the current folder."""
+    return Path(text(given))
+
+
+def count(given: str, most: int = _MOST) -> int:
+    """A whole number from 1. Raises ArgumentTypeError."""
+    try:
+        number = int(given)
+    except ValueError:
+        number = 0
+    if not 1 <= number <= most:
+        raise argparse.ArgumentTypeError(f"{given!r}; expected a whole number from 1 to {most}")
+    return number
+
+
+def share(given: str) -> float:
+    """A number above 0 and at most 1. Raises ArgumentTypeError."""
+    try:
+        number = float(given)
+    except ValueError:
+        number = 0.0
+    if not 0 < number <= 1:
+        raise argparse.ArgumentTypeError(f"{given!r}; expected a share above 0 and at most 1")
+    return number
+
+
+def counted(number: int, one: str, more: str = "") -> str:
+    """`1 box`, `2 boxes`."""
+    return f"{number} {one if number == 1 else more or one + 's'}"

@@ -1,0 +1,1 @@
+"""Predictions and records to figures."""
