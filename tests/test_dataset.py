@@ -3,6 +3,7 @@
 import json
 import runpy
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -270,6 +271,22 @@ def test_fields_named_like_columns_of_ms_swift_are_kept_and_train(folder: Path, 
     plain = load(f"{write(folder / '1', record)}:sft")
     for row, expected in zip([first, second], plain, strict=True):
         assert template.encode(row)["input_ids"] == template.encode(expected)["input_ids"]
+
+
+@pytest.mark.parametrize(("rank", "is_found"), [(None, True), ("0", True), ("1", False)])
+def test_one_process_a_machine_decodes_the_images(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, rank: str | None, is_found: bool
+) -> None:
+    """Only decoding finds an image that ends too soon. The others wait for the one, and need not find it again."""
+    path = write(folder, {})
+    content = (folder / "a.png").read_bytes()
+    (folder / "a.png").write_bytes(content[: content.index(b"IDAT") + 6])
+    for name in ("LOCAL_RANK", "RANK"):
+        monkeypatch.delenv(name, raising=False)
+        if rank is not None:
+            monkeypatch.setenv(name, rank)
+    with pytest.raises(RecordError, match=r"records\.jsonl:1: image .*a\.png") if is_found else nullcontext():
+        load(f"{path}:query1")
 
 
 # Splitting

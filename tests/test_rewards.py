@@ -381,6 +381,7 @@ def test_another_limit_where_the_replies_are_made_is_refused(name: str) -> None:
     [
         ("zoomin", None, None),
         ("zoomin", 2, None),
+        ("zoomin", 5, None),  # there is no third turn, so it is the same exchange
         ("zoomin", 1, "max_turns differs: 2 where the replies are made, 1 in the trainer"),
         ("zoomin_query2", None, "scheduler differs: ZoomInScheduler where .*, ZoomInQuery2Scheduler in the trainer"),
         (None, None, "scheduler differs: ZoomInScheduler where .*, None in the trainer; .* --multi_turn_scheduler"),
