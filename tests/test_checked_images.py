@@ -154,6 +154,22 @@ def test_reading_afresh_decodes_all_and_serves_the_next_reading(records: Path, d
     assert len(decoded) == 6
 
 
+def test_an_image_found_damaged_afresh_is_trusted_by_no_later_reading(records: Path) -> None:
+    """Also where no image of the file is whole any longer, so that there is nothing new to remember."""
+    read_records(records)
+    for name in "abc":
+        image = records.parent / f"{name}.png"
+        state, content = image.stat(), image.read_bytes()
+        header, _, pixels = content.partition(b"IDAT")
+        image.write_bytes(header + b"IDAT" + bytes(len(pixels)))
+        os.utime(image, ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert len(read_records(records)) == 3  # their time and size say nothing
+    for afresh in (True, False):
+        with pytest.raises(RecordError) as caught:
+            read_records(records, afresh=afresh)
+        assert len(str(caught.value).splitlines()) == 3
+
+
 def test_reading_without_decoding_uses_what_was_checked_and_writes_nothing(
     records: Path, decoded: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
