@@ -215,6 +215,16 @@ def test_a_damaged_cache_is_ignored_and_replaced(records: Path, decoded: list[st
     assert json.loads(cache_file(records).read_text()) == whole
 
 
+def test_a_cache_of_the_right_rules_that_holds_no_images_is_ignored(records: Path, decoded: list[str]) -> None:
+    first = read_records(records)
+    content = json.loads(cache_file(records).read_text())
+    for images in (3, None, [], ["a.png"], "a.png"):
+        cache_file(records).write_text(json.dumps({**content, "images": images}))
+        decoded.clear()
+        assert read_records(records) == first
+        assert len(decoded) == 3
+
+
 def damage(entry: list[Any]) -> list[Any]:
     """What may stand in an entry's place; of the right state where it has one."""
     state = entry[:2]

@@ -396,6 +396,13 @@ def test_a_rollout_server_of_another_stage_is_refused(trainer: str | None, turns
         reward([FIRST], **columns, rollout_infos=[infos])
 
 
+def test_without_a_trainer_there_is_nothing_to_compare_a_rollout_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where somebody calls a reward by hand, on completions that a training has logged."""
+    infos = after_first(FIRST)
+    monkeypatch.setattr("swift_zoomin.plugin.rewards.current_template", lambda: None)
+    assert score_one(FIRST, rollout_infos={**infos, "pixels": "1-2", "scheduler": "Other"})["zoomin_iou"] == 1
+
+
 @pytest.mark.parametrize("name", [*NAMES, *VARIANTS])
 def test_a_missing_label_column_says_how_to_load_the_data(name: str) -> None:
     with pytest.raises(ValueError, match=r"no label column; load it as --dataset DIR/records\.jsonl:query1"):
