@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -269,7 +269,10 @@ rows = st.tuples(
 )
 
 
-@settings(deadline=None)  # the first call imports what intervals need
+@settings(deadline=None, max_examples=25)  # 2,000 resamples each; the first call imports what intervals need
+@example([("real", None, None, "", [])])  # one record, all wrong
+@example([("real", "generated", "real", "the cat", [BOX])])  # one record, all right
+@example([("real", "real", "real", "the cat", [BOX]), ("generated", None, None, "x", [HALF])])  # as far apart as can be
 @given(st.lists(rows, min_size=1, max_size=12))
 def test_an_interval_holds_its_figure_lies_in_0_to_1_and_never_changes(given_rows: list[tuple]) -> None:
     records = [record(str(n), label, [BOX], "the cat") for n, (label, *_) in enumerate(given_rows)]
