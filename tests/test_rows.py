@@ -123,3 +123,13 @@ def test_a_record_without_what_a_purpose_teaches_is_refused_and_named(purpose: s
 def test_a_record_annotated_with_no_region_is_taught() -> None:
     records = [replace(record, boxes=[], box_labels=[]) for record in with_own_words(4)]
     assert all(records_to_rows(records, purpose, LIMITS) for purpose in PURPOSES)
+
+
+@pytest.mark.parametrize("purpose", PURPOSES)
+def test_an_image_that_the_model_cannot_be_shown_is_refused_before_training(purpose: str) -> None:
+    """Also where no box of it is taught: the rollout or the trainer would end there."""
+    records = with_own_words(5)
+    records[4] = replace(records[4], image=ImageRef("/images/strip.png", (6711, 36)))
+    with pytest.raises(RecordError) as refused:
+        records_to_rows(records, purpose, LIMITS, "d/records.jsonl")
+    assert str(refused.value).startswith("d/records.jsonl: /images/strip.png: 6711x36 pixels")
