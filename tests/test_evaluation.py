@@ -136,15 +136,15 @@ GOOD = {"image": "a.png", "verdict": "real"}
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('{"image": "a.png", "verdict"', "predictions.jsonl:2: "),
+        ('{"image": "a.png", "verdict"', "predictions.jsonl:2: not JSON ("),
         ({"image": "a.png", "verdict": "fake"}, "predictions.jsonl:2: verdict 'fake'; expected \"real\""),
         ({"image": "a.png", "verdict": ["real"]}, "predictions.jsonl:2: verdict ['real']"),
         ({"image": "a.png"}, "predictions.jsonl:2: field 'verdict' is missing; expected image and verdict"),
         ({"verdict": "real"}, "predictions.jsonl:2: field 'image' is missing"),
-        ({"image": 7, "verdict": "real"}, "predictions.jsonl:2: "),
+        ({"image": 7, "verdict": "real"}, "predictions.jsonl:2: image 7; expected a path"),
         ({"image": "a\x00.png", "verdict": "real"}, "predictions.jsonl:2: "),
-        ("[1, 2]", "predictions.jsonl:2: "),
-        ("7", "predictions.jsonl:2: "),
+        ("[1, 2]", "predictions.jsonl:2: no JSON object"),
+        ("7", "predictions.jsonl:2: no JSON object"),
     ],
 )
 def test_a_fault_is_reported_with_file_and_line(tmp_path: Path, line: Any, message: str) -> None:
