@@ -154,6 +154,22 @@ def test_reading_afresh_decodes_all_and_serves_the_next_reading(records: Path, d
     assert len(decoded) == 6
 
 
+def test_an_image_found_damaged_afresh_is_trusted_by_no_later_reading(records: Path) -> None:
+    """Also where no image of the file is whole any longer, so that there is nothing new to remember."""
+    read_records(records)
+    for name in "abc":
+        image = records.parent / f"{name}.png"
+        state, content = image.stat(), image.read_bytes()
+        header, _, pixels = content.partition(b"IDAT")
+        image.write_bytes(header + b"IDAT" + bytes(len(pixels)))
+        os.utime(image, ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert len(read_records(records)) == 3  # their time and size say nothing
+    for afresh in (True, False):
+        with pytest.raises(RecordError) as caught:
+            read_records(records, afresh=afresh)
+        assert len(str(caught.value).splitlines()) == 3
+
+
 def test_reading_without_decoding_uses_what_was_checked_and_writes_nothing(
     records: Path, decoded: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -197,6 +213,16 @@ def test_a_damaged_cache_is_ignored_and_replaced(records: Path, decoded: list[st
     assert read_records(records) == first
     assert len(decoded) == 6
     assert json.loads(cache_file(records).read_text()) == whole
+
+
+def test_a_cache_of_the_right_rules_that_holds_no_images_is_ignored(records: Path, decoded: list[str]) -> None:
+    first = read_records(records)
+    content = json.loads(cache_file(records).read_text())
+    for images in (3, None, [], ["a.png"], "a.png"):
+        cache_file(records).write_text(json.dumps({**content, "images": images}))
+        decoded.clear()
+        assert read_records(records) == first
+        assert len(decoded) == 3
 
 
 def damage(entry: list[Any]) -> list[Any]:

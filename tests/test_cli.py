@@ -295,6 +295,31 @@ def detect(zoomin, data: Path, *options: str) -> dict:
     return json.loads(line)
 
 
+def test_detect_gives_its_engine_what_was_asked_for(
+    zoomin, data: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    made: list[tuple[object, ...]] = []
+
+    class CountingEngine:
+        limits = QWEN_LIMITS
+
+        def __init__(self, *options: object) -> None:
+            made.append(options[1:])  # after the checkpoint
+
+        def ask(self, given: list[Conversation]) -> list[Answer]:
+            asked.append(len(given))
+            return [Answer("", [], False) for _ in given]
+
+    asked: list[int] = []
+    monkeypatch.setitem(sys.modules, "swift_zoomin.plugin.engine", engine_module(CountingEngine, tmp_path_factory))
+    command = ("detect", data / "images", "--model", "hub/none", "--out")
+    zoomin(*command, data.parent / "1.jsonl")
+    options = ("--engine", "vllm", "--gpus", 4, "--memory-share", 0.5, "--max-new-tokens", 77, "--batch-size", 2)
+    zoomin(*command, data.parent / "2.jsonl", *options)
+    assert made == [("transformers", 1024, 1, 0.9), ("vllm", 77, 4, 0.5)]
+    assert asked == [3, 3, 2, 2, 1, 1]  # three images in a batch of 32; then in batches of two
+
+
 def test_detect_finds_images_in_files_folders_and_records_and_does_none_twice(
     zoomin, data: Path, asked: list[Conversation]
 ) -> None:

@@ -118,6 +118,19 @@ def test_a_purpose_of_no_use_to_the_command_is_one_line(
         assert "\n" not in said
 
 
+def test_the_fault_names_what_can_be_taught_instead() -> None:
+    said = read_command([*SFT, "--dataset", "a.jsonl:query1"]).problem("a.jsonl", "query1")
+    expected = "one of sft, sft_joint, explain, ground, verdict (GRPO: swift rlhf)"
+    assert said == f"a.jsonl:query1 holds no answers to learn; expected {expected}"
+
+
+@pytest.mark.parametrize("others", [["b.jsonl:query1", "chat.jsonl"], ["b.jsonl:sft"]])
+def test_one_data_set_of_replies_among_the_prompts_is_refused_and_no_other(others: list[str]) -> None:
+    command = read_command([*GRPO, "--dataset", "a.jsonl:sft", *others, "--chord_sft_dataset", "c.jsonl:sft"])
+    assert command.problem("a.jsonl", "sft")
+    assert command.problem("c.jsonl", "sft") is None  # to be imitated, though another file of that purpose is a prompt
+
+
 def test_replies_to_imitate_beside_grpo_are_no_prompts() -> None:
     command = read_command([*GRPO, "--dataset", "a.jsonl:query2", "--chord_sft_dataset", "a.jsonl:sft"])
     assert command.problem("a.jsonl", "query2") is None

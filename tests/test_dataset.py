@@ -3,6 +3,7 @@
 import json
 import runpy
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -339,6 +340,22 @@ def test_regions_that_only_one_class_has_are_named_once_over_all_files_of_a_run(
         "swift_zoomin: the number of regions gives labels away: 1.00 guessed right, 0.50 by chance (regions, on "
         "average: real 0.00, generated 1.00); mark regions on both classes alike, as the paper does"
     ]
+
+
+@pytest.mark.parametrize(("rank", "is_found"), [(None, True), ("0", True), ("1", False)])
+def test_one_process_a_machine_decodes_the_images(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, rank: str | None, is_found: bool
+) -> None:
+    """Only decoding finds an image that ends too soon. The others wait for the one, and need not find it again."""
+    path = write(folder, {})
+    content = (folder / "a.png").read_bytes()
+    (folder / "a.png").write_bytes(content[: content.index(b"IDAT") + 6])
+    for name in ("LOCAL_RANK", "RANK"):
+        monkeypatch.delenv(name, raising=False)
+        if rank is not None:
+            monkeypatch.setenv(name, rank)
+    with pytest.raises(RecordError, match=r"records\.jsonl:1: image .*a\.png") if is_found else nullcontext():
+        load(f"{path}:query1")
 
 
 # Splitting

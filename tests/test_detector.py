@@ -1,6 +1,7 @@
 """Detection against an engine that answers from a script: order, batches, two turns, and what ends an exchange."""
 
 import json
+import time
 from copy import deepcopy
 from pathlib import Path
 
@@ -144,6 +145,32 @@ def test_an_unreadable_image_stops_nothing(images: dict[str, str], tmp_path: Pat
     assert "text.png: not a readable image" in predictions[0]["error"]
     assert "absent.png: no such image file" in predictions[2]["error"]
     assert engine.names() == [["a", "b"], ["a", "b"]]
+
+
+@pytest.mark.parametrize("size", [(1, 201), (6711, 36)])  # the second would be shown as 6720 x 28
+def test_an_image_that_the_model_cannot_be_shown_never_reaches_the_engine(
+    images: dict[str, str], tmp_path: Path, size: tuple[int, int]
+) -> None:
+    Image.new("RGB", size).save(tmp_path / "strip.png")
+    engine = ScriptedEngine({"a": [answer("real"), answer("real")]})
+    strip, other = Detector(engine=engine).detect([str(tmp_path / "strip.png"), images["a"]])
+    assert strip["error"].startswith(f"{tmp_path / 'strip.png'}: ")
+    assert (strip["verdict"], strip["replies"], other["verdict"]) == (None, [], "real")
+    assert engine.names() == [["a"], ["a"]]
+
+
+def test_the_seconds_of_a_batchs_images_add_up_to_the_batchs(images: dict[str, str]) -> None:
+    class SlowEngine(ScriptedEngine):
+        def ask(self, conversations: list[Conversation]) -> list[Answer | ImageError]:
+            time.sleep(0.05)
+            return super().ask(conversations)
+
+    engine = SlowEngine({name: [answer("real"), answer("real")] for name in images})
+    start = time.perf_counter()
+    predictions = list(Detector(engine=engine, batch_size=5).detect(images.values()))
+    took = time.perf_counter() - start
+    assert 0.1 <= sum(prediction["seconds"] for prediction in predictions) <= took + 5 * 0.0005  # each is rounded
+    assert len({prediction["seconds"] for prediction in predictions}) == 1
 
 
 def test_a_missing_path_that_is_base64_too_is_a_missing_path() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -136,15 +136,18 @@ GOOD = {"image": "a.png", "verdict": "real"}
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('{"image": "a.png", "verdict"', "predictions.jsonl:2: "),
+        ('{"image": "a.png", "verdict"', "predictions.jsonl:2: not JSON ("),
         ({"image": "a.png", "verdict": "fake"}, "predictions.jsonl:2: verdict 'fake'; expected \"real\""),
         ({"image": "a.png", "verdict": ["real"]}, "predictions.jsonl:2: verdict ['real']"),
         ({"image": "a.png"}, "predictions.jsonl:2: field 'verdict' is missing; expected image and verdict"),
         ({"verdict": "real"}, "predictions.jsonl:2: field 'image' is missing"),
-        ({"image": 7, "verdict": "real"}, "predictions.jsonl:2: "),
+        ({"image": 7, "verdict": "real"}, "predictions.jsonl:2: image 7; expected a path"),
         ({"image": "a\x00.png", "verdict": "real"}, "predictions.jsonl:2: "),
-        ("[1, 2]", "predictions.jsonl:2: "),
-        ("7", "predictions.jsonl:2: "),
+        ({**GOOD, "boxes": 5}, "predictions.jsonl:2: boxes 5; expected a list of [x1, y1, x2, y2]"),
+        ({**GOOD, "boxes": [[1, 2, 3]]}, "predictions.jsonl:2: boxes [[1, 2, 3]]; expected a list"),
+        ({**GOOD, "explanation": 7}, "predictions.jsonl:2: explanation 7; expected text"),
+        ("[1, 2]", "predictions.jsonl:2: no JSON object"),
+        ("7", "predictions.jsonl:2: no JSON object"),
     ],
 )
 def test_a_fault_is_reported_with_file_and_line(tmp_path: Path, line: Any, message: str) -> None:
@@ -269,7 +272,10 @@ rows = st.tuples(
 )
 
 
-@settings(deadline=None)  # the first call imports what intervals need
+@settings(deadline=None, max_examples=10)  # 2,000 resamples of each figure; the first call imports scipy
+@example([("real", None, None, "", [])])  # one record, all wrong
+@example([("real", "generated", "real", "the cat", [BOX])])  # one record, all right
+@example([("real", "real", "real", "the cat", [BOX]), ("generated", None, None, "x", [HALF])])  # as far apart as can be
 @given(st.lists(rows, min_size=1, max_size=12))
 def test_an_interval_holds_its_figure_lies_in_0_to_1_and_never_changes(given_rows: list[tuple]) -> None:
     records = [record(str(n), label, [BOX], "the cat") for n, (label, *_) in enumerate(given_rows)]

@@ -27,8 +27,14 @@ def records(benchmark_dir: Path) -> list[Record]:
 
 
 @pytest.fixture(scope="module")
-def engine(trained_dir: Path) -> TransformersEngine:
-    """Loads the processor first, and with it the pixel limits, as every swift command does."""
+def engine(model_dir: Path) -> TransformersEngine:
+    """Of random weights. Loads the processor first, and with it the pixel limits, as every swift command does."""
+    return TransformersEngine(str(model_dir), **ENGINE)
+
+
+@pytest.fixture(scope="module")
+def trained_engine(trained_dir: Path) -> TransformersEngine:
+    """Of a model whose replies come to their end."""
     return TransformersEngine(str(trained_dir), **ENGINE)
 
 
@@ -53,14 +59,14 @@ def encode_for_training(engine: TransformersEngine, row: dict[str, Any]) -> dict
 
 @pytest.mark.vllm
 def test_query_2_has_the_same_prompt_ids_in_sft_transformers_and_vllm(
-    engine: TransformersEngine, records: list[Record], trained_dir: Path
+    trained_engine: TransformersEngine, records: list[Record], trained_dir: Path
 ) -> None:
     from swift.infer_engine import GRPOVllmEngine
 
     rows = records_to_rows(records[:4], "sft_joint", LIMITS) + records_to_rows(records[:4], "sft", LIMITS)[1::2]
-    requests = [second_question(row, engine.tokenizer) for row in rows]
+    requests = [second_question(row, trained_engine.tokenizer) for row in rows]
     config = RequestConfig(max_tokens=4, **GREEDY)
-    of_transformers = [response.prompt_token_ids for response in engine.infer(requests, config)]
+    of_transformers = [response.prompt_token_ids for response in trained_engine.infer(requests, config)]
     vllm = GRPOVllmEngine(
         str(trained_dir), **ENGINE, max_model_len=1024, enforce_eager=True, limit_mm_per_prompt={"image": 7, "video": 0}
     )
@@ -68,7 +74,7 @@ def test_query_2_has_the_same_prompt_ids_in_sft_transformers_and_vllm(
     vllm.engine.engine_core.shutdown()  # its worker process would stay as long as this one
     for row, ids, ids_vllm in zip(rows, of_transformers, of_vllm, strict=True):
         assert ids == ids_vllm
-        assert ids == encode_for_training(engine, row)["input_ids"][: len(ids)]
+        assert ids == encode_for_training(trained_engine, row)["input_ids"][: len(ids)]
 
 
 def labelled(encoded: dict[str, Any], tokenizer: Any) -> list[str]:
@@ -130,15 +136,16 @@ def roll_out(engine: TransformersEngine, record: Record, scheduler_name: str, ma
     return sample
 
 
+@pytest.mark.swift
 @pytest.mark.parametrize(("scheduler", "trained"), [("zoomin", [0, 1]), ("zoomin_query2", [1])])
 def test_rollout_loss_covers_the_sampled_ids_of_the_trained_replies(
-    engine: TransformersEngine, records: list[Record], scheduler: str, trained: list[int]
+    trained_engine: TransformersEngine, records: list[Record], scheduler: str, trained: list[int]
 ) -> None:
-    sample = roll_out(engine, records[0], scheduler, 100)
+    sample = roll_out(trained_engine, records[0], scheduler, 100)
     assert sample.rollout_infos["num_turns"] == 2
     assert sample.rollout_infos["crops"] == len(sample.rollout_infos["images"]) - 1
     assert len(sample.rollout_infos["replies"]) == 2
-    encoded = encode_for_training_sample(engine, sample)
+    encoded = encode_for_training_sample(trained_engine, sample)
     ids, labels = encoded["input_ids"], encoded["labels"]
     position, expected = 0, []
     for turn, sampled in enumerate(sample.response_token_ids):

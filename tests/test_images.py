@@ -8,6 +8,7 @@ import re
 import struct
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -357,6 +358,42 @@ def test_a_file_is_decoded_once_for_many_samples_until_it_changes(tmp_path: Path
             loaded[0].tobytes() == picture.crop((28, 28, 56, 56)).resize((224, 224), Image.Resampling.BICUBIC).tobytes()
         )
         assert len(opened) == times
+
+
+def test_one_file_is_seen_by_each_model_in_its_own_size(tmp_path: Path) -> None:
+    noise(280, 280).save(tmp_path / "a.png")
+    for tokens, side in ((100, 280), (25, 140), (100, 280)):
+        [seen] = load_references([refer(tmp_path / "a.png", tokens)])
+        assert seen.size == (side, side)
+
+
+def test_a_reference_of_another_size_is_refused_though_the_file_is_kept(tmp_path: Path) -> None:
+    noise(56, 84).save(tmp_path / "a.png")
+    whole = refer(tmp_path / "a.png")
+    load_references([whole])
+    for other in (replace(whole, size=(56, 85)), replace(whole, size=(56, 85)).crop((0, 0, 28, 28))):
+        with pytest.raises(ImageError, match=r"\(56, 84\) pixels now; expected \(56, 85\)"):
+            load_references([other])
+
+
+def test_images_are_kept_by_their_pixels_and_those_used_last_stay(tmp_path: Path, monkeypatch: Any) -> None:
+    opened: list[str] = []
+
+    def black(path: str) -> Image.Image:
+        opened.append(Path(path).name)
+        return Image.new("L", (4000, 3000))
+
+    names = [f"{number}.png" for number in range(images.KEPT_PIXELS // (4000 * 3000) + 1)]  # one too many
+    for name in names:
+        (tmp_path / name).write_text("stands for an image")
+    monkeypatch.setattr(images, "open_upright", black)
+    corners = [ImageRef(str(tmp_path / name), (4000, 3000), limits=limits()).crop((0, 0, 28, 28)) for name in names]
+    load_references(corners)
+    assert opened == names
+    load_references(corners[1:])
+    assert opened == names
+    load_references(corners[:1])
+    assert opened == [*names, names[0]]
 
 
 def test_an_image_too_large_to_be_kept_is_loaded_all_the_same(tmp_path: Path) -> None:

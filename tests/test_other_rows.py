@@ -72,7 +72,9 @@ def response(text: str) -> ChatCompletionResponse:
     return ChatCompletionResponse("tiny", [choice], UsageInfo(0, 3, 3))
 
 
-def roll_out(rows: list[dict], scheduler: str, replies: list[str], server: bool = False) -> list[GRPOSample]:
+def roll_out(
+    rows: list[dict], scheduler: str, replies: list[str], server: bool = False, max_turns: int | None = None
+) -> list[GRPOSample]:
     """Samples after their rollout by ms-swift's driver, colocated or as in a server; a reply a row, for every turn."""
     samples = [GRPOSample.from_row(json.loads(json.dumps(row))) for row in rows]
     requests = [sample.to_infer_request(include_extra=True) for sample in samples]
@@ -86,7 +88,7 @@ def roll_out(rows: list[dict], scheduler: str, replies: list[str], server: bool 
         return [RolloutOutput(response=response(texts[id(request)])) for request in asked]
 
     engine = SimpleNamespace(infer_async=infer_async, tokenizer=SimpleNamespace(decode=lambda ids, **_: REPLY))
-    driver = multi_turns[scheduler](engine, tokenizer=engine.tokenizer)
+    driver = multi_turns[scheduler](engine, max_turns, tokenizer=engine.tokenizer)
     if server:
         outputs = [asyncio.run(driver.run(request, config)) for request in requests]
     else:
@@ -136,6 +138,18 @@ def test_a_batch_without_any_image_column_is_not_ours() -> None:
 @pytest.mark.parametrize("name", [name for name in REWARDS if "iou" in name])
 def test_without_annotated_boxes_no_image_is_opened(name: str) -> None:
     assert REWARDS[name](args=None)([REPLY], label=["real"], images=[["/gone.png"]], boxes=[None]) == [None]
+
+
+@pytest.mark.parametrize("server", [False, True], ids=["colocated", "server"])
+@pytest.mark.parametrize("scheduler", ["zoomin", "zoomin_query2"])
+@pytest.mark.parametrize(("max_turns", "turns"), [(None, 2), (1, 1), (2, 2), (3, 2), (9, 2)])
+def test_there_are_two_turns_at_most_whatever_max_turns_allows(
+    max_turns: int | None, turns: int, scheduler: str, server: bool
+) -> None:
+    [sample] = roll_out([OURS], scheduler, [REPLY], server, max_turns)
+    assert sample.rollout_infos["num_turns"] == len(sample.rollout_infos["replies"]) == turns
+    assert [message["role"] for message in sample.messages] == ["user", "assistant"] * turns
+    assert sample.rollout_infos["max_turns"] == turns
 
 
 def test_a_record_asked_in_other_words_still_gets_its_second_look() -> None:

@@ -104,6 +104,17 @@ def test_a_run_goes_on_with_what_stands_there(out: Path) -> None:
     assert list(out.parent.iterdir()) == [out]
 
 
+def test_each_prediction_stands_in_the_file_as_soon_as_it_is_made(out: Path) -> None:
+    """So that a machine that fails loses no answer that was given."""
+    with PredictionsFile(out, ME) as file:
+        file.start([])
+        for count, name in enumerate("abc", 1):
+            file.add(answered(str(out.parent.parent / f"{name}.png")))
+            assert [json.loads(line)["image"] for line in out.read_text().splitlines()] == [
+                f"../{each}.png" for each in "abc"[:count]
+            ]
+
+
 RECORDS = b'{"image":"../odd/base.jpg","label":"real"}\n{"image":"../odd/mpo.jpg","label":"generated"}'
 THEIRS = json_line({"image": "a.png", "verdict": "real"}).encode()
 OURS = json_line({**answered("a.png"), "made_by": ME}).encode()

@@ -254,6 +254,14 @@ def test_parquet_images_are_put_into_files_named_by_content_once(folder: Path) -
     assert {file: (os.stat(file).st_mtime_ns, os.stat(file).st_ino) for file in files} == files
 
 
+def test_a_null_in_parquet_is_a_field_that_is_absent(folder: Path) -> None:
+    """Every row of a Parquet file has every column; JSON Lines would leave it out."""
+    rows = [{**ROW, "source": "x", "n": None}, {**ROW, "source": None, "n": 1, "explanation": None, "boxes": None}]
+    first, second = read_records(write_parquet(folder, *rows))
+    assert (first.extra, second.extra) == ({"source": "x"}, {"n": 1})
+    assert (second.explanation, second.boxes, second.box_labels) == ("", None, [])
+
+
 def test_parquet_images_may_be_structs_or_paths(folder: Path) -> None:
     red = encoded("PNG")
     layouts = [{"bytes": red, "path": "b.png"}, {"bytes": red, "path": None}, {"bytes": None, "path": "images/a.png"}]

@@ -381,6 +381,7 @@ def test_another_limit_where_the_replies_are_made_is_refused(name: str) -> None:
     [
         ("zoomin", None, None),
         ("zoomin", 2, None),
+        ("zoomin", 5, None),  # there is no third turn, so it is the same exchange
         ("zoomin", 1, "max_turns differs: 2 where the replies are made, 1 in the trainer"),
         ("zoomin_query2", None, "scheduler differs: ZoomInScheduler where .*, ZoomInQuery2Scheduler in the trainer"),
         (None, None, "scheduler differs: ZoomInScheduler where .*, None in the trainer; .* --multi_turn_scheduler"),
@@ -393,6 +394,13 @@ def test_a_rollout_server_of_another_stage_is_refused(trainer: str | None, turns
     columns = {name: [value] for name, value in ROW.items()}
     with pytest.raises(ValueError, match=fault) if fault else nullcontext():
         reward([FIRST], **columns, rollout_infos=[infos])
+
+
+def test_without_a_trainer_there_is_nothing_to_compare_a_rollout_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where somebody calls a reward by hand, on completions that a training has logged."""
+    infos = after_first(FIRST)
+    monkeypatch.setattr("swift_zoomin.plugin.rewards.current_template", lambda: None)
+    assert score_one(FIRST, rollout_infos={**infos, "pixels": "1-2", "scheduler": "Other"})["zoomin_iou"] == 1
 
 
 @pytest.mark.parametrize("name", [*NAMES, *VARIANTS])

@@ -25,6 +25,7 @@ from swift_zoomin.scoring import (
     iou_reward,
     iou_union_reward,
     iou_unique_reward,
+    readable_boxes,
     rouge_l,
     signature,
 )
@@ -153,6 +154,23 @@ def test_nothing_annotated_is_not_the_same_as_no_annotation(
     assert reward(predicted, annotated) == expected
 
 
+@pytest.mark.parametrize(
+    ("boxes", "verdict", "expected"),
+    [
+        ([A], "real", [A]),
+        ([A], None, [A]),  # cut before its verdict, and still it named a region
+        ([], "real", []),  # it says that there is none
+        ([], None, None),  # it says nothing
+        (None, "real", None),  # whose boxes are not known
+        (None, None, None),
+    ],
+)
+def test_a_reply_with_neither_boxes_nor_a_verdict_named_no_region(
+    boxes: list | None, verdict: str | None, expected: list | None
+) -> None:
+    assert readable_boxes(boxes, verdict) == expected
+
+
 interval = st.tuples(st.integers(0, 60), st.integers(1, 60)).map(lambda t: (t[0], t[0] + t[1]))
 boxes = st.tuples(interval, interval).map(lambda t: [t[0][0], t[1][0], t[0][1], t[1][1]])
 
@@ -235,6 +253,7 @@ def test_union_equals_that_of_exact_polygons(predicted: list, annotated: list) -
         ),  # words 1/3, clipped; bigrams 0/2, smoothed to 1 / (2 * 2)
         ("the cat sat here", "the cat sat", math.sqrt(3 / 4 * 2 / 3)),  # words 3/4, bigrams 2/3, long enough
         ("It melts.", "It melts .", 1.0),  # 13a parts punctuation from words
+        ("It melts", "it melts", 0.5),  # case counts: words 1/2; bigrams 0/1, smoothed to 1 / (2 * 1)
         ("dog", "cat", 0.0),
         ("", "the cat", 0.0),
         ("the cat", "", 0.0),
@@ -321,6 +340,7 @@ def test_the_signature_says_how_scores_are_made(order: int) -> None:
     sacrebleus = f"version:{sacrebleu.__version__}"
     for part in (
         "tok:13a",
+        "case:mixed",
         "smooth:exp",
         "eff:yes",
         "nrefs:1",

@@ -1,5 +1,6 @@
 """The start-up hook: it makes the package's name work in a wheel install, costs next to nothing, and can be removed."""
 
+import importlib.util
 import subprocess
 import sys
 import sysconfig
@@ -8,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
+
+from swift_zoomin.startup import FILES, find_spec
 
 REGISTERED = """
 import sys
@@ -66,3 +69,21 @@ def test_other_programs_pay_under_two_milliseconds_and_import_nothing(tmp_path: 
     assert seconds < 0.002
     loaded = run(sys.executable, "-c", "import sys; print(*sys.modules)", cwd=tmp_path).split()
     assert not {"swift", "torch", "swift_zoomin", "pathlib"} & set(loaded)
+
+
+def test_a_name_that_is_not_ours_means_to_ms_swift_what_it_meant(tmp_path: Path) -> None:
+    (tmp_path / "stand_in.py").write_text("import_external_file = lambda path: f'imported {path}'\n")
+    spec = find_spec("stand_in", [str(tmp_path)])
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    for theirs in ("/home/user/my_plugin.py", "my_plugin.py", "swift_zoomin.py", "", "swift_zoomin.other"):
+        assert module.import_external_file(theirs) == f"imported {theirs}"
+    for ours, file in FILES.items():
+        assert module.import_external_file(ours) == f"imported {file}"
+        assert Path(file).is_file()
+
+
+def test_a_module_that_is_not_there_is_not_there_with_the_hook_either(tmp_path: Path) -> None:
+    assert find_spec("swift_zoomin_absent", [str(tmp_path)]) is None
