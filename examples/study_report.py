@@ -14,7 +14,7 @@ from typing import Any
 
 import matplotlib
 
-from swift_zoomin.evaluation import evaluate
+from swift_zoomin.evaluation.metrics import evaluate
 from swift_zoomin.predictions import read_predictions
 from swift_zoomin.records import read_records
 

@@ -46,7 +46,7 @@ ROLLOUT = ["--use_vllm", "false", "--num_generations", "2", "--per_device_train_
 
 
 def engine_module(engine: type, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
-    """For sys.modules: `swift_zoomin.plugin.engine` with this engine, and a hub that has every model."""
+    """For sys.modules: `swift_zoomin.detection.engine` with this engine, and a hub that has every model."""
 
     def download(model: str) -> Path:
         folder = tmp_path_factory.mktemp("hub") / Path(model).name

@@ -14,7 +14,7 @@ from PIL import Image
 from swift_zoomin import prompts
 from swift_zoomin.checkpoints import QWEN_LIMITS
 from swift_zoomin.cli import main
-from swift_zoomin.detector import Answer, Conversation
+from swift_zoomin.episode import Answer, Conversation
 from swift_zoomin.images import open_upright
 from swift_zoomin.predictions import read_predictions
 from swift_zoomin.records import read_records, write_records
@@ -281,7 +281,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFact
             conversations.extend(given)
             return [Answer(text, [1], False) for _ in given]
 
-    monkeypatch.setitem(sys.modules, "swift_zoomin.plugin.engine", engine_module(MarkingEngine, tmp_path_factory))
+    monkeypatch.setitem(sys.modules, "swift_zoomin.detection.engine", engine_module(MarkingEngine, tmp_path_factory))
     return conversations
 
 
@@ -311,7 +311,7 @@ def test_detect_gives_its_engine_what_was_asked_for(
             return [Answer("", [], False) for _ in given]
 
     asked: list[int] = []
-    monkeypatch.setitem(sys.modules, "swift_zoomin.plugin.engine", engine_module(CountingEngine, tmp_path_factory))
+    monkeypatch.setitem(sys.modules, "swift_zoomin.detection.engine", engine_module(CountingEngine, tmp_path_factory))
     command = ("detect", data / "images", "--model", "hub/none", "--out")
     zoomin(*command, data.parent / "1.jsonl")
     options = ("--engine", "vllm", "--gpus", 4, "--memory-share", 0.5, "--max-new-tokens", 77, "--batch-size", 2)

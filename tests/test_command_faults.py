@@ -19,7 +19,8 @@ from PIL import Image
 
 from swift_zoomin.checkpoints import QWEN_LIMITS
 from swift_zoomin.cli import main
-from swift_zoomin.detector import Answer, Conversation, Detector
+from swift_zoomin.detection import Detector
+from swift_zoomin.episode import Answer, Conversation
 from swift_zoomin.images import ImageError
 from swift_zoomin.records import json_line, write_records
 from swift_zoomin.replies import Reply, render_reply
@@ -69,7 +70,7 @@ def engine(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFac
         def ask(self, given: list[Conversation]) -> list[Answer | ImageError]:
             return [script.answer(conversation) for conversation in given]
 
-    monkeypatch.setitem(sys.modules, "swift_zoomin.plugin.engine", engine_module(Scripted, tmp_path_factory))
+    monkeypatch.setitem(sys.modules, "swift_zoomin.detection.engine", engine_module(Scripted, tmp_path_factory))
     return script
 
 
@@ -508,7 +509,7 @@ import signal, sys, time
 from types import SimpleNamespace
 from swift_zoomin.checkpoints import QWEN_LIMITS
 signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in the background ignores it
-from swift_zoomin.detector import Answer
+from swift_zoomin.episode import Answer
 limits = {"IMAGE_MIN_TOKEN_NUM": 1, "IMAGE_MAX_TOKEN_NUM": 100, "smart_resize": lambda *size: size[:2]}
 sys.modules["qwen_vl_utils"] = SimpleNamespace(vision_process=SimpleNamespace(**limits))  # the real one loads torch
 class Slow:
@@ -520,7 +521,7 @@ class Slow:
             print("waiting", flush=True)
             time.sleep(60)
         return [Answer("no", [1], True) for _ in given]
-sys.modules["swift_zoomin.plugin.engine"] = SimpleNamespace(SwiftEngine=Slow)
+sys.modules["swift_zoomin.detection.engine"] = SimpleNamespace(SwiftEngine=Slow)
 from swift_zoomin.cli import main
 sys.exit(main())
 """

@@ -26,7 +26,7 @@ from PIL import Image
 from swift_zoomin import listing
 from swift_zoomin.checkpoints import QWEN_LIMITS
 from swift_zoomin.cli import main
-from swift_zoomin.detector import Answer, Conversation
+from swift_zoomin.episode import Answer, Conversation
 from swift_zoomin.images import ImageError
 from swift_zoomin.records import json_line
 from swift_zoomin.replies import Reply, render_reply
@@ -277,7 +277,7 @@ def check_evaluation(case: Case) -> None:
 
 @pytest.fixture(autouse=True)
 def _scripted_engine(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    monkeypatch.setitem(sys.modules, "swift_zoomin.plugin.engine", engine_module(Scripted, tmp_path_factory))
+    monkeypatch.setitem(sys.modules, "swift_zoomin.detection.engine", engine_module(Scripted, tmp_path_factory))
 
 
 def build(folder: Path, entries: list[tuple[str, str]], by_itself: list[str], out: str) -> tuple[Case, list[Path]]:

@@ -10,9 +10,9 @@ from PIL import Image
 
 from swift_zoomin import prompts
 from swift_zoomin.boxes import PixelLimits
-from swift_zoomin.detector import Answer, Conversation, Detector
-from swift_zoomin.episode import largest_boxes, random_boxes
-from swift_zoomin.evaluation import evaluate
+from swift_zoomin.detection import Detector
+from swift_zoomin.episode import Answer, Conversation, largest_boxes, random_boxes
+from swift_zoomin.evaluation.metrics import evaluate
 from swift_zoomin.images import ImageError, ImageRef
 from swift_zoomin.records import Record
 from swift_zoomin.replies import Reply, parse_reply, render_reply

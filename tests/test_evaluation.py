@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from swift_zoomin import scoring
-from swift_zoomin.evaluation import evaluate, table
+from swift_zoomin.evaluation.metrics import evaluate, table
 from swift_zoomin.images import ImageRef
 from swift_zoomin.predictions import read_predictions
 from swift_zoomin.records import Record, RecordError, read_records, write_records

@@ -28,8 +28,9 @@ from swift_zoomin.checkpoints import (
     read_settings,
     settings_in_force,
 )
-from swift_zoomin.detector import Answer, Conversation, Detector
-from swift_zoomin.plugin.engine import SwiftEngine
+from swift_zoomin.detection import Detector
+from swift_zoomin.detection.engine import SwiftEngine
+from swift_zoomin.episode import Answer, Conversation
 from swift_zoomin.records import read_records
 
 TOKENS = 64  # 224 x 224 pixels: neither the tiny model's default nor the limit of the other tests

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from swift_zoomin import listing
-from swift_zoomin.listing import IMAGE_SUFFIXES, list_images, plain_path
+from swift_zoomin.detection.listing import list_images
+from swift_zoomin.files import plain_path
+from swift_zoomin.pictures import IMAGE_SUFFIXES
 from swift_zoomin.records import write_records
 
 

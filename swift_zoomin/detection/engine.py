@@ -14,11 +14,11 @@ from swift.model import get_model_processor, get_processor
 from swift.template import get_template
 from swift.utils import safe_snapshot_download
 
-import swift_zoomin.register.swift_zoomin_register  # noqa: F401  registers the template
 from swift_zoomin.boxes import PATCH_PX
 from swift_zoomin.checkpoints import FAMILY, Checkpoint, CheckpointError, Settings, settings_in_force, weight_files
 from swift_zoomin.episode import MAX_CROPS, Answer, Conversation
 from swift_zoomin.images import ImageError
+from swift_zoomin.plugin.registration import register
 from swift_zoomin.plugin.template import ZoomInTemplate
 
 # Tokens of both prompts and their markup, with room to spare: the prompts are some 1,600 bytes, and no tokenizer of
@@ -36,6 +36,7 @@ class SwiftEngine:
     def __init__(
         self, checkpoint: Checkpoint, kind: str, max_new_tokens: int, gpus: int = 1, memory_share: float = 0.9
     ) -> None:
+        register()
         settings = settings_in_force(checkpoint.settings)
         self.limits = settings.limits
         with _naming(checkpoint, kind):
