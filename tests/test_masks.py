@@ -1,17 +1,21 @@
-"""Which tokens of a trajectory are trained, and with which advantage: token by token, in both of ms-swift's drivers.
+"""Which tokens of a trajectory are trained, with which advantage and which log probability, token by token.
 
-The engines are real; only what their model samples is written in a script.
+In both of ms-swift's drivers: that of colocated engines, and the rollout server's. The engines are real; what their
+model samples is written in a script.
 """
 
 import asyncio
 import json
 from collections.abc import Iterator
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from conftest import COMMON, GRPO, LIMITS, ROLLOUT, logged, run_swift
+from conftest import COMMON, GRPO, LIMITS, ROLLOUT, ROOT, logged, run_swift
+from rollout_server import RolloutServer
+from scripted_sampling import forced, log_probability
 from swift.infer_engine import RequestConfig, TransformersEngine
 from swift.infer_engine.protocol import RolloutInferRequest, RolloutOutput
 from swift.rl_core.data import GRPOSample
@@ -56,9 +60,14 @@ CASES = {
 SCHEDULERS = ("zoomin", "zoomin_query2")
 
 
-def letters(sampled: str, script: str) -> str:
-    """The letters, or what is written under them, that TransformersEngine leaves of a reply."""
-    return script if sampled == "X" else script[: len(sampled.rstrip("X"))]
+def scripts(case: str) -> list[str]:
+    """The replies of a case, one or two."""
+    return [reply for reply in CASES[case][:2] if reply]
+
+
+def left(reply: str) -> str:
+    """What TransformersEngine leaves of a reply: it takes <|endoftext|> for padding."""
+    return reply if reply == "X" else reply.rstrip("X")
 
 
 @pytest.fixture(scope="module")
@@ -66,34 +75,35 @@ def record(benchmark_dir: Path) -> Record:
     return read_records(benchmark_dir / "train/records.jsonl")[0]
 
 
-class Script:
-    """Hangs on the head of a real model and lets it sample what is written, each token with another probability."""
+def request_of(record: Record) -> tuple[GRPOSample, RolloutInferRequest]:
+    """As the GRPO trainer makes them from a row of the dataset."""
+    [row] = records_to_rows([record], "query2", LIMITS)
+    sample = GRPOSample.from_row({**row, "request_id": "r"})
+    return sample, sample.to_infer_request(include_extra=True)
 
-    def __init__(self, engine: TransformersEngine) -> None:
-        self.engine = engine
-        self.ids = {letter: engine.tokenizer.convert_tokens_to_ids(token) for letter, token in TOKENS.items()}
-        self._due: Iterator[str] = iter("")
-        self._step = 0
-        engine.model.lm_head.register_forward_hook(self._force)
+
+class Scripted:
+    """TransformersEngine with a real model whose head says what is written."""
+
+    def __init__(self, model: Path) -> None:
+        self.engine = TransformersEngine(str(model), **ENGINE)
+        self.template = self.engine.template
+        self._due: Iterator[tuple[int, str]] = iter(())
+        self.engine.model.lm_head.register_forward_hook(self._force)
 
     def _force(self, module: torch.nn.Module, inputs: Any, logits: torch.Tensor) -> torch.Tensor:
-        self._step += 1
-        forced = torch.zeros_like(logits)
-        forced[..., self.ids[next(self._due)]] = 8 + self._step / 10
-        return forced
+        step, letter = next(self._due)
+        return forced(logits, self.template.tokenizer.convert_tokens_to_ids(TOKENS[letter]), step)
 
     def infer(self, requests: list[RolloutInferRequest], config: RequestConfig) -> list[RolloutOutput]:
         return [RolloutOutput(response=response) for response in self.engine.infer(requests, config, use_tqdm=False)]
 
-    def roll_out(self, record: Record, scheduler: str, driver: str, replies: str) -> GRPOSample:
-        """One trajectory, merged into a sample as the GRPO trainer does."""
-        self._due, self._step = iter(replies), 0
-        [row] = records_to_rows([record], "query2", LIMITS)
-        sample = GRPOSample.from_row({**row, "request_id": "r"})
-        request = sample.to_infer_request(include_extra=True)
+    def roll_out(self, record: Record, scheduler: str, driver: str, replies: list[str]) -> GRPOSample:
+        self._due = enumerate("".join(replies))
+        sample, request = request_of(record)
         config = RequestConfig(**ASKED)
         if driver == "colocated":
-            colocated = multi_turns[scheduler](tokenizer=self.engine.tokenizer, template=self.engine.template)
+            colocated = multi_turns[scheduler](tokenizer=self.engine.tokenizer, template=self.template)
             [output] = run_multi_turn([request], self.infer([request], config), colocated, self.infer, config)
         else:
             output = asyncio.run(multi_turns[scheduler](infer_engine=self.engine).run(request, config))
@@ -103,71 +113,155 @@ class Script:
 
 
 @pytest.fixture(scope="module")
-def script(model_dir: Path) -> Script:
-    return Script(TransformersEngine(str(model_dir), **ENGINE))
+def scripted(model_dir: Path) -> Scripted:
+    return Scripted(model_dir)
 
 
 def ids_of(replies: list[str], template: Any) -> list[list[int]]:
     return [[template.tokenizer.convert_tokens_to_ids(TOKENS[letter]) for letter in reply] for reply in replies]
 
 
-def written(sample: GRPOSample, template: Any) -> tuple[list[str], torch.Tensor, Any]:
-    """What a trainer makes of a sample: letters as in CASES, one string a reply; labels; and the batch.
-
-    Raises AssertionError where anything but the sampled ids of a reply is under loss.
-    """
+def collated(samples: list[GRPOSample], template: Any) -> tuple[torch.Tensor, Any]:
+    """Input ids and batch, as the GRPO trainer makes them, with turn-level credit."""
+    mode = template.mode
     template.set_mode("train")
-    sample.encoded = encode_sample(sample, template)
-    template.set_mode("transformers")
-    ids, labels = list(sample.encoded["input_ids"]), list(sample.encoded["labels"])
-    _, batch = collate_to_grpo_micro_batch([sample], template, device=torch.device("cpu"), use_logits_to_keep=True)
-    sample.advantages = torch.tensor([-0.25, 0.75])
-    mask = batch.completion_mask[0].tolist()
-    spread = advantages_of([sample], batch.completion_mask, template)[0].tolist()
-    names = ["-ab"[kept * (1 + (value > 0))] for value, kept in zip(spread, mask, strict=True)]
-    names = ["-"] * (len(ids) - len(names)) + names
-    assert [name != "-" for name in names] == [label != -100 for label in labels]
-    assert all(label in (token, -100) for token, label in zip(ids, labels, strict=True))
+    for sample in samples:
+        sample.encoded = encode_sample(sample, template)
+        sample.advantages = torch.tensor([-0.25, 0.75])
+    inputs, batch = collate_to_grpo_micro_batch(
+        samples, template, device=torch.device("cpu"), use_logits_to_keep=True
+    )
+    template.set_mode(mode)
+    batch.advantages = advantages_of(samples, batch.completion_mask, template)
+    return inputs["input_ids"], batch
 
-    start, end = template.tokenizer.convert_tokens_to_ids(["<|im_start|>", "<|im_end|>"])
-    role = template.tokenizer.encode("assistant\n")
-    found, position = [], 0
+
+def written(sample: GRPOSample, template: Any) -> str:
+    """What is trained of each reply, as CASES writes it.
+
+    Raises AssertionError where anything but a reply is under loss, or where an id is not the one that was sampled.
+    """
+    [ids], batch = collated([sample], template)
+    assert batch.logits_to_keep < len(ids)  # there is no logit for the first token
+    mask, spread = batch.completion_mask[0].tolist(), batch.advantages[0].tolist()
+    trained = ["-ab"[kept and 1 + (value > 0)] for kept, value in zip(mask, spread, strict=True)]
+    trained = ["-"] * (len(ids) - len(trained)) + trained
+    blank, *opening = template.tokenizer.encode(" <|im_start|>assistant\n")
+    end, words = 0, []
     for reply in sample.response_token_ids:
-        begins = ids.index(start, position)
-        while ids[begins + 1 : begins + 1 + len(role)] != role:
-            begins = ids.index(start, begins + 1)
-        begins += 1 + len(role)
-        assert set(names[position:begins]) <= {"-"}
-        position = begins + len(reply)
-        blank = template.tokenizer.encode(" ")[0]
-        assert ids[begins:position] == [token if template.is_text(token) else blank for token in reply]
-        found.append("".join(names[begins:position]))
-    assert position == len(ids)
-    assert end in ids
-    return found, batch.completion_mask[0], batch
+        begin = next(at for at in range(end, len(ids)) if ids[at : at + len(opening)].tolist() == opening) + len(opening)
+        assert set(trained[end:begin]) == {"-"}
+        end = begin + len(reply)
+        assert ids[begin:end].tolist() == [token if template.is_text(token) else blank for token in reply]
+        words.append("".join(trained[begin:end]))
+    assert end == len(ids)
+    return " ".join(words)
 
 
-def assert_own_log_probabilities(sample: GRPOSample, reported: list[list[float]], mask: torch.Tensor, batch: Any) -> None:
-    """Each token under loss has the log probability that its engine reported for it, or none of the sample has one."""
-    rolled_out = batch.rollout_per_token_logps
-    if rolled_out is not None:
-        expected = torch.tensor([value for reply in reported for value in reply])
-        assert torch.equal(rolled_out[0][mask], expected)
+def assert_own_log_probabilities(sample: GRPOSample, template: Any, replies: list[str], expected: str) -> None:
+    """Each trained token has the log probability of its own step, or none has one where image tokens were sampled."""
+    [_], batch = collated([sample], template)
+    steps = [
+        before + at
+        for before, row in zip(accumulate(map(len, replies), initial=0), expected.split(), strict=False)
+        for at, letter in enumerate(row)
+        if letter != "-"
+    ]
+    given = batch.rollout_per_token_logps
+    if given is not None:
+        of_steps = torch.tensor([log_probability(step, template.config.text_config.vocab_size) for step in steps])
+        assert torch.allclose(given[0][batch.completion_mask[0]], of_steps, atol=1e-5)
+    elif not any(letter in reply for letter in "PV" for reply in replies):
+        assert not steps or "X" in replies  # TransformersEngine strips it with its log probability
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
 @pytest.mark.parametrize("driver", ["colocated", "server"])
 @pytest.mark.parametrize("case", CASES)
 def test_each_sampled_token_is_trained_with_its_querys_advantage_and_nothing_else(
-    script: Script, record: Record, scheduler: str, driver: str, case: str
+    scripted: Scripted, record: Record, scheduler: str, driver: str, case: str
 ) -> None:
-    first, second, of_zoomin, of_query2 = CASES[case]
-    replies = [reply for reply in (first, second) if reply]
-    sample = script.roll_out(record, scheduler, driver, "".join(replies))
-    template = script.engine.template
-    expected = (of_zoomin if scheduler == "zoomin" else of_query2).split()
-    kept = [letters(reply, reply) for reply in replies]
-    assert sample.response_token_ids == ids_of(kept, template)
+    replies = scripts(case)
+    sample = scripted.roll_out(record, scheduler, driver, replies)
+    assert sample.response_token_ids == ids_of([left(reply) for reply in replies], scripted.template)
     assert sample.rollout_infos["num_turns"] == len(replies)
-    found, _, batch = written(sample, template)
-    assert found == [letters(reply, row) for reply, row in zip(replies, expected, strict=True)]
+    rows = CASES[case][2 + SCHEDULERS.index(scheduler)].split()
+    expected = " ".join(row[: len(left(reply))] for reply, row in zip(replies, rows, strict=True))
+    assert written(sample, scripted.template) == expected
+    assert_own_log_probabilities(sample, scripted.template, replies, expected)
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_a_batch_keeps_each_trajectorys_masks_and_advantages(
+    scripted: Scripted, record: Record, scheduler: str
+) -> None:
+    """Also beside one that trains nothing, for which ms-swift would keep the logits of the whole row and one more."""
+    samples = [scripted.roll_out(record, scheduler, "colocated", scripts(case)) for case in CASES]
+    ids, batch = collated(samples, scripted.template)
+    assert batch.logits_to_keep == batch.completion_mask.shape[1] < ids.shape[1]
+    for at, sample in enumerate(samples):
+        [alone], own = collated([sample], scripted.template)
+        labels = torch.tensor(sample.encoded["labels"])
+        whole = torch.zeros(ids.shape[1], dtype=torch.bool)
+        whole[-batch.completion_mask.shape[1] :] = batch.completion_mask[at]
+        assert torch.equal(whole[: len(alone)], labels != -100)
+        assert not whole[len(alone) :].any()
+        mine, theirs = batch.advantages[at][batch.completion_mask[at]], own.advantages[0][own.completion_mask[0]]
+        assert torch.equal(mine, theirs)
+
+
+@pytest.mark.parametrize(
+    ("reply", "expected", "has_log_probabilities"),
+    [  # what is under loss of the one reply of a run without a scheduler
+        ("wwwE", "wwwE", True),
+        ("wPwE", "w--E", False),  # three of four under loss would get the log probabilities of their neighbours
+        ("PwwE", "--wE", False),
+        ("wPPE", "w--E", False),
+        ("wwwwwP", "wwwww-", True),
+        ("PPPPPP", "------", False),
+    ],
+)
+def test_without_a_scheduler_no_token_gets_anothers_log_probability(
+    scripted: Scripted, record: Record, reply: str, expected: str, has_log_probabilities: bool
+) -> None:
+    scripted._due = enumerate(reply)
+    sample, request = request_of(record)
+    [output] = scripted.infer([request], RequestConfig(**ASKED))
+    sample.apply_rollout_output(rollout_output=output)
+    assert sample.response_token_ids == ids_of([reply], scripted.template)[0]
+    _, batch = collated([sample], scripted.template)
+    labels = sample.encoded["labels"][-len(reply) :]
+    assert "".join("-" if label == -100 else letter for label, letter in zip(labels, reply, strict=True)) == expected
+    given = batch.rollout_per_token_logps
+    assert (given is not None) == has_log_probabilities
+    if given is not None:
+        steps = [at for at, letter in enumerate(expected) if letter != "-"]
+        of_steps = torch.tensor([log_probability(at, scripted.template.config.text_config.vocab_size) for at in steps])
+        assert torch.allclose(given[0][batch.completion_mask[0]], of_steps, atol=1e-5)
+
+
+@pytest.mark.vllm
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_the_rollout_server_gives_each_sampled_token_its_mask(
+    scripted: Scripted, record: Record, model_dir: Path, tmp_path: Path, scheduler: str
+) -> None:
+    """The server's weights have no say either; each request's seed says which script it follows."""
+    template = scripted.template
+    start = template.tokenizer.convert_tokens_to_ids("<|im_start|>")
+    script_file = tmp_path / "script.json"
+    replies = [ids_of(scripts(case), template) for case in CASES]
+    script_file.write_text(json.dumps({"start": start, "replies": replies}))
+    engine = ("--vllm_engine_kwargs", json.dumps({"logits_processors": ["scripted_sampling:ScriptedSampling"]}))
+    environment = {"SCRIPT_FILE": str(script_file), "PYTHONPATH": f"{Path(__file__).parent}:{ROOT}"}
+    found, due = {}, {}
+    with RolloutServer(model_dir, tmp_path / "server", scheduler, more=engine, **environment) as server:
+        for seed, case in enumerate(CASES):
+            sample, request = request_of(record)
+            [output] = server.infer([request], seed=seed, **ASKED)
+            sample.apply_rollout_output(rollout_output=output)
+            assert sample.response_token_ids == replies[seed]
+            assert sample.rollout_infos["num_turns"] == len(replies[seed])
+            found[case] = written(sample, template)
+            due[case] = CASES[case][2 + SCHEDULERS.index(scheduler)]
+            assert_own_log_probabilities(sample, template, scripts(case), due[case])
+    assert found == due

@@ -19,22 +19,22 @@ from swift_zoomin.plugin.turn_credit import per_token, trained_tokens
 
 
 @pytest.mark.parametrize(
-    ("mask", "first_reply", "expected"),
+    ("mask", "second_reply", "expected"),
     [  # of query 1's advantage a and query 2's b; what lies under no loss does not matter and is shown as -
-        ([1, 1, 0, 0, 1, 1, 1], 2, "aa--bbb"),
-        ([0, 0, 1, 0, 1, 0, 1], 1, "--a-b-b"),
-        ([1, 0, 1, 0, 0, 1, 0], 2, "a-a--b-"),  # a blank within the first reply
-        ([0, 0, 0, 0, 1, 1, 0], 0, "----bb-"),  # the first reply is masked
-        ([1, 1, 1, 0, 0, 0, 0], 3, "aaa----"),  # one turn
+        ([1, 1, 0, 0, 1, 1, 1], 3, "aa--bbb"),
+        ([0, 0, 1, 0, 1, 0, 1], 2, "--a-b-b"),
+        ([1, 0, 1, 0, 0, 1, 0], 1, "a-a--b-"),  # a blank within the first reply
+        ([0, 0, 0, 0, 1, 1, 0], 2, "----bb-"),  # the first reply is masked
+        ([1, 1, 1, 0, 0, 0, 0], 0, "aaa----"),  # one turn
         ([0, 0, 0, 0, 0, 0, 0], 0, "-------"),
     ],
 )
-def test_tokens_up_to_the_end_of_the_first_reply_get_its_advantage(
-    mask: list[int], first_reply: int, expected: str
+def test_the_tokens_of_the_second_reply_get_its_advantage_and_all_others_the_firsts(
+    mask: list[int], second_reply: int, expected: str
 ) -> None:
     by_query = torch.tensor([[5.0, 6.0], [-0.25, 0.75]])
     completion_mask = torch.tensor([[0] * 7, mask], dtype=torch.bool)
-    spread = per_token(by_query, [0, first_reply], completion_mask)
+    spread = per_token(by_query, [0, second_reply], completion_mask)
     assert spread.shape == completion_mask.shape
     named = {-0.25: "a", 0.75: "b"}
     seen = [named[value] if kept else "-" for value, kept in zip(spread[1].tolist(), mask, strict=True)]
@@ -81,7 +81,7 @@ def test_real_trajectories_are_split_where_their_replies_are(template: ZoomInTem
         )
     ]
     counts = [trained_tokens(sample, template) for sample in samples]
-    assert counts == [5, 3, 5, 0, 0, 5, 3, 5]
+    assert counts == [3, 3, 3, 3, 3, 0, 0, 3]
     for sample in samples:
         sample.encoded = encode_sample(sample, template)
     inputs, batch = collate_to_grpo_micro_batch(samples, template, device=torch.device("cpu"), use_logits_to_keep=True)
