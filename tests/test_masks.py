@@ -9,12 +9,14 @@ import json
 from collections.abc import Iterator
 from itertools import accumulate
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
-from conftest import COMMON, GRPO, LIMITS, ROLLOUT, ROOT, logged, run_swift
+from conftest import COMMON, GRPO, LIMITS, ROLLOUT, ROOT, checkpoint, logged, run_swift
 from rollout_server import RolloutServer
+from safetensors.torch import load_file
 from scripted_sampling import forced, log_probability
 from swift.infer_engine import RequestConfig, TransformersEngine
 from swift.infer_engine.protocol import RolloutInferRequest, RolloutOutput
@@ -23,6 +25,7 @@ from swift.rlhf_trainers.utils import collate_to_grpo_micro_batch, encode_sample
 from swift.rollout import multi_turns, run_multi_turn
 
 import swift_zoomin.register.swift_zoomin_register  # noqa: F401
+from swift_zoomin.plugin.rewards import REWARDS
 from swift_zoomin.plugin.turn_credit import advantages_of
 from swift_zoomin.records import Record, read_records
 from swift_zoomin.rows import records_to_rows
@@ -128,9 +131,7 @@ def collated(samples: list[GRPOSample], template: Any) -> tuple[torch.Tensor, An
     for sample in samples:
         sample.encoded = encode_sample(sample, template)
         sample.advantages = torch.tensor([-0.25, 0.75])
-    inputs, batch = collate_to_grpo_micro_batch(
-        samples, template, device=torch.device("cpu"), use_logits_to_keep=True
-    )
+    inputs, batch = collate_to_grpo_micro_batch(samples, template, device=torch.device("cpu"), use_logits_to_keep=True)
     template.set_mode(mode)
     batch.advantages = advantages_of(samples, batch.completion_mask, template)
     return inputs["input_ids"], batch
@@ -149,7 +150,9 @@ def written(sample: GRPOSample, template: Any) -> str:
     blank, *opening = template.tokenizer.encode(" <|im_start|>assistant\n")
     end, words = 0, []
     for reply in sample.response_token_ids:
-        begin = next(at for at in range(end, len(ids)) if ids[at : at + len(opening)].tolist() == opening) + len(opening)
+        begin = next(at for at in range(end, len(ids)) if ids[at : at + len(opening)].tolist() == opening) + len(
+            opening
+        )
         assert set(trained[end:begin]) == {"-"}
         end = begin + len(reply)
         assert ids[begin:end].tolist() == [token if template.is_text(token) else blank for token in reply]
@@ -265,3 +268,46 @@ def test_the_rollout_server_gives_each_sampled_token_its_mask(
             due[case] = CASES[case][2 + SCHEDULERS.index(scheduler)]
             assert_own_log_probabilities(sample, template, scripts(case), due[case])
     assert found == due
+
+
+@pytest.mark.parametrize("loss_type", ["cispo", "dapo", "fipo"])
+def test_a_loss_that_divides_by_no_trained_token_is_refused_where_first_replies_are_not_trained(loss_type: str) -> None:
+    """Divided by zero, the gradient is NaN, and then so are all weights."""
+    reward = REWARDS["zoomin_accuracy"]
+    for scheduler, other in (("zoomin", loss_type), ("zoomin_query2", "grpo"), (None, loss_type)):
+        assert reward(args=SimpleNamespace(multi_turn_scheduler=scheduler, loss_type=other))
+    with pytest.raises(ValueError, match=f"--loss_type {loss_type} divides by the trained tokens of a step"):
+        reward(args=SimpleNamespace(multi_turn_scheduler="zoomin_query2", loss_type=loss_type))
+
+
+def weights_of(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "model.safetensors")
+
+
+@pytest.mark.swift
+def test_a_run_whose_first_replies_are_all_cut_ends_and_teaches_zoomin_query2_nothing(
+    model_dir: Path, benchmark_dir: Path, tmp_path: Path
+) -> None:
+    """Rewards differ, so anything under loss would change the weights; with random weights no reply ends in time."""
+    reward = tmp_path / "place.py"
+    reward.write_text(
+        "from swift.rewards import ORM, orms\n"
+        "class Place(ORM):\n"
+        "    def __call__(self, completions, **columns):\n"
+        "        return [float(at) for at in range(len(completions))]\n"
+        "orms['place'] = Place\n"
+    )
+    for scheduler, is_taught in (("zoomin", True), ("zoomin_query2", False)):
+        out = tmp_path / scheduler
+        run_swift(
+            *(*GRPO, reward, *COMMON, *ROLLOUT, "--model", model_dir, "--reward_funcs", "place", "--output_dir", out),
+            *("--dataset", f"{benchmark_dir}/train/records.jsonl:query2", "--multi_turn_scheduler", scheduler),
+            *("--max_completion_length", 4, "--max_steps", 2, "--learning_rate", "1e-2", "--beta", 0),
+            *("--weight_decay", 0, "--lr_scheduler_type", "constant"),
+        )
+        steps = logged(out)
+        assert [step["completions/clipped_ratio"] for step in steps] == [1, 1]
+        assert [step["completions/max_length"] for step in steps] == [4 * is_taught] * 2
+        assert [step["reward_std"] > 0 for step in steps] == [True, True]
+        before, after = weights_of(model_dir), weights_of(checkpoint(out))
+        assert any(not torch.equal(before[name], after[name]) for name in before) == is_taught

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from swift.template import get_template
 
 import swift_zoomin.register.swift_zoomin_register  # noqa: F401
 from swift_zoomin.plugin.template import ZoomInTemplate
-from swift_zoomin.plugin.turn_credit import per_token, trained_tokens
+from swift_zoomin.plugin.turn_credit import advantages_of, per_token, trained_tokens, whole_sequence_setting
 
 
 @pytest.mark.parametrize(
@@ -218,6 +219,38 @@ def test_rewards_of_no_query_train_as_ms_swifts_own_trainer_does(train: Any) -> 
     assert any(advantages.any() for step in plain for advantages in step["advantages"])
 
 
+PLAIN = {
+    "use_liger_kernel": False,
+    "loss_type": "grpo",
+    "off_policy_sequence_mask_delta": None,
+    "importance_sampling_level": "token",
+}
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({}, None),
+        ({"loss_type": "dapo", "importance_sampling_level": "sequence_token"}, None),
+        ({"use_liger_kernel": True}, "--use_liger_kernel true"),
+        ({"loss_type": "real"}, "--loss_type real"),
+        ({"off_policy_sequence_mask_delta": 0.0}, "--off_policy_sequence_mask_delta 0.0"),
+        ({"importance_sampling_level": "sequence"}, "--importance_sampling_level sequence"),
+    ],
+)
+def test_settings_by_which_a_sequence_has_one_advantage_are_named(changed: dict[str, Any], named: str | None) -> None:
+    assert whole_sequence_setting(SimpleNamespace(**{**PLAIN, **changed})) == named
+
+
+def test_advantages_are_moved_to_the_masks_device_before_they_are_stacked(template: ZoomInTemplate) -> None:
+    """As sequence parallelism brings them: each sample's from its own process's device."""
+    samples = [GRPOSample([], rollout_infos={"num_turns": 1}) for _ in range(2)]
+    for sample, device in zip(samples, ("cpu", "meta"), strict=True):
+        sample.advantages = torch.zeros(2, device=device)
+    mask = torch.ones(2, 3, dtype=torch.bool, device="meta")
+    assert advantages_of(samples, mask, template).device.type == "meta"
+
+
 @pytest.mark.swift
 @pytest.mark.parametrize(
     ("more", "refusal"),
@@ -226,6 +259,11 @@ def test_rewards_of_no_query_train_as_ms_swifts_own_trainer_does(train: Any) -> 
         (
             ["--multi_turn_scheduler", "zoomin", "--kl_in_reward", "true"],
             "knows neither --kl_in_reward nor teacher models",
+        ),
+        (["--multi_turn_scheduler", "gym_scheduler"], "needs --template zoomin and --multi_turn_scheduler zoomin"),
+        (
+            ["--multi_turn_scheduler", "zoomin", "--importance_sampling_level", "sequence"],
+            "cannot be used with --importance_sampling_level sequence",
         ),
     ],
 )

@@ -28,6 +28,7 @@ from swift_zoomin.plugin.template import first_image
 from swift_zoomin.replies import VERDICTS
 
 _TURNS = 2
+_PER_STEP_LOSSES = ("cispo", "dapo", "fipo")  # ms-swift's WINDOW_NORMALIZED_LOSS_TYPES, without importing its trainer
 
 
 def made_by(scheduler: type[MultiTurnScheduler], max_turns: int | None, limits: PixelLimits) -> dict[str, Any]:
@@ -57,7 +58,7 @@ class ZoomInScheduler(MultiTurnScheduler):
         super().__init__(infer_engine, min(max_turns or _TURNS, _TURNS), *args, **kwargs)
 
     async def on_turn_end(self, infer_request: Any, response_choice: Any, current_turn: int) -> dict[str, Any]:
-        ids, mask = self.get_response_token_data(infer_request, response_choice)
+        _, mask = self.get_response_token_data(infer_request, response_choice)
         if not all(mask):
             response_choice.logprobs = None  # here, because both drivers read them before they ask for the mask
         if not is_ours(infer_request):
@@ -104,7 +105,19 @@ def _is_first_reply(infer_request: Any) -> bool:
 class ZoomInQuery2Scheduler(ZoomInScheduler):
     """The same exchange, with the first reply left out of the loss: rewards of query 2 train query 2 only.
 
-    A first reply that ends the trajectory, because it was cut by length or --max_turns is 1, leaves nothing to train.
+    A first reply that ends the trajectory, because it was cut by length or --max_turns is 1, leaves nothing to train:
+    see `unusable_loss`.
     """
 
     trains_first_reply = False
+
+
+def unusable_loss(scheduler: type[MultiTurnScheduler] | None, loss_type: str | None) -> str | None:
+    """Why a run with this loss could end in weights that are no numbers; None where it cannot."""
+    if scheduler is None or not issubclass(scheduler, ZoomInQuery2Scheduler) or loss_type not in _PER_STEP_LOSSES:
+        return None
+    return (
+        f"--loss_type {loss_type} divides by the trained tokens of a step, which are none where every first reply was "
+        "cut by length, and --multi_turn_scheduler zoomin_query2 trains no first reply: all weights would become NaN; "
+        "expected --loss_type grpo, bnpo, dr_grpo or sapo"
+    )

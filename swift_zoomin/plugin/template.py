@@ -11,7 +11,6 @@ from copy import copy
 from pathlib import Path
 from typing import Any
 
-import torch
 from peft import PeftModel
 from PIL import Image
 from swift.template import StdTemplateInputs
@@ -105,7 +104,7 @@ class ZoomInTemplate(Qwen2_5VLTemplate):
         if inputs.extra_kwargs.get("add_eos") is not False:
             return dict(super()._encode(inputs))
         as_sampled = copy(self)  # engines encode in threads, so this template stays as it is
-        as_sampled._add_dynamic_eos = _add_nothing  # type: ignore[method-assign]
+        as_sampled._add_dynamic_eos = _add_nothing
         return {**super(ZoomInTemplate, as_sampled)._encode(inputs), _ROLLED_OUT: True}
 
     def data_collator(self, batch: list[dict[str, Any]], *, padding_to: int | None = None) -> dict[str, Any]:

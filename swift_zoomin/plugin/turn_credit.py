@@ -8,7 +8,7 @@ to no query (any that is not ours) counts for both; where all do, this is GRPO e
 It overrides one method of ms-swift 4.6's trainer that is no public interface.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -32,20 +32,9 @@ class TurnCreditTrainer(GRPOTrainer):
         is_ours = scheduler is not None and issubclass(scheduler, ZoomInScheduler)
         if not isinstance(self.template, ZoomInTemplate) or not is_ours:
             raise ValueError("swift_zoomin.turn_credit needs --template zoomin and --multi_turn_scheduler zoomin")
-        for setting in self._settings_for_whole_sequences():
-            fault = "gives all tokens of a sequence one advantage, so that both queries would be trained alike"
-            raise ValueError(f"swift_zoomin.turn_credit cannot be used with {setting}: it {fault}")
-
-    def _settings_for_whole_sequences(self) -> Iterator[str]:
-        """What ms-swift's losses work out from one advantage, or one probability ratio, of a whole sequence."""
-        if self.use_liger_loss:
-            yield "--use_liger_kernel true"
-        if self.loss_type == "real":
-            yield "--loss_type real"
-        if self.off_policy_sequence_mask_delta is not None:
-            yield "--off_policy_sequence_mask_delta"
-        if self.importance_sampling_level == "sequence":
-            yield "--importance_sampling_level sequence (sequence_token keeps them apart)"
+        if setting := whole_sequence_setting(self.args):
+            fault = "all tokens of a sequence would get one advantage, and both queries be trained alike"
+            raise ValueError(f"swift_zoomin.turn_credit cannot be used with {setting}: {fault}")
 
     def _postprocess_batch(self, samples: list[Any], batch_encoded_inputs: list[dict[str, Any]]) -> None:
         super()._postprocess_batch(samples, batch_encoded_inputs)
@@ -71,6 +60,19 @@ class TurnCreditTrainer(GRPOTrainer):
             self.scale_rewards,
         )
         return advantages
+
+
+def whole_sequence_setting(args: Any) -> str | None:
+    """A setting of the trainer by which one advantage, or one ratio of probabilities, stands for a whole sequence."""
+    if args.use_liger_kernel:
+        return "--use_liger_kernel true"
+    if args.loss_type == "real":
+        return "--loss_type real"
+    if args.off_policy_sequence_mask_delta is not None:
+        return f"--off_policy_sequence_mask_delta {args.off_policy_sequence_mask_delta}"
+    if args.importance_sampling_level == "sequence":  # its gradient is the mean advantage's; sequence_token's is not
+        return "--importance_sampling_level sequence"
+    return None
 
 
 def advantages_of(samples: Sequence[Any], completion_mask: torch.Tensor, template: ZoomInTemplate) -> torch.Tensor:
