@@ -58,9 +58,10 @@ class ZoomInScheduler(MultiTurnScheduler):
         super().__init__(infer_engine, min(max_turns or _TURNS, _TURNS), *args, **kwargs)
 
     async def on_turn_end(self, infer_request: Any, response_choice: Any, current_turn: int) -> dict[str, Any]:
-        _, mask = self.get_response_token_data(infer_request, response_choice)
-        if not all(mask):
-            response_choice.logprobs = None  # here, because both drivers read them before they ask for the mask
+        if response_choice.logprobs is not None:
+            _, mask = self.get_response_token_data(infer_request, response_choice)
+            if not all(mask):
+                response_choice.logprobs = None  # here, because both drivers read them before they ask for the mask
         if not is_ours(infer_request):
             return {"done": True}  # query 2 would answer nothing that the row asked
         replies = [message["content"] for message in infer_request.messages if message["role"] == "assistant"]
