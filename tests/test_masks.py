@@ -243,6 +243,22 @@ def test_without_a_scheduler_no_token_gets_anothers_log_probability(
         assert torch.allclose(given[0][batch.completion_mask[0]], of_steps, atol=1e-5)
 
 
+def test_answers_in_the_prompt_of_another_data_set_are_not_trained(scripted: Scripted) -> None:
+    """ms-swift trains every answer of a conversation where a multi-turn scheduler is given."""
+    asked, again = ({"role": "user", "content": text} for text in ("What is it?", "Sure?"))
+    history = [asked, {"role": "assistant", "content": "A cat."}, again]
+    [sampled] = ids_of(["wwE"], scripted.template)
+    sample = GRPOSample(
+        [*history, {"role": "assistant", "content": sampled}],
+        response_token_ids=[sampled],
+        response_loss_mask=[[1] * 3],
+        rollout_infos={"num_turns": 1},
+    )
+    assert scripted.template.loss_scale.base_strategy == "default"
+    collated([sample], scripted.template)
+    assert [label for label in sample.encoded["labels"] if label != -100] == sampled
+
+
 @pytest.mark.vllm
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
 def test_the_rollout_server_gives_each_sampled_token_its_mask(

@@ -99,10 +99,12 @@ class ZoomInTemplate(Qwen2_5VLTemplate):
         """Of a trajectory, which ms-swift asks not to end with a token of its own, only what was sampled is trained.
 
         After every other reply, where `<|im_end|>` follows a token under loss, ms-swift trains that and the line's end.
-        In a trajectory it follows where a reply ended in `<|endoftext|>`, and nobody sampled it.
+        In a trajectory it follows where a reply ended in `<|endoftext|>`, and nobody sampled it. Nor did anybody sample
+        the earlier answers in a prompt of another data set, which are texts and, beside --multi_turn_scheduler, trained.
         """
         if inputs.extra_kwargs.get("add_eos") is not False:
             return dict(super()._encode(inputs))
+        inputs.messages = [*map(_untrained_text, inputs.messages[:-1]), inputs.messages[-1]]
         as_sampled = copy(self)  # engines encode in threads, so this template stays as it is
         as_sampled._add_dynamic_eos = _add_nothing
         return {**super(ZoomInTemplate, as_sampled)._encode(inputs), _ROLLED_OUT: True}
@@ -209,6 +211,11 @@ def _loss_where_no_scheduler_ran(text_like: list[bool]) -> list[int]:
     if mask.count(0) == 1 and blank + 1 < len(mask):
         mask[blank + 1] = 0
     return mask
+
+
+def _untrained_text(message: dict[str, Any]) -> dict[str, Any]:
+    is_answer = message["role"] == "assistant" and isinstance(message["content"], str)
+    return {**message, "loss": False} if is_answer else message
 
 
 def _add_nothing(*_: Any) -> None:
