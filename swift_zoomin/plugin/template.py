@@ -100,7 +100,7 @@ class ZoomInTemplate(Qwen2_5VLTemplate):
 
         After every other reply, where `<|im_end|>` follows a token under loss, ms-swift trains that and the line's end.
         In a trajectory it follows where a reply ended in `<|endoftext|>`, and nobody sampled it. Nor did anybody sample
-        the earlier answers in a prompt of another data set, which are texts and, beside --multi_turn_scheduler, trained.
+        the earlier answers in a prompt of another data set: texts, which ms-swift trains beside --multi_turn_scheduler.
         """
         if inputs.extra_kwargs.get("add_eos") is not False:
             return dict(super()._encode(inputs))
