@@ -14,7 +14,7 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -45,7 +45,10 @@ _PORT_TIMEOUT_S = 90  # Linux keeps a closed connection's port for 60
 
 
 class RolloutServer:
-    """One server on one port; it can be killed and started again. Its log and temporary files go to `folder`."""
+    """One server on one port; it can be killed and started again. Its log and temporary files go to `folder`.
+
+    `more` are further arguments of its command.
+    """
 
     def __init__(
         self,
@@ -53,6 +56,7 @@ class RolloutServer:
         folder: Path,
         scheduler: str = "zoomin",
         max_model_len: int = 1024,
+        more: Sequence[str] = (),
         **environment: str,
     ) -> None:
         self._environment = environment
@@ -66,7 +70,7 @@ class RolloutServer:
             *("--model_type", "qwen2_5_vl", "--template", "zoomin", "--torch_dtype", "float32"),
             *("--vllm_use_async_engine", "true", "--vllm_enforce_eager", "true"),
             *("--vllm_max_model_len", str(max_model_len), "--vllm_limit_mm_per_prompt", '{"image": 7, "video": 0}'),
-            *("--host", _HOST, "--port", str(self.port)),
+            *("--host", _HOST, "--port", str(self.port), *more),
         ]
 
     def __enter__(self) -> "RolloutServer":

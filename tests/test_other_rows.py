@@ -87,7 +87,9 @@ def roll_out(
     def infer(asked: list[RolloutInferRequest], config: RequestConfig) -> list[RolloutOutput]:
         return [RolloutOutput(response=response(texts[id(request)])) for request in asked]
 
-    engine = SimpleNamespace(infer_async=infer_async, tokenizer=SimpleNamespace(decode=lambda ids, **_: REPLY))
+    tokenizer = SimpleNamespace(decode=lambda ids, **_: REPLY)
+    template = SimpleNamespace(is_text=lambda token: True, _get_response_prefix=lambda inputs: "")
+    engine = SimpleNamespace(infer_async=infer_async, tokenizer=tokenizer, template=template)
     driver = multi_turns[scheduler](engine, max_turns, tokenizer=engine.tokenizer)
     if server:
         outputs = [asyncio.run(driver.run(request, config)) for request in requests]

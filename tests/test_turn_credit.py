@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,26 +16,26 @@ from swift.template import get_template
 
 import swift_zoomin.register.swift_zoomin_register  # noqa: F401
 from swift_zoomin.plugin.template import ZoomInTemplate
-from swift_zoomin.plugin.turn_credit import per_token, trained_tokens
+from swift_zoomin.plugin.turn_credit import advantages_of, per_token, trained_tokens, whole_sequence_setting
 
 
 @pytest.mark.parametrize(
-    ("mask", "first_reply", "expected"),
+    ("mask", "second_reply", "expected"),
     [  # of query 1's advantage a and query 2's b; what lies under no loss does not matter and is shown as -
-        ([1, 1, 0, 0, 1, 1, 1], 2, "aa--bbb"),
-        ([0, 0, 1, 0, 1, 0, 1], 1, "--a-b-b"),
-        ([1, 0, 1, 0, 0, 1, 0], 2, "a-a--b-"),  # a blank within the first reply
-        ([0, 0, 0, 0, 1, 1, 0], 0, "----bb-"),  # the first reply is masked
-        ([1, 1, 1, 0, 0, 0, 0], 3, "aaa----"),  # one turn
+        ([1, 1, 0, 0, 1, 1, 1], 3, "aa--bbb"),
+        ([0, 0, 1, 0, 1, 0, 1], 2, "--a-b-b"),
+        ([1, 0, 1, 0, 0, 1, 0], 1, "a-a--b-"),  # a blank within the first reply
+        ([0, 0, 0, 0, 1, 1, 0], 2, "----bb-"),  # the first reply is masked
+        ([1, 1, 1, 0, 0, 0, 0], 0, "aaa----"),  # one turn
         ([0, 0, 0, 0, 0, 0, 0], 0, "-------"),
     ],
 )
-def test_tokens_up_to_the_end_of_the_first_reply_get_its_advantage(
-    mask: list[int], first_reply: int, expected: str
+def test_the_tokens_of_the_second_reply_get_its_advantage_and_all_others_the_firsts(
+    mask: list[int], second_reply: int, expected: str
 ) -> None:
     by_query = torch.tensor([[5.0, 6.0], [-0.25, 0.75]])
     completion_mask = torch.tensor([[0] * 7, mask], dtype=torch.bool)
-    spread = per_token(by_query, [0, first_reply], completion_mask)
+    spread = per_token(by_query, [0, second_reply], completion_mask)
     assert spread.shape == completion_mask.shape
     named = {-0.25: "a", 0.75: "b"}
     seen = [named[value] if kept else "-" for value, kept in zip(spread[1].tolist(), mask, strict=True)]
@@ -81,7 +82,7 @@ def test_real_trajectories_are_split_where_their_replies_are(template: ZoomInTem
         )
     ]
     counts = [trained_tokens(sample, template) for sample in samples]
-    assert counts == [5, 3, 5, 0, 0, 5, 3, 5]
+    assert counts == [3, 3, 3, 3, 3, 0, 0, 3]
     for sample in samples:
         sample.encoded = encode_sample(sample, template)
     inputs, batch = collate_to_grpo_micro_batch(samples, template, device=torch.device("cpu"), use_logits_to_keep=True)
@@ -218,6 +219,38 @@ def test_rewards_of_no_query_train_as_ms_swifts_own_trainer_does(train: Any) -> 
     assert any(advantages.any() for step in plain for advantages in step["advantages"])
 
 
+PLAIN = {
+    "use_liger_kernel": False,
+    "loss_type": "grpo",
+    "off_policy_sequence_mask_delta": None,
+    "importance_sampling_level": "token",
+}
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({}, None),
+        ({"loss_type": "dapo", "importance_sampling_level": "sequence_token"}, None),
+        ({"use_liger_kernel": True}, "--use_liger_kernel true"),
+        ({"loss_type": "real"}, "--loss_type real"),
+        ({"off_policy_sequence_mask_delta": 0.0}, "--off_policy_sequence_mask_delta 0.0"),
+        ({"importance_sampling_level": "sequence"}, "--importance_sampling_level sequence"),
+    ],
+)
+def test_settings_by_which_a_sequence_has_one_advantage_are_named(changed: dict[str, Any], named: str | None) -> None:
+    assert whole_sequence_setting(SimpleNamespace(**{**PLAIN, **changed})) == named
+
+
+def test_advantages_are_moved_to_the_masks_device_before_they_are_stacked(template: ZoomInTemplate) -> None:
+    """As sequence parallelism brings them: each sample's from its own process's device."""
+    samples = [GRPOSample([], rollout_infos={"num_turns": 1}) for _ in range(2)]
+    for sample, device in zip(samples, ("cpu", "meta"), strict=True):
+        sample.advantages = torch.zeros(2, device=device)
+    mask = torch.ones(2, 3, dtype=torch.bool, device="meta")
+    assert advantages_of(samples, mask, template).device.type == "meta"
+
+
 @pytest.mark.swift
 @pytest.mark.parametrize(
     ("more", "refusal"),
@@ -226,6 +259,11 @@ def test_rewards_of_no_query_train_as_ms_swifts_own_trainer_does(train: Any) -> 
         (
             ["--multi_turn_scheduler", "zoomin", "--kl_in_reward", "true"],
             "knows neither --kl_in_reward nor teacher models",
+        ),
+        (["--multi_turn_scheduler", "gym_scheduler"], "needs --template zoomin and --multi_turn_scheduler zoomin"),
+        (
+            ["--multi_turn_scheduler", "zoomin", "--importance_sampling_level", "sequence"],
+            "cannot be used with --importance_sampling_level sequence",
         ),
     ],
 )

@@ -21,7 +21,7 @@ from swift.utils import get_logger
 from swift_zoomin import scoring
 from swift_zoomin.episode import to_original_boxes
 from swift_zoomin.images import is_remote
-from swift_zoomin.plugin.scheduler import made_by
+from swift_zoomin.plugin.scheduler import made_by, unusable_loss
 from swift_zoomin.plugin.template import current_template, first_image
 from swift_zoomin.replies import VERDICTS, Reply, parse_reply
 
@@ -171,7 +171,11 @@ class ZoomInReward(ORM):
     score: Callable[[Trajectory], Score]
 
     def __init__(self, args: Any = None, **kwargs: Any) -> None:
+        """Raises ValueError for a loss that cannot do without a trained token in a step."""
         super().__init__(args, **kwargs)
+        scheduler = multi_turns.get(getattr(args, "multi_turn_scheduler", None))
+        if reason := unusable_loss(scheduler, getattr(args, "loss_type", None)):
+            raise ValueError(f"swift_zoomin: {reason}")
         self.watch = Watch(type(self).__name__, self.query)
 
     def __call__(self, completions: list[str], **columns: Any) -> list[Score]:

@@ -1,10 +1,17 @@
 """The multi-turn schedulers: `zoomin` trains both replies, `zoomin_query2` rolls the first one out and masks it.
 
-Only `on_turn_end` and `step` are overridden, because colocated engines call nothing else; sampled token ids, log
-probabilities and a first reply cut by length stay ms-swift's affair. What the reward functions get in `rollout_infos`:
-`replies` (texts, one a turn), `boxes_px` (the first reply's boxes in pixels of the original), `crops` (how many were
-cut; 0 when no usable region was named), `images`, and how the replies were made, which a trainer compares with its own
-settings: `pixels` (the model's limits), `scheduler` and `max_turns`.
+Only what both of ms-swift's drivers call is overridden: the rollout server's, and that of colocated engines, which
+ignores `run`. A reply cut by length ends the trajectory, as ms-swift has it.
+
+**Which tokens are trained.** `get_response_token_data` gives the ids and the mask of every reply, also of one that ends
+the trajectory: one list a turn, because a trainer counts the lists from the end, and a missing one would hand the first
+reply's ids to the second. Under loss is what was sampled, but for the first reply of `zoomin_query2`, and for tokens
+that stand for images. The log probabilities of such a reply are dropped: ms-swift wants one for each token under loss,
+and forgives a difference of one by shifting them.
+
+What the reward functions get in `rollout_infos`: `replies` (texts, one a turn), `boxes_px` (the first reply's boxes in
+pixels of the original), `crops` (how many were cut; 0 when no usable region was named), `images`, and how the replies
+were made, which a trainer compares with its own settings: `pixels` (the model's limits), `scheduler` and `max_turns`.
 
 Rows of other data sets may be mixed in: each has one turn and none of these.
 """
@@ -21,6 +28,7 @@ from swift_zoomin.plugin.template import first_image
 from swift_zoomin.replies import VERDICTS
 
 _TURNS = 2
+_PER_STEP_LOSSES = ("cispo", "dapo", "fipo")  # ms-swift's WINDOW_NORMALIZED_LOSS_TYPES, without importing its trainer
 
 
 def made_by(scheduler: type[MultiTurnScheduler], max_turns: int | None, limits: PixelLimits) -> dict[str, Any]:
@@ -50,6 +58,10 @@ class ZoomInScheduler(MultiTurnScheduler):
         super().__init__(infer_engine, min(max_turns or _TURNS, _TURNS), *args, **kwargs)
 
     async def on_turn_end(self, infer_request: Any, response_choice: Any, current_turn: int) -> dict[str, Any]:
+        if response_choice.logprobs is not None:
+            _, mask = self.get_response_token_data(infer_request, response_choice)
+            if not all(mask):
+                response_choice.logprobs = None  # here, because both drivers read them before they ask for the mask
         if not is_ours(infer_request):
             return {"done": True}  # query 2 would answer nothing that the row asked
         replies = [message["content"] for message in infer_request.messages if message["role"] == "assistant"]
@@ -68,15 +80,45 @@ class ZoomInScheduler(MultiTurnScheduler):
         whole = str(image) if image.path else infer_request.images[0]
         infer_request.images = [whole, *map(str, question.images)]
         infos = {"images": list(infer_request.images), "crops": len(question.images)}
-        result = {"infer_request": infer_request, "rollout_infos": infos}
-        if not self.trains_first_reply:
-            sampled = list(response_choice.token_ids)
-            response_choice.logprobs = None  # ms-swift wants log probabilities of trained tokens only
-            result.update(response_token_ids=sampled, response_loss_mask=[0] * len(sampled))
-        return result
+        return {"infer_request": infer_request, "rollout_infos": infos}
+
+    def get_response_token_data(
+        self, infer_request: Any, response_choice: Any, *args: Any, **kwargs: Any
+    ) -> tuple[list[int], list[int]]:
+        """The ids of the reply that was appended last, at least one, and 1 for each that is trained."""
+        ids, mask = super().get_response_token_data(infer_request, response_choice, *args, **kwargs)
+        template = self._template or self.infer_engine.template
+        if not ids:
+            # Only <|endoftext|> was sampled. TransformersEngine takes it for padding and strips it; vLLM does not.
+            ids, mask = [template.tokenizer.pad_token_id], [1]
+        if not self.trains_first_reply and _is_first_reply(infer_request):
+            return ids, [0] * len(ids)
+        return ids, [kept if template.is_text(token) else 0 for token, kept in zip(ids, mask, strict=True)]
+
+
+def _is_first_reply(infer_request: Any) -> bool:
+    """Whether the last message answers query 1. A row of another data set has one turn, which is trained."""
+    if not is_ours(infer_request):
+        return False
+    return sum(message["role"] == "assistant" for message in infer_request.messages) == 1
 
 
 class ZoomInQuery2Scheduler(ZoomInScheduler):
-    """The same exchange, with the first reply left out of the loss: rewards of query 2 train query 2 only."""
+    """The same exchange, with the first reply left out of the loss: rewards of query 2 train query 2 only.
+
+    A first reply that ends the trajectory, because it was cut by length or --max_turns is 1, leaves nothing to train:
+    see `unusable_loss`.
+    """
 
     trains_first_reply = False
+
+
+def unusable_loss(scheduler: type[MultiTurnScheduler] | None, loss_type: str | None) -> str | None:
+    """Why a run with this loss could end in weights that are no numbers; None where it cannot."""
+    if scheduler is None or not issubclass(scheduler, ZoomInQuery2Scheduler) or loss_type not in _PER_STEP_LOSSES:
+        return None
+    return (
+        f"--loss_type {loss_type} divides by the trained tokens of a step, which are none where every first reply was "
+        "cut by length, and --multi_turn_scheduler zoomin_query2 trains no first reply: all weights would become NaN; "
+        "expected --loss_type grpo, bnpo, dr_grpo or sapo"
+    )

@@ -8,6 +8,7 @@ import os
 import weakref
 from bisect import bisect_left
 from collections.abc import Sequence
+from copy import copy
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ from swift_zoomin.plugin.command import read_command
 
 _SIZES = ("min_pixels", "max_pixels", "resized_width", "resized_height")  # what a sample may ask of qwen-vl-utils
 _IMAGE_TOKENS = ("<|vision_start|>", "<|vision_end|>", "<|vision_pad|>", "<|image_pad|>", "<|video_pad|>")
+_ROLLED_OUT = "swift_zoomin_rolled_out"  # marks the encoding of a trajectory, for the collator
 
 
 class ZoomInTemplate(Qwen2_5VLTemplate):
@@ -99,6 +101,37 @@ class ZoomInTemplate(Qwen2_5VLTemplate):
     def is_text(self, token: int) -> bool:
         """Whether a sampled token means text; the others stand for image features."""
         return token not in self._image_token_ids
+
+    def _encode(self, inputs: StdTemplateInputs) -> dict[str, Any]:
+        """Of a trajectory, which ms-swift asks not to end with a token of its own, only what was sampled is trained.
+
+        After every other reply, where `<|im_end|>` follows a token under loss, ms-swift trains that and the line's end.
+        In a trajectory it follows where a reply ended in `<|endoftext|>`, and nobody sampled it. Nor did anybody sample
+        the earlier answers in a prompt of another data set: texts, which ms-swift trains beside --multi_turn_scheduler.
+        """
+        if inputs.extra_kwargs.get("add_eos") is not False:
+            return dict(super()._encode(inputs))
+        inputs.messages = [*map(_untrained_text, inputs.messages[:-1]), inputs.messages[-1]]
+        as_sampled = copy(self)  # engines encode in threads, so this template stays as it is
+        as_sampled._add_dynamic_eos = _add_nothing
+        return {**super(ZoomInTemplate, as_sampled)._encode(inputs), _ROLLED_OUT: True}
+
+    def data_collator(self, batch: list[dict[str, Any]], *, padding_to: int | None = None) -> dict[str, Any]:
+        """Batch encodings. Of a batch of trajectories one of which trains nothing, `labels` are its last columns only.
+
+        GRPO keeps as many logits as labels from a row's first trained token on: all of a row that has none, and there
+        is no logit for the first token, so the run would end. It counts the labels from the right, so those to the left
+        of all that is trained are not missed.
+        """
+        is_rollout = any(_ROLLED_OUT in encoded for encoded in batch)  # before super() packs them
+        collated: dict[str, Any] = super().data_collator(batch, padding_to=padding_to)
+        if is_rollout and not self.use_megatron:
+            is_trained = collated["labels"] != -100
+            if not is_trained.any(dim=1).all():
+                trained_columns = is_trained.any(dim=0).nonzero()
+                kept = is_trained.shape[1] - int(trained_columns[0]) if len(trained_columns) else 1
+                collated["labels"] = collated["labels"][:, -kept:]
+        return collated
 
     def _preprocess_inputs(self, inputs: StdTemplateInputs) -> None:
         references = [_reference_of(image) for image in inputs.images]
@@ -203,7 +236,30 @@ class ZoomInTemplate(Qwen2_5VLTemplate):
         if isinstance(content, dict):
             mask = [scale if keep else 0 for scale, keep in zip(content["loss_scale"], text_like, strict=True)]
             return {"token_ids": plain, "loss_scale": mask}
-        return {"token_ids": plain, "loss_scale": [int(keep) for keep in text_like]} if last else plain
+        return {"token_ids": plain, "loss_scale": _loss_where_no_scheduler_ran(text_like)} if last else plain
+
+
+def _loss_where_no_scheduler_ran(text_like: list[bool]) -> list[int]:
+    """The loss mask of a single-turn reply with tokens that stand for images.
+
+    Its log probabilities are one for each sampled token. ms-swift drops them where two or more are too many; one too
+    many it takes for the last, and gives every token behind a blank the log probability of the token before it. So
+    where there is one blank, the token behind it is not trained either. Of a blank at the very end the last is right.
+    """
+    mask = [int(keep) for keep in text_like]
+    blank = mask.index(0)
+    if mask.count(0) == 1 and blank + 1 < len(mask):
+        mask[blank + 1] = 0
+    return mask
+
+
+def _untrained_text(message: dict[str, Any]) -> dict[str, Any]:
+    is_answer = message["role"] == "assistant" and isinstance(message["content"], str)
+    return {**message, "loss": False} if is_answer else message
+
+
+def _add_nothing(*_: Any) -> None:
+    """In place of ms-swift's method that puts an end of turn under loss."""
 
 
 _current: weakref.ref[ZoomInTemplate] | None = None

@@ -15,7 +15,9 @@ import torch
 from swift.rl_core.advantage import compute_advantages
 from swift.rlhf_trainers import GRPOTrainer
 from swift.rlhf_trainers.utils import get_even_process_data
+from swift.rollout import multi_turns
 
+from swift_zoomin.plugin.scheduler import ZoomInScheduler
 from swift_zoomin.plugin.template import ZoomInTemplate
 
 
@@ -26,8 +28,13 @@ class TurnCreditTrainer(GRPOTrainer):
         super().__init__(*args, **kwargs)
         if self.kl_in_reward or self._has_teacher_explicit():
             raise ValueError("swift_zoomin.turn_credit knows neither --kl_in_reward nor teacher models")
-        if not isinstance(self.template, ZoomInTemplate) or not self.args.multi_turn_scheduler:
+        scheduler = multi_turns.get(self.args.multi_turn_scheduler)
+        is_ours = scheduler is not None and issubclass(scheduler, ZoomInScheduler)
+        if not isinstance(self.template, ZoomInTemplate) or not is_ours:
             raise ValueError("swift_zoomin.turn_credit needs --template zoomin and --multi_turn_scheduler zoomin")
+        if setting := whole_sequence_setting(self.args):
+            fault = "all tokens of a sequence would get one advantage, and both queries be trained alike"
+            raise ValueError(f"swift_zoomin.turn_credit cannot be used with {setting}: {fault}")
 
     def _postprocess_batch(self, samples: list[Any], batch_encoded_inputs: list[dict[str, Any]]) -> None:
         super()._postprocess_batch(samples, batch_encoded_inputs)
@@ -38,11 +45,7 @@ class TurnCreditTrainer(GRPOTrainer):
             grpo_batch = encoded["grpo_batch"]
             if grpo_batch.teacher_per_token_logps is not None:
                 raise ValueError("swift_zoomin.turn_credit knows no teacher; the dataset has a column for one")
-            grpo_batch.advantages = per_token(
-                torch.stack([sample.advantages for sample in batch]).to(grpo_batch.completion_mask.device),
-                [trained_tokens(sample, self.template) for sample in batch],
-                grpo_batch.completion_mask,
-            )
+            grpo_batch.advantages = advantages_of(batch, grpo_batch.completion_mask, self.template)
 
     def _advantages_of(self, query: int) -> torch.Tensor:
         """Advantages from the rewards of one query alone, by ms-swift's arithmetic: (samples of all processes,)."""
@@ -59,21 +62,46 @@ class TurnCreditTrainer(GRPOTrainer):
         return advantages
 
 
+def whole_sequence_setting(args: Any) -> str | None:
+    """A setting of the trainer by which one advantage, or one ratio of probabilities, stands for a whole sequence."""
+    if args.use_liger_kernel:
+        return "--use_liger_kernel true"
+    if args.loss_type == "real":
+        return "--loss_type real"
+    if args.off_policy_sequence_mask_delta is not None:
+        return f"--off_policy_sequence_mask_delta {args.off_policy_sequence_mask_delta}"
+    if args.importance_sampling_level == "sequence":  # its gradient is the mean advantage's; sequence_token's is not
+        return "--importance_sampling_level sequence"
+    return None
+
+
+def advantages_of(samples: Sequence[Any], completion_mask: torch.Tensor, template: ZoomInTemplate) -> torch.Tensor:
+    """The advantage of every token, (samples, tokens), on the mask's device.
+
+    Each sample has its two in `advantages`; with sequence parallelism they come from other processes' devices.
+    """
+    by_query = torch.stack([sample.advantages.to(completion_mask.device) for sample in samples])
+    return per_token(by_query, [trained_tokens(sample, template) for sample in samples], completion_mask)
+
+
 def trained_tokens(sample: Any, template: ZoomInTemplate) -> int:
-    """How many tokens of a sample's first reply are under loss."""
-    if len(sample.response_token_ids) < sample.rollout_infos.get("num_turns", 1):
-        return 0  # ms-swift leaves an empty reply out
-    sampled = sample.response_token_ids[0]
-    mask = sample.response_loss_mask[0] if sample.response_loss_mask else [1] * len(sampled)
+    """How many tokens of a sample's second reply are under loss; 0 where it has one reply."""
+    if sample.rollout_infos.get("num_turns", 1) == 1:
+        return 0
+    sampled = sample.response_token_ids[-1]
+    mask = sample.response_loss_mask[-1] if sample.response_loss_mask else [1] * len(sampled)
     return sum(kept and template.is_text(token) for token, kept in zip(sampled, mask, strict=True))
 
 
-def per_token(by_query: torch.Tensor, first_reply: Sequence[int], completion_mask: torch.Tensor) -> torch.Tensor:
+def per_token(by_query: torch.Tensor, second_reply: Sequence[int], completion_mask: torch.Tensor) -> torch.Tensor:
     """Spread advantages over tokens.
 
-    `by_query` is (samples, 2); `first_reply` says how many tokens under loss each first reply has; the mask (samples,
-    tokens) is 1 on tokens under loss. Returns (samples, tokens): the first column of `by_query` up to the first
-    reply's last token under loss, the second column after it.
+    `by_query` is (samples, 2); `second_reply` says how many tokens under loss each second reply has; the mask (samples,
+    tokens) is 1 on tokens under loss. Returns (samples, tokens): the second column of `by_query` on that many tokens
+    under loss and on all that lies between them, the first column before. The border is counted from the end, where
+    nothing follows the second reply.
     """
-    within_first = completion_mask.cumsum(1) <= torch.tensor(first_reply, device=completion_mask.device).unsqueeze(1)
+    in_second = torch.tensor(second_reply, device=completion_mask.device)
+    in_first = completion_mask.sum(1) - in_second
+    within_first = completion_mask.cumsum(1) <= in_first.unsqueeze(1)
     return torch.where(within_first, by_query[:, :1], by_query[:, 1:])
