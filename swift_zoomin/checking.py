@@ -37,7 +37,7 @@ def check(paths: list[Path]) -> list[str]:
     by_file = _read_all(paths)
     records = [record for of_file in by_file.values() for record in of_file]
     generated = sum(record.label == "generated" for record in records)
-    boxes = sum(len(record.boxes or []) for record in records)
+    boxes = sum(len(record.boxes_px or []) for record in records)
     held = f"{len(records) - generated} real, {generated} generated, {counted(boxes, 'box', 'boxes')}"
     found = f"{counted(len(records), 'record')}: {held}"
     warnings = [_printable(f"warning: {warning}") for warning in _warnings(records, by_file)]
@@ -71,8 +71,8 @@ def _warnings(records: list[Record], by_file: dict[Path, list[Record]]) -> Itera
 
 
 def _scaled_boxes(records: list[Record]) -> Iterator[str]:
-    boxed = [record for record in records if record.boxes]
-    boxes = [box for record in boxed for box in record.boxes or []]
+    boxed = [record for record in records if record.boxes_px]
+    boxes = [box for record in boxed for box in record.boxes_px or []]
     if not boxes or any(number > 1 for box in boxes for number in box):
         return
     first = boxes[0]

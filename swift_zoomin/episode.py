@@ -91,7 +91,7 @@ class Episode:
             return None
         usable = [box for box in self.boxes_px if box_area(box) > 0]
         cut = [self.image.crop(box) for box in self.choose(usable, self.image)]
-        crops = [crop for crop in cut if crop.can_be_shown]
+        crops = [crop for crop in cut if crop.fault is None]
         return Question(prompts.query2(len(crops)), crops)
 
     @property
@@ -108,7 +108,7 @@ class Episode:
 def to_original_boxes(reply: Reply, image: ImageRef) -> list[list[float]]:
     """A raw reply's boxes (model pixels) in pixels of the original, clipped to it."""
     size_model = image.size_model
-    return [to_original(box, image.size, size_model) for box in reply.boxes]
+    return [to_original(box, image.size, size_model) for box in reply.boxes_model]
 
 
 def cut_error(turn: int) -> str:

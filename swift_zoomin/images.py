@@ -93,18 +93,23 @@ class ImageRef:
     @property
     def size_shown(self) -> Size:
         """What the model sees of what this refers to: the whole image shrunk, or the crop enlarged."""
-        if not self.window:
-            return self.size_model
-        left, top, right, bottom = self.window
-        return self._shown((right - left, bottom - top), MIN_CROP_PIXELS)
+        return self._shown(*self._part())
 
     @property
-    def can_be_shown(self) -> bool:
-        """Whether the model can be shown what this refers to; a crop of a thin image may be too thin for its limits."""
+    def fault(self) -> str | None:
+        """Why the model cannot be shown what this refers to; a crop of a thin image may be too thin for its limits."""
         try:
-            return bool(self.size_shown)
-        except ImageError:
-            return False
+            self._shown(*self._part())
+        except ImageError as error:
+            return str(error)
+        return None
+
+    def _part(self) -> tuple[Size, int]:
+        """The size of what this refers to in original pixels, and to how many pixels at least it is enlarged."""
+        if not self.window:
+            return self.size, 0
+        left, top, right, bottom = self.window
+        return (right - left, bottom - top), MIN_CROP_PIXELS
 
     def _shown(self, size: Size, wanted_pixels: int = 0) -> Size:
         if self.limits is None:

@@ -39,13 +39,13 @@ class RecordError(ValueError):
 
 @dataclass(frozen=True)
 class Record:
-    """One annotated image. `name` is the image as the file names it; `boxes` (original pixels) may be None."""
+    """One annotated image. `name` is the image as the file names it; `boxes_px` (of the original) may be None."""
 
     name: str
     image: ImageRef
     label: str
     explanation: str = ""
-    boxes: list[list[float]] | None = None
+    boxes_px: list[list[float]] | None = None
     box_labels: list[str] = field(default_factory=list)
     extra: dict[str, Any] = field(default_factory=dict)
     where: str = field(default="", compare=False)  # its `file:line`, for messages

@@ -73,7 +73,7 @@ class Reply:
     """One answer. `verdict` is None where no single valid verdict tag was given; a label is "" where none was."""
 
     verdict: str | None = None
-    boxes: list[list[float]] = field(default_factory=list)
+    boxes_model: list[list[float]] = field(default_factory=list)
     box_labels: list[str] = field(default_factory=list)
     explanation: str = ""
 
@@ -87,7 +87,7 @@ def parse_reply(text: str) -> Reply:
     found = list(_read_json(regions) or _read_loosely(regions))
     return Reply(
         verdict=verdicts.pop() if len(verdicts) == 1 else None,
-        boxes=[box for box, _ in found],
+        boxes_model=[box for box, _ in found],
         box_labels=[label.encode("utf-8", "replace").decode() for _, label in found],  # "\\ud800" escapes a surrogate
         explanation=(sections["explanation"] or _without_boxes(rest)).strip(),
     )
@@ -270,7 +270,7 @@ def render_reply(reply: Reply, parts: tuple[str, ...] = PARTS) -> str:
             raise ValueError(f"text {text!r} {problem}")
     regions = [
         {"bbox_2d": [int(number) if number == int(number) else number for number in box], "label": label}
-        for box, label in zip(reply.boxes, reply.box_labels, strict=True)
+        for box, label in zip(reply.boxes_model, reply.box_labels, strict=True)
     ]
     content = {
         "explanation": reply.explanation.strip(),

@@ -13,21 +13,37 @@ which the references name.
 
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from swift_zoomin import prompts
 from swift_zoomin.boxes import PixelLimits, to_model
 from swift_zoomin.episode import ONE_TURN, Episode
 from swift_zoomin.fields import column_name
-from swift_zoomin.images import ImageError, ImageRef
+from swift_zoomin.images import ImageRef
 from swift_zoomin.records import Record, RecordError, list_faults
 from swift_zoomin.replies import PARTS, VERDICTS, Reply, render_reply
 
 Message = dict[str, Any]
-Donors = dict[str, list[Record]]
+Donors = dict[str, list[Record]]  # by verdict: the records whose words a drawn reply may have
 
-_SECOND = ("explanation", "verdict")
+_SECOND = ("explanation", "verdict")  # the parts of an answer to query 2
+
+
+@dataclass(frozen=True)
+class Turns:
+    """One row's messages and the images that they show, in the order of their `<image>` tags."""
+
+    messages: list[Message]
+    images: list[ImageRef]
+
+
+@dataclass(frozen=True)
+class Purpose:
+    """What builds the rows of a record, and the fields of `Record` that it cannot do without."""
+
+    build: Callable[[Record, Donors], list[Turns]]
+    needs: tuple[str, ...] = ()
 
 
 def records_to_rows(
@@ -42,15 +58,26 @@ def records_to_rows(
     `lenders` are all the records that a run trains on, by default these alone: the words of drawn first replies come
     from them. Every field of a record becomes a column (`fields.column_name`) for the rewards. Raises RecordError.
     """
-    build, needed = PURPOSES[purpose]
     records = [replace(record, image=record.image.under(limits)) for record in records]
-    faults = [f"{path}: {fault}" for record in records for fault in _faults(record, purpose, needed)]
+    faults = [f"{path}: {fault}" for record in records for fault in _faults(record, purpose)]
     if faults:
         raise RecordError(list_faults(faults))
     donors = _donors(records if lenders is None else lenders)
     if purpose in DRAWN and (fault := _lenders_fault(donors)):
         raise RecordError(f"{path}: {purpose} {fault}")
+    build = PURPOSES[purpose].build
     return [_row(record, turns) for record in records for turns in build(record, donors)]
+
+
+def _faults(record: Record, purpose: str) -> Iterator[str]:
+    """What keeps a sound record from this purpose, under the model's pixel limits."""
+    for name in PURPOSES[purpose].needs:
+        value = getattr(record, name)
+        is_blank = isinstance(value, str) and not value.strip()
+        if value is None or is_blank:
+            yield f"{record.name} has no {name.removesuffix('_px')}; {purpose} teaches it"
+    if fault := record.image.fault:
+        yield fault
 
 
 def _donors(records: list[Record]) -> Donors:
@@ -71,36 +98,26 @@ def _lenders_fault(donors: Donors) -> str | None:
     )
 
 
-def _faults(record: Record, purpose: str, needed: tuple[str, ...]) -> Iterator[str]:
-    """What keeps a sound record from this purpose, under the model's pixel limits."""
-    for name in needed:
-        value = getattr(record, name)
-        if value is None or (isinstance(value, str) and not value.strip()):
-            yield f"{record.name} has no {name}; {purpose} teaches it"
-    try:
-        _ = record.image.size_model
-    except ImageError as error:
-        yield str(error)
-
-
-def _row(record: Record, turns: tuple[list[Message], list[ImageRef]]) -> dict[str, Any]:
-    messages, images = turns
+def _row(record: Record, turns: Turns) -> dict[str, Any]:
+    boxes = record.boxes_px
+    if boxes is not None:
+        boxes = [[float(number) for number in box] for box in boxes]  # one type for the whole column
     return {
         **{column_name(name): value for name, value in record.extra.items()},
         "label": record.label,
         "explanation": record.explanation,
-        "boxes": record.boxes and [[float(number) for number in box] for box in record.boxes],
+        "boxes": boxes,
         "box_labels": record.box_labels,
-        "messages": messages,
-        "images": [{"bytes": None, "path": str(image)} for image in images],
+        "messages": turns.messages,
+        "images": [{"bytes": None, "path": str(image)} for image in turns.images],
     }
 
 
 def gold_reply(record: Record) -> Reply:
-    """The annotation as a reply; boxes in model pixels."""
+    """The annotation as a reply."""
     image = record.image
-    boxes = [to_model(box, image.size, image.size_model) for box in record.boxes or []]
-    return Reply(record.label, [list(map(float, box)) for box in boxes], record.box_labels, record.explanation)
+    boxes_model = [list(map(float, to_model(box, image.size, image.size_model))) for box in record.boxes_px or []]
+    return Reply(record.label, boxes_model, record.box_labels, record.explanation)
 
 
 def drawn_reply(record: Record, donors: Donors) -> Reply:
@@ -117,63 +134,73 @@ def drawn_reply(record: Record, donors: Donors) -> Reply:
         donor = rng.choice(donors[verdict])
     labels = [text for text in donor.box_labels if text]
     gold = gold_reply(record)
-    drawn_labels = [rng.choice(labels) if labels else "" for _ in gold.boxes]
-    return Reply(verdict, gold.boxes, drawn_labels, donor.explanation)
+    drawn_labels = [rng.choice(labels) if labels else "" for _ in gold.boxes_model]
+    return Reply(verdict, gold.boxes_model, drawn_labels, donor.explanation)
 
 
 def _user(text: str) -> Message:
     return {"role": "user", "content": text}
 
 
-def _assistant(text: str, **more: Any) -> Message:
-    return {"role": "assistant", "content": text, **more}
+def _assistant(text: str) -> Message:
+    return {"role": "assistant", "content": text}
 
 
-def _both_queries(record: Record, first: Reply, **more: Any) -> tuple[list[Message], list[ImageRef]]:
-    """The whole exchange after a given first reply; `more` goes into that reply's message."""
+def _one_turn(record: Record, question: str, answer_parts: tuple[str, ...]) -> list[Turns]:
+    """One question about the whole image, and the parts of the annotation that answer it."""
+    answer = render_reply(gold_reply(record), answer_parts)
+    return [Turns([_user(question), _assistant(answer)], [record.image])]
+
+
+def _two_turns(record: Record, first: Reply) -> Turns:
+    """The whole exchange: query 1, this first reply, and query 2 with the annotation as its answer."""
     episode = Episode(record.image)
-    messages, images = [], []
-    for reply, parts, extra in ((first, PARTS, more), (gold_reply(record), _SECOND, {})):
+    messages: list[Message] = []
+    images: list[ImageRef] = []
+    for reply, parts in ((first, PARTS), (gold_reply(record), _SECOND)):
         question = episode.next_question()
         assert question
         text = render_reply(reply, parts)
-        messages += [_user(question.text), _assistant(text, **extra)]
+        messages += [_user(question.text), _assistant(text)]
         images += question.images
         episode.replies.append(text)
-    return messages, images
+    return Turns(messages, images)
 
 
-def _one_turn(prompt: str, parts: tuple[str, ...] = ()) -> Callable[[Record, Donors], list[Any]]:
-    """Rows of one question, with the annotation's `parts` as the answer to learn; no part, no answer."""
-
-    def build(record: Record, donors: Donors) -> list[Any]:
-        answer = [_assistant(render_reply(gold_reply(record), parts))] if parts else []
-        return [([_user(prompt), *answer], [record.image])]
-
-    return build
+def _query1_alone(record: Record, donors: Donors) -> list[Turns]:
+    return [Turns([_user(prompts.QUERY1)], [record.image])]
 
 
-_query1 = _one_turn(prompts.QUERY1)
-_query1_taught = _one_turn(prompts.QUERY1, PARTS)
+def _sft(record: Record, donors: Donors) -> list[Turns]:
+    query2 = _two_turns(record, drawn_reply(record, donors))
+    query2.messages[1]["loss"] = False  # ms-swift does not train the reply of a message that says so
+    return [*_one_turn(record, prompts.QUERY1, PARTS), query2]
 
 
-def _sft(record: Record, donors: Donors) -> list[Any]:
-    return [*_query1_taught(record, donors), _both_queries(record, drawn_reply(record, donors), loss=False)]
+def _sft_joint(record: Record, donors: Donors) -> list[Turns]:
+    return [_two_turns(record, gold_reply(record))]
 
 
-def _sft_joint(record: Record, donors: Donors) -> list[Any]:
-    return [_both_queries(record, gold_reply(record))]
+def _explain(record: Record, donors: Donors) -> list[Turns]:
+    return _one_turn(record, *ONE_TURN["explain"])
 
 
-# What builds the rows of a record, and which annotations a record must have for it.
-PURPOSES: dict[str, tuple[Callable[[Record, Donors], list[Any]], tuple[str, ...]]] = {
-    "sft": (_sft, ("explanation", "boxes")),
-    "sft_joint": (_sft_joint, ("explanation", "boxes")),
-    "query1": (_query1, ()),
-    "query2": (_query1, ()),
-    "explain": (_one_turn(*ONE_TURN["explain"]), ("explanation",)),
-    "ground": (_one_turn(*ONE_TURN["ground"]), ("explanation", "boxes")),
-    "verdict": (_one_turn(*ONE_TURN["verdict"]), ()),
+def _ground(record: Record, donors: Donors) -> list[Turns]:
+    return _one_turn(record, *ONE_TURN["ground"])
+
+
+def _verdict(record: Record, donors: Donors) -> list[Turns]:
+    return _one_turn(record, *ONE_TURN["verdict"])
+
+
+PURPOSES: dict[str, Purpose] = {
+    "sft": Purpose(_sft, needs=("explanation", "boxes_px")),
+    "sft_joint": Purpose(_sft_joint, needs=("explanation", "boxes_px")),
+    "query1": Purpose(_query1_alone),
+    "query2": Purpose(_query1_alone),
+    "explain": Purpose(_explain, needs=("explanation",)),
+    "ground": Purpose(_ground, needs=("explanation", "boxes_px")),
+    "verdict": Purpose(_verdict),
 }
 UNANSWERED = ("query1", "query2")  # nothing to learn in them: GRPO makes the replies
 DRAWN = ("sft",)  # their first replies are drawn, from all records of a run

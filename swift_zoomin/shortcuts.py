@@ -114,13 +114,13 @@ def _image_size(record: Record) -> list[int]:
 
 
 def _number(record: Record) -> list[int]:
-    return [len(record.boxes or [])]
+    return [len(record.boxes_px or [])]
 
 
 def _shares(record: Record) -> Any:
     """The boxes as shares of the image, (regions, 4)."""
     width, height = record.image.size
-    return np.array(record.boxes) / [width, height, width, height]
+    return np.array(record.boxes_px) / [width, height, width, height]
 
 
 def _region_sizes(record: Record) -> list[float]:
@@ -158,11 +158,11 @@ def _always(record: Record) -> bool:
 
 
 def _has_regions(record: Record) -> bool:
-    return bool(record.boxes)
+    return bool(record.boxes_px)
 
 
 def _has_several(record: Record) -> bool:
-    return len(record.boxes or []) > 1
+    return len(record.boxes_px or []) > 1
 
 
 def _has_label_words(record: Record) -> bool:

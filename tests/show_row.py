@@ -23,5 +23,5 @@ for number in (0, 1):
 reply, [whole] = taught[0]
 columns = {name: [rows[0][name]] for name in ("images", "label", "explanation", "boxes")}
 [reward] = REWARDS["zoomin_iou"](None)([reply], **columns)
-answer = {"whole": whole, "crops": taught[1][1][1:], "boxes": parse_reply(reply).boxes, "iou": reward}
+answer = {"whole": whole, "crops": taught[1][1][1:], "boxes": parse_reply(reply).boxes_model, "iou": reward}
 print("SHOWN " + json.dumps(answer))

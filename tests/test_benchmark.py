@@ -322,7 +322,7 @@ def said_of(record: Record) -> list[tuple[str, str]]:
 def test_the_annotation_is_what_the_picture_shows(made: dict[str, Path], name: str) -> None:
     woven = set()
     for record in records_of(made[name]):
-        image, boxes = pixels(Image.open(record.image.path)), [tuple(map(int, box)) for box in record.boxes or []]
+        image, boxes = pixels(Image.open(record.image.path)), [tuple(map(int, box)) for box in record.boxes_px or []]
         shown = [
             (colour_at(image, box), weave_at(image, (box[0] + box[2]) // 2, (box[1] + box[3]) // 2)) for box in boxes
         ]
@@ -340,7 +340,7 @@ def test_the_annotation_is_what_the_picture_shows(made: dict[str, Path], name: s
 def test_boxes_lie_on_whole_pixels_of_the_first_look_and_do_not_touch(made: dict[str, Path], name: str) -> None:
     counts = Counter()
     for record in records_of(made[name]):
-        boxes = record.boxes or []
+        boxes = record.boxes_px or []
         counts[len(boxes)] += 1
         for x1, y1, x2, y2 in boxes:
             assert 0 <= x1 < x2 <= SIDE_PX
@@ -363,7 +363,7 @@ def test_visible_makes_the_weave_coarse_and_nothing_else_does(made: dict[str, Pa
     spread: dict[str, list[float]] = {"quick": [], "visible": []}
     for name, spreads in spread.items():
         for record in records_of(made[name]):
-            x1, y1, x2, y2 = (int(number) // SHRINK for number in (record.boxes or [])[0])
+            x1, y1, x2, y2 = (int(number) // SHRINK for number in (record.boxes_px or [])[0])
             green = seen(Image.open(record.image.path))[..., 1]  # the light is level in it
             spreads.append(green[y1 + 2 : y2 - 2, x1 + 2 : x2 - 2].std())  # shrinking mixes edges with the ground
     assert max(spread["quick"]) < 1

@@ -141,7 +141,7 @@ def test_convert_writes_squares_that_pass_the_check(zoomin, data: Path) -> None:
             assert (image.size, image.format) == ((512, 512), "PNG")
             assert image.getpixel((256, 256)) == (200, 40 * number, 0)
     # 60 x 40 keeps columns 10 to 50: [10, 10, 30, 30] is [0, 10, 20, 30] there, times 512 / 40 = 12.8
-    assert [record.boxes for record in records] == [[[0.0, 128.0, 256.0, 384.0]], None, []]
+    assert [record.boxes_px for record in records] == [[[0.0, 128.0, 256.0, 384.0]], None, []]
     assert records[0].box_labels == ["sign"]
     assert records[0].extra == {"source": "gpt-image-1"}
     assert [record.label for record in records] == ["generated", "real", "real"]
@@ -253,7 +253,7 @@ def test_convert_drops_a_box_that_rounds_to_nothing(zoomin, data: Path) -> None:
     assert "wrote 1 record to " in out
     assert out.endswith("; 1 box left out: outside the square, or too small to be seen in it\n")
     (record,) = read_records(data.parent / "square" / "records.jsonl")
-    assert record.boxes == [[128.0, 0.0, 512.0, 512.0], [256.0, 0.0, 512.0, 512.0]]  # 30 - 20 = 10, times 12.8
+    assert record.boxes_px == [[128.0, 0.0, 512.0, 512.0], [256.0, 0.0, 512.0, 512.0]]  # 30 - 20 = 10, times 12.8
     assert record.box_labels == ["whole", "half"]
 
 

@@ -217,7 +217,7 @@ def test_choose_decides_what_is_looked_at_again(images: dict[str, str]) -> None:
     engine = ScriptedEngine({"a": [first, answer("real")]})
     (prediction,) = Detector(engine=engine, choose=lambda boxes_px, image: boxes_px[1:]).detect([images["a"]])
     assert [image.window for image in engine.asked[1][0].images] == [None, (500, 350, 1000, 700)]
-    assert len(prediction["boxes"]) == len(parse_reply(first.text).boxes) == 2
+    assert len(prediction["boxes"]) == len(parse_reply(first.text).boxes_model) == 2
 
 
 def test_the_same_image_twice_is_asked_about_twice(images: dict[str, str]) -> None:

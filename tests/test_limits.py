@@ -100,15 +100,15 @@ def test_every_way_of_giving_the_limit_teaches_and_rewards_the_right_box(
     model = limited_model if way == "checkpoint" else model_dir
     seen = shown(model, benchmark_dir, *arguments, **environment)
     record = read_records(benchmark_dir / "train/records.jsonl")[0]
-    assert record.boxes
+    assert record.boxes_px
     side = record.image.size[0]
     expected = smart_resize(side, side, 28, 3136, PIXELS)
     assert tuple(seen["whole"]) == expected
-    for box_model, box_px in zip(seen["boxes"], record.boxes, strict=True):
+    for box_model, box_px in zip(seen["boxes"], record.boxes_px, strict=True):
         for edge_model, edge_px in zip(box_model, box_px, strict=True):
             assert abs(edge_model - edge_px * expected[0] / side) <= 1
     assert seen["iou"] > 0.8  # of whole model pixels, so not quite 1
-    assert len(seen["crops"]) == len(record.boxes)
+    assert len(seen["crops"]) == len(record.boxes_px)
     assert all(width * height <= PIXELS for width, height in seen["crops"])
 
 

@@ -81,7 +81,7 @@ def test_images_are_found_beside_the_file_from_any_folder(folder: Path, monkeypa
 
 def test_no_boxes_and_no_annotation_are_different_things(folder: Path) -> None:
     path = write(folder, {}, {"boxes": []}, {"boxes": None}, {"boxes": [[1, 2, 3, 4]]})
-    assert [record.boxes for record in read_records(path)] == [None, [], None, [[1, 2, 3, 4]]]
+    assert [record.boxes_px for record in read_records(path)] == [None, [], None, [[1, 2, 3, 4]]]
     assert [record.box_labels for record in read_records(path)] == [[], [], [], [""]]
 
 
@@ -259,7 +259,7 @@ def test_a_null_in_parquet_is_a_field_that_is_absent(folder: Path) -> None:
     rows = [{**ROW, "source": "x", "n": None}, {**ROW, "source": None, "n": 1, "explanation": None, "boxes": None}]
     first, second = read_records(write_parquet(folder, *rows))
     assert (first.extra, second.extra) == ({"source": "x"}, {"n": 1})
-    assert (second.explanation, second.boxes, second.box_labels) == ("", None, [])
+    assert (second.explanation, second.boxes_px, second.box_labels) == ("", None, [])
 
 
 def test_parquet_images_may_be_structs_or_paths(folder: Path) -> None:
@@ -268,7 +268,7 @@ def test_parquet_images_may_be_structs_or_paths(folder: Path) -> None:
     rows = [{"image": image, "label": "generated", "boxes": [[1, 2, 3, 4]], "box_labels": None} for image in layouts]
     for record, _ in zip(read_records(write_parquet(folder, *rows)), rows, strict=True):
         assert Path(record.image.path).read_bytes() == red
-        assert (record.boxes, record.box_labels) == ([[1, 2, 3, 4]], [""])
+        assert (record.boxes_px, record.box_labels) == ([[1, 2, 3, 4]], [""])
     assert read_records(write_parquet(folder, ROW))[0].name == "images/a.png"
 
 
@@ -392,4 +392,4 @@ def test_any_row_is_a_record_or_a_fault(row: dict[str, Any]) -> None:
         assert record.label in ("real", "generated")
         assert isinstance(record.explanation, str)
         assert isinstance(record.box_labels, list)
-        assert len(record.box_labels) == len(record.boxes or [])
+        assert len(record.box_labels) == len(record.boxes_px or [])

@@ -102,7 +102,7 @@ FORMS = {
 def test_every_box_is_read_with_its_own_label_or_none(text: str, expected: tuple[list, list]) -> None:
     text = text.replace("HAND", str(HAND)).replace("EAR", str(EAR))
     reply = parse_reply(f"<regions>{text}</regions><verdict>generated</verdict>")
-    assert (reply.boxes, reply.box_labels) == expected
+    assert (reply.boxes_model, reply.box_labels) == expected
     assert reply.verdict == "generated"
 
 
@@ -171,7 +171,7 @@ def _in_label(text: str, at: int, labels: list[str]) -> bool:
 def test_what_survives_damage_carries_its_own_label_or_none(reply: tuple[str, dict[tuple, str]]) -> None:
     text, labels = reply
     read = parse_reply(text)
-    for box, label in zip(read.boxes, read.box_labels, strict=True):
+    for box, label in zip(read.boxes_model, read.box_labels, strict=True):
         assert label in ("", labels.get(tuple(box), ""))
 
 
@@ -181,7 +181,7 @@ def test_damage_to_one_region_leaves_the_others_whole() -> None:
     text = json.dumps(regions)
     for at in (at for at, mark in enumerate(text) if mark in "[]{}"):
         read = parse_reply(text[:at] + text[at + 1 :])
-        assert len(read.boxes) >= 3
+        assert len(read.boxes_model) >= 3
         assert len(list(filter(None, read.box_labels))) >= 2
 
 
@@ -192,9 +192,9 @@ PIECES += ["label:", '"label":', 'name:"', "bbox:", 'bbox:"', "x1:1,", "y2:", "<
 @given(st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=40).map("".join) | st.text())
 def test_any_text_is_a_reply(text: str) -> None:
     reply = parse_reply(text)
-    assert len(reply.boxes) == len(reply.box_labels)
+    assert len(reply.boxes_model) == len(reply.box_labels)
     assert reply.verdict in (None, *VERDICTS)
-    assert all(len(box) == 4 and box[0] <= box[2] and box[1] <= box[3] for box in reply.boxes)
+    assert all(len(box) == 4 and box[0] <= box[2] and box[1] <= box[3] for box in reply.boxes_model)
 
 
 MANY = json.dumps([{"bbox_2d": [n, n, n + 30, n + 30], "label": "x"} for n in range(10_000)])

@@ -431,7 +431,7 @@ def test_the_gold_reply_earns_full_marks(record: Record) -> None:
     first, last = render_reply(gold_reply(record)), render_reply(gold_reply(record), ("explanation", "verdict"))
     reference = str(record.image)
     infos = after_first(first, reference)
-    row = {"label": record.label, "explanation": record.explanation, "boxes": record.boxes, "images": [reference]}
+    row = {"label": record.label, "explanation": record.explanation, "boxes": record.boxes_px, "images": [reference]}
     for completion, rollout_infos in ((first, {}), (last, {**infos, "replies": [first, last]})):
         scores = score_one(completion, **row, rollout_infos=rollout_infos)
         assert scores.pop("zoomin_iou") >= 0.9  # corners are whole model pixels: (27 / 28) ** 2 at worst

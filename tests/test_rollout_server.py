@@ -68,8 +68,8 @@ def content(output: RolloutOutput) -> dict[str, Any]:
 def shows(record: Record, output: RolloutOutput) -> bool:
     """Whether the first reply marks the panel of this image."""
     boxes_px = output.rollout_infos["boxes_px"]
-    assert record.boxes
-    return len(boxes_px) == 1 and iou(boxes_px[0], record.boxes[0]) > 0.5
+    assert record.boxes_px
+    return len(boxes_px) == 1 and iou(boxes_px[0], record.boxes_px[0]) > 0.5
 
 
 def assert_paired(records: list[Record], outputs: list[RolloutOutput]) -> None:

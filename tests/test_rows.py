@@ -90,7 +90,7 @@ def test_a_record_never_lends_words_to_itself() -> None:
 
 
 def test_a_drawn_reply_marks_the_records_own_regions() -> None:
-    assert [reply.boxes for reply in first_replies(with_own_words(4))] == [[[0, 0, 56, 56]]] * 4
+    assert [reply.boxes_model for reply in first_replies(with_own_words(4))] == [[[0, 0, 56, 56]]] * 4
 
 
 # What a purpose needs
@@ -108,7 +108,8 @@ TAUGHT |= {"explain": ("explanation",), "verdict": (), "query1": (), "query2": (
 )
 def test_a_record_without_what_a_purpose_teaches_is_refused_and_named(purpose: str, name: str, value: Any) -> None:
     records = with_own_words(5)
-    records[4] = replace(records[4], **{name: value, **({"box_labels": []} if name == "boxes" else {})})
+    changed = {"boxes_px": value, "box_labels": []} if name == "boxes" else {name: value}
+    records[4] = replace(records[4], **changed)
     if name not in TAUGHT[purpose]:
         assert records_to_rows(records, purpose, LIMITS)
         return
@@ -118,7 +119,7 @@ def test_a_record_without_what_a_purpose_teaches_is_refused_and_named(purpose: s
 
 
 def test_a_record_annotated_with_no_region_is_taught() -> None:
-    records = [replace(record, boxes=[], box_labels=[]) for record in with_own_words(4)]
+    records = [replace(record, boxes_px=[], box_labels=[]) for record in with_own_words(4)]
     assert all(records_to_rows(records, purpose, LIMITS) for purpose in PURPOSES)
 
 

@@ -44,7 +44,7 @@ def record(name: str, label: str, rng: random.Random, **fields: Any) -> Record:
     told = {"explanation": f"There is a {'; a '.join(words)}.", "boxes": boxes, "box_labels": words, "size": size}
     told |= fields
     image = ImageRef(f"/{name}", told.pop("size"))
-    return Record(name, image, label, **told)
+    return Record(name, image, label, boxes_px=told.pop("boxes"), **told)
 
 
 def make(name: str, real: int, generated: int, change: Change = lambda rng, label: {}) -> list[Record]:
@@ -84,7 +84,12 @@ def shown(row: dict[str, Any]) -> tuple[str, list[float]]:
     numbers += [sum(sides), max(sides, default=0), min(sides, default=0)]
     numbers += [float(np.mean([window[0] for window in windows] or [0]))]
     if first:
-        numbers += [VERDICTS.index(first.verdict), len(first.explanation), len(first.boxes), len(first.box_labels)]
+        numbers += [
+            VERDICTS.index(first.verdict),
+            len(first.explanation),
+            len(first.boxes_model),
+            len(first.box_labels),
+        ]
         numbers += [sum(map(len, first.box_labels)), bool(first.explanation), any(first.box_labels)]
     return text, numbers
 
@@ -130,7 +135,7 @@ def test_the_classifier_finds_words_that_only_right_verdicts_have(monkeypatch: p
         drawn = drawn_reply(record, donors)
         if drawn.verdict == record.label:
             return drawn
-        return replace(drawn, explanation="", box_labels=[""] * len(drawn.boxes))
+        return replace(drawn, explanation="", box_labels=[""] * len(drawn.boxes_model))
 
     monkeypatch.setattr(rows_module, "drawn_reply", right_ones_alone)
     assert guessed_right(rows_of(FILES["one file"], "sft")[1::2]) > 0.95

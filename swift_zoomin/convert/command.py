@@ -33,14 +33,14 @@ def run(options: argparse.Namespace) -> int:
     _check_target(Path(os.path.realpath(options.folder)), records)
     make_folder(options.folder / "images")
     for number, record in enumerate(tqdm(records, "converting")):
-        image, boxes = square(open_upright(record.image.path), record.boxes or [], options.side_px)
+        image, boxes = square(open_upright(record.image.path), record.boxes_px or [], options.side_px)
         boxes = [[round(number, 2) for number in box] for box in boxes]
         inside = [at for at, box in enumerate(boxes) if box[0] < box[2] and box[1] < box[3]]
         name = f"images/{_converted_name(number)}"
         with naming(options.folder / name):
             image.save(options.folder / name)
         row = {**record.extra, "image": name, "label": record.label, "explanation": record.explanation}
-        if record.boxes is not None:
+        if record.boxes_px is not None:
             row["boxes"] = [boxes[at] for at in inside]
             row["box_labels"] = [record.box_labels[at] for at in inside]
         lost += len(boxes) - len(inside)

@@ -58,24 +58,33 @@ class Detector:
 
     def _detect_batch(self, paths: list[str]) -> Iterator[Prediction]:
         start = time.perf_counter()
-        results = [self._start(path) for path in paths]
-        while pending := [r for r in results if isinstance(r, Conversation) and not r.done]:
-            for conversation in pending:
-                conversation.ask()
-            pending = [conversation for conversation in pending if not conversation.done]
-            for conversation, answer in zip(pending, self._engine.ask(pending) if pending else [], strict=True):
-                conversation.take(answer)
-        seconds = (time.perf_counter() - start) / len(paths)
-        for path, result in zip(paths, results, strict=True):
-            episode = result.episode if isinstance(result, Conversation) else None
-            error = result.error if isinstance(result, Conversation) else str(result)
-            yield to_prediction(path, episode, error, round(seconds, 3), self._one_turn)
+        conversations = [self._open(path) for path in paths]
+        self._finish([conversation for conversation in conversations if isinstance(conversation, Conversation)])
+        seconds = round((time.perf_counter() - start) / len(paths), 3)
+        for path, conversation in zip(paths, conversations, strict=True):
+            if isinstance(conversation, ImageError):
+                yield to_prediction(path, None, str(conversation), seconds, self._one_turn)
+            else:
+                yield to_prediction(path, conversation.episode, conversation.error, seconds, self._one_turn)
 
-    def _start(self, path: str) -> Conversation | ImageError:
+    def _open(self, path: str) -> Conversation | ImageError:
         try:
             # As text it could be an image itself (base64), which is in no file.
             image = ImageRef.of(Path(path)).under(self._engine.limits)
-            _ = image.size_model  # refuses an image that the model cannot be shown
-            return Conversation(Episode(image, choose=self._choose, one_turn=self._one_turn))
         except ImageError as error:
             return error
+        if image.fault:
+            return ImageError(image.fault)
+        return Conversation(Episode(image, choose=self._choose, one_turn=self._one_turn))
+
+    def _finish(self, conversations: list[Conversation]) -> None:
+        """Ask all of them, turn by turn, until each is done."""
+        pending = conversations
+        while pending:
+            for conversation in pending:
+                conversation.ask()
+            asked = [conversation for conversation in pending if not conversation.done]
+            if asked:
+                for conversation, answer in zip(asked, self._engine.ask(asked), strict=True):
+                    conversation.take(answer)
+            pending = [conversation for conversation in asked if not conversation.done]

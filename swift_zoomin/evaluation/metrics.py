@@ -49,7 +49,7 @@ def evaluate(records: Iterable[Record], predictions: dict[Path, Prediction]) -> 
     given = [(record, prediction or {}) for record, prediction in pairs]
     two_turn = any("initial_verdict" in p for _, p in given)
     explained = [(r, p) for r, p in given if r.explanation.strip()] if any("explanation" in p for _, p in given) else []
-    boxed = [(r, p) for r, p in given if r.boxes is not None] if any("boxes" in p for _, p in given) else []
+    boxed = [(r, p) for r, p in given if r.boxes_px is not None] if any("boxes" in p for _, p in given) else []
     texts = [(p.get("explanation") or "", r.explanation) for r, p in explained]
     shares = {
         "accuracy": [p.get("verdict") == r.label for r, p in given],
@@ -61,7 +61,7 @@ def evaluate(records: Iterable[Record], predictions: dict[Path, Prediction]) -> 
         "bleu1": [scoring.bleu(*text, 1) for text in texts],
         "bleu2": [scoring.bleu(*text, 2) for text in texts],
         "rouge_l": [scoring.rouge_l(*text) for text in texts],
-        "iou": [scoring.iou_reward(_boxes(p), r.boxes) or 0.0 for r, p in boxed],
+        "iou": [scoring.iou_reward(_boxes(p), r.boxes_px) or 0.0 for r, p in boxed],
     }
     return {
         "images": len(given),

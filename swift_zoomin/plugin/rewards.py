@@ -37,10 +37,10 @@ class Trajectory:
     texts: tuple[str, str]  # of query 1 and query 2
     turns: int  # 0 where no multi-turn scheduler ran
     image: Any
-    known_boxes_px: list[list[float]] | None  # query 1's, where a scheduler has worked them out
+    rolled_out_px: list[list[float]] | None  # query 1's boxes, where a scheduler has worked them out
     label: Any
     explanation: str | None
-    boxes_px: list[list[float]] | None
+    annotated_px: list[list[float]] | None
 
     @property
     def is_ours(self) -> bool:
@@ -58,9 +58,9 @@ class Trajectory:
         return parse_reply(self.texts[1])
 
     @cached_property
-    def first_boxes_px(self) -> list[list[float]] | None:
-        """Query 1's boxes in pixels of the original, as `boxes_px` is; None where there is nothing to read."""
-        boxes_px = self.known_boxes_px
+    def predicted_px(self) -> list[list[float]] | None:
+        """Query 1's boxes in pixels of the original, as `annotated_px` is; None where there is nothing to read."""
+        boxes_px = self.rolled_out_px
         if boxes_px is None:
             boxes_px = to_original_boxes(self.first, first_image([self.image]))
         return boxes_px or scoring.readable_boxes(boxes_px, self.first.verdict)
@@ -192,7 +192,7 @@ def _reward(name: str, query: int, score: Callable[[Trajectory], Score]) -> type
 
 def _of_boxes(score: Callable[[Any, Any], Score]) -> Callable[[Trajectory], Score]:
     """A score of query 1's boxes; without annotated ones it is not applicable, and no image is opened."""
-    return lambda t: None if t.boxes_px is None else score(t.first_boxes_px, t.boxes_px)
+    return lambda t: None if t.annotated_px is None else score(t.predicted_px, t.annotated_px)
 
 
 REWARDS: dict[str, type[ZoomInReward]] = {

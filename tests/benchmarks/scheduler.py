@@ -75,7 +75,7 @@ class ShrunkenCropScheduler(MultiTurnScheduler):
     decodes_once = False
 
     def step(self, infer_request: Any, response_choice: Any, current_turn: int) -> dict[str, Any]:
-        boxes = parse_reply(response_choice.message.content).boxes
+        boxes = parse_reply(response_choice.message.content).boxes_model
         infer_request.messages.append({"role": "user", "content": prompts.query2(len(boxes))})
         image = None
         for box in boxes:
