@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
 from typing import Any
 
 import psutil
@@ -62,8 +64,8 @@ class RolloutServer:
         self._environment = environment
         self.port = _free_port()
         self.log_file = folder / "rollout.log"
-        self.temporary = folder / "tmp"
-        self.temporary.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.temporary = Path(mkdtemp())  # vLLM makes sockets in it, and their paths may have 107 characters
         self._client: VLLMClient | None = None
         self._arguments = [
             *("--custom_register_path", "swift_zoomin", "--multi_turn_scheduler", scheduler, "--model", str(model)),
@@ -79,6 +81,7 @@ class RolloutServer:
 
     def __exit__(self, *error: object) -> None:
         self.kill()
+        rmtree(self.temporary, ignore_errors=True)
 
     def start(self) -> None:
         """Start, without waiting for an answer: `infer` does."""
