@@ -4,7 +4,8 @@
 #   needs   what setup.sh needs; 6 GB of memory; a GPU is used if there is one
 #   hours   0.3 on 2 cores, installation included
 #   options TRAIN_IMAGES (7500), TEST_IMAGES (400), GRPO_STEPS (30)
-#   output  output/quickstart: records.jsonl (held-out images), predictions.jsonl, metrics.json, one folder a stage
+#   output  output/quickstart: records.jsonl (held-out images), predictions.jsonl, metrics.json, exchange.png,
+#           one folder a stage
 #   next    examples/study.sh: the ablations
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -48,6 +49,8 @@ for line in open(sys.argv[1]):
     print(seen["image"].rsplit("/", 1)[-1], seen["width"], "x", seen["height"], "first", seen["initial_verdict"],
           "final", seen["verdict"])
 ' "$out/photographs.jsonl"
+python examples/show_exchange.py "$out/records.jsonl" "$out/predictions.jsonl" "$out/exchange.png"
+echo "one exchange as a picture: output/quickstart/exchange.png"
 echo "pipeline: $((SECONDS - started)) s; results in output/quickstart"
 python -c 'import json, sys
 seen = json.load(open(sys.argv[1]))
