@@ -44,7 +44,7 @@ STAGES = {"sft": "SFT", "grpo1": "GRPO stage 1", "grpo2": "GRPO stage 2"}
 def read_rows(study: Path) -> dict[str, dict[str, Any]]:
     """Figures of every row, pooled over the seeds that have it: each seed has test images of its own."""
     rows = {}
-    names = sorted({folder.name for folder in study.glob("*/rows/*") if (folder / "finished").exists()}, key=_rank)
+    names = sorted({folder.name for folder in study.glob("*/rows/*") if (folder / "finished").exists()}, key=rank)
     for name in names:
         seeds = [folder for folder in sorted(study.glob(f"*/rows/{name}")) if (folder / "finished").exists()]
         records, predictions = [], {}
@@ -57,9 +57,10 @@ def read_rows(study: Path) -> dict[str, dict[str, Any]]:
     return rows
 
 
-def _rank(name: str) -> tuple[int, str]:
+def rank(name: str) -> tuple[int, str]:
+    """Where a row stands in the table: in the order of the paper's, then by name."""
     order = ["one-turn", "SFT, joint", "SFT, dec", "SFT and", "no BLEU", "dual", "regions", "ZoomIn", "control"]
-    return next((at for at, start in enumerate(order) if name.startswith(start)), len(order)), name
+    return next((place for place, start in enumerate(order) if name.startswith(start)), len(order)), name
 
 
 def markdown(rows: dict[str, dict[str, Any]]) -> str:
