@@ -5,8 +5,8 @@
 
 `image` is relative to the file, or in Parquet also image bytes. `label` is real or generated. `explanation` says why.
 `boxes` are [x1, y1, x2, y2] in pixels of the upright original, x2 and y2 exclusive; real images may have some too; []
-means annotated with none, absent means not annotated. `box_labels` say what is in each. Further fields, as `source`, are
-kept as they are. ms-swift is given a records file as `--dataset FILE:PURPOSE` (`rows.py`).
+means annotated with none, absent means not annotated. `box_labels` say what is in each. Further fields, as `source`,
+are kept as they are. ms-swift is given a records file as `--dataset FILE:PURPOSE` (`rows.py`).
 Reading checks everything first and reports every fault at once, each with file, row and field.
 """
 
