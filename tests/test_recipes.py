@@ -116,6 +116,12 @@ def test_without_vllm_a_recipe_passes_none_of_its_flags(recipe: str) -> None:
     assert [flag for flag in with_vllm if not flag.startswith("--vllm_")] == [*flags(kept[:-4]), "--seed"]
 
 
+@pytest.mark.parametrize(("gpus", "told"), [("", "4"), ("2", "2"), ("0", "1")])
+def test_detection_spreads_over_the_gpus_and_counts_a_cpu_as_one(gpus: str, told: str) -> None:
+    shown = run("32b/detect.sh", DRY_RUN="1", DATA="records.jsonl", MODEL="m", GPUS=gpus).stdout
+    assert f" --gpus {told} " in shown
+
+
 @pytest.mark.parametrize("recipe", [*(recipe for recipe in TRAINING if "/grpo_" in recipe), "server/rollout.sh"])
 def test_vllm_is_told_of_the_image_and_the_most_crops(recipe: str) -> None:
     command = commands(recipe, MODEL="m")[0]
