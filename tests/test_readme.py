@@ -56,8 +56,8 @@ def run(command: str, folder: Path, **changes: str) -> subprocess.CompletedProce
 
 def test_every_command_belongs_to_a_test_of_this_file() -> None:
     covered = {*RECIPES, *SCRIPTS, *starting("zoomin", "python", ".venv/bin/python"), *chain(*SWIFT.values())}
-    # What prepares a shell stands alone; the study's block with tiny_grpo is run as a whole.
-    prepares = re.compile(r"source |export |study=|MODEL=\S+ DATA=\S+ OUT=\S+ tiny_grpo ")
+    # What prepares a shell stands alone; the blocks of tiny.sh are run as wholes.
+    prepares = re.compile(r"source |export |study=|MODEL=\S+ DATA=\S+ OUT=\S+ tiny_\w+ ")
     assert [command for command in DOCUMENTED if command not in covered and not prepares.match(command)] == []
     assert [len(commands) for commands in SWIFT.values()] == [1, 3, 0]
 
@@ -101,14 +101,19 @@ def test_a_documented_example_runs(command: str, tmp_path: Path) -> None:
         assert done.stdout
 
 
-def test_the_studys_training_is_one_of_the_recipes(tmp_path: Path) -> None:
-    text = (ROOT / "examples/README.md").read_text()
-    (block,) = re.findall(r"^    source \.venv.* && (source examples.*?)\n\n", text, re.DOTALL | re.M)
-    shown = run(block, ROOT, DRY_RUN="1")
+@pytest.mark.parametrize(
+    ("readme", "told"),
+    [
+        ("README.md", {"--learning_rate": ["5e-4"], "--max_steps": ["20"]}),
+        ("examples/README.md", {"--learning_rate": ["1e-4"], "--max_steps": ["300"], "--beta": ["0"]}),
+    ],
+)
+def test_a_documented_training_of_the_tiny_model_is_a_recipes(readme: str, told: dict[str, list[str]]) -> None:
+    blocks = re.findall(r"(source examples/tiny\.sh.*?)\n\n", (ROOT / readme).read_text(), re.DOTALL)
+    shown = run(blocks[0], ROOT, DRY_RUN="1")
     assert shown.returncode == 0, shown.stderr
-    told = options(shlex.split(shown.stdout))
-    assert told["--learning_rate"] == ["1e-4"]
-    assert told["--max_steps"] == ["300"]
+    passed = options(shlex.split(shown.stdout))
+    assert {name: passed[name] for name in told} == told
 
 
 def test_the_documented_python_compiles_and_its_imports_work() -> None:
