@@ -2,9 +2,9 @@
 
     python examples/show_exchange.py output/quickstart/records.jsonl output/quickstart/predictions.jsonl exchange.png
 
-Shows the image that `--image` names as the records do; else, of those whose first verdict was wrong and whose second
-is right, the one with most regions. Crops are cut by the code that cuts them for the model, at the pixel limits that
-`made_by` states, and bear the numbers of their regions.
+Shows the image that `--image` names as the records do; else, of those whose first verdict was wrong and whose second is
+right, the one with most regions, and of those the one whose regions lie best. Crops are cut by the code that cuts them
+for the model, at the pixel limits that `made_by` states, and bear the numbers of their regions.
 """
 
 import argparse
@@ -24,6 +24,7 @@ from swift_zoomin.pictures import open_upright
 from swift_zoomin.predictions import Prediction, read_predictions
 from swift_zoomin.records import Record, RecordError, read_records
 from swift_zoomin.replies import Reply, parse_reply
+from swift_zoomin.scoring import iou_reward
 
 PANEL_PX, MARGIN_PX, GAP_PX = 400, 24, 8  # side of a panel; around panels; between crops
 TITLE_PX, TEXT_PX, NUMBER_PX = 24, 20, 28  # heights of what is still read where the picture is shown at two thirds
@@ -65,10 +66,12 @@ def choose(pairs: list[tuple[Record, Prediction | None]], name: str | None) -> t
     return max(whole, key=_worth_showing)
 
 
-def _worth_showing(shown: tuple[Record, Prediction]) -> tuple[bool, int]:
+def _worth_showing(shown: tuple[Record, Prediction]) -> tuple[bool, int, float]:
+    """Corrected by the second look or not, its regions, and how well they lie."""
     record, prediction = shown
     corrected = prediction["initial_verdict"] != record.label == prediction["verdict"]
-    return corrected, len(prediction["boxes"])
+    iou = iou_reward(prediction["boxes"], record.boxes)
+    return corrected, len(prediction["boxes"]), iou or 0.0
 
 
 def draw_exchange(record: Record, prediction: Prediction) -> Image.Image:
