@@ -2,7 +2,7 @@
 # Set up, lint, check types and run the tests: all of them, or with `unit` those that start neither ms-swift nor vLLM.
 #
 #   bash shell/test.sh         # everything
-#   bash shell/test.sh unit    # a minute on 2 cores, after installation
+#   bash shell/test.sh unit    # minutes on 2 cores, after installation
 #
 #   needs   what setup.sh needs; 8 GB of memory
 #   hours   0.5 on 2 cores, installation included
