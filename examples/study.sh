@@ -32,7 +32,7 @@ once() {
     if [ ! -e "$out/$1/finished" ]; then
         echo "$(date +%T) $1"
         mkdir -p "$out/$1"
-        OUT=$out/$1 TOKENS=$tokens quietly "$out/$1.log" "${@:2}"
+        OUT=$out/$1 quietly "$out/$1.log" "${@:2}"
         touch "$out/$1/finished"
     fi
 }
@@ -40,12 +40,12 @@ sft() { # NAME PURPOSE [BENCHMARK]
     MODEL=$out/pretrained DATA=${3:-$train} PURPOSE=$2 once "$1" tiny_sft --seed "$seed" \
         --save_steps 0.1 --save_total_limit 10
 }
-grpo() { # NAME QUERY MODEL REWARDS
-    MODEL=$out/$3 DATA=$train REWARDS=$4 STEPS=$steps once "$1" tiny_grpo "$2" --seed "$seed" \
-        --save_steps 0.2 --save_total_limit 5
+grpo() { # NAME QUERY MODEL REWARD ...
+    MODEL=$out/$3 DATA=$train once "$1" tiny_grpo "$2" --seed "$seed" --reward_funcs "${@:4}" \
+        --max_steps "$steps" --max_completion_length "$tokens" --save_steps 0.2 --save_total_limit 5
 }
 look() { # ROW MODEL [zoomin detect's arguments]
-    MODEL=$out/$2 DATA=${data:-$test} once "$1" bash shell/7b/detect.sh --batch-size 100 "${@:3}"
+    MODEL=$out/$2 DATA=${data:-$test} once "$1" tiny_detect --max-new-tokens "$tokens" "${@:3}"
 }
 
 once model python examples/make_model.py "$out/model" --seed "$seed"
@@ -57,9 +57,9 @@ once benchmark python examples/make_benchmark.py "$out/benchmark" --scenes "$sce
 
 sft sft sft
 look "rows/SFT, decoupled rows" sft
-grpo grpo1 query1 sft "zoomin_format zoomin_iou"
+grpo grpo1 query1 sft zoomin_format zoomin_iou
 look "rows/SFT and GRPO stage 1" grpo1
-grpo grpo2 query2 grpo1 "zoomin_accuracy zoomin_bleu"
+grpo grpo2 query2 grpo1 zoomin_accuracy zoomin_bleu
 look "rows/ZoomIn" grpo2
 if [ "$rows" != all ]; then exit; fi
 
@@ -71,8 +71,8 @@ for variant in explain ground verdict; do
 done
 grpo no_bleu query2 grpo1 zoomin_accuracy
 look "rows/no BLEU reward" no_bleu
-grpo dual1 query1 sft "zoomin_format zoomin_iou zoomin_accuracy_query1"
-grpo dual2 query2 dual1 "zoomin_accuracy zoomin_bleu"
+grpo dual1 query1 sft zoomin_format zoomin_iou zoomin_accuracy_query1
+grpo dual2 query2 dual1 zoomin_accuracy zoomin_bleu
 look "rows/dual verdict reward" dual2
 for regions in random largest-3 largest-4; do
     look "rows/regions: $regions" grpo2 --regions $regions

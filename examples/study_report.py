@@ -1,14 +1,19 @@
 """The table and the learning curves of a study, over all seeds there are.
 
     .venv/bin/python examples/study_report.py output/study/full
+    .venv/bin/python examples/study_report.py output/study/full --readme examples/README.md
 
 Writes beside the folders of the seeds `table.md` (Table 1 of the paper: each row over the test images of all its seeds,
-with 95% intervals), `table.json`, and `curves.png` (of the first seed whose checkpoints were looked at).
+with 95% intervals of accuracy and IoU), `table.json` (all intervals), and `curves.png` (of the first seed whose
+checkpoints were looked at). With `--readme` the table also replaces what stands in that file between the lines BEGIN
+and END, with a line that says how it was made.
 """
 
 import argparse
 import json
 import sys
+from datetime import date
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +36,15 @@ COLUMNS = {
     "rouge_l": "ROUGE-L",
     "iou": "IoU",
 }
+WITH_INTERVAL = ("accuracy", "iou")  # in the table; all of them would be too wide to read
+BEGIN, END = "<!-- begin: written by study_report.py -->", "<!-- end: written by study_report.py -->"
 STAGES = {"sft": "SFT", "grpo1": "GRPO stage 1", "grpo2": "GRPO stage 2"}
 
 
 def read_rows(study: Path) -> dict[str, dict[str, Any]]:
     """Figures of every row, pooled over the seeds that have it: each seed has test images of its own."""
     rows = {}
-    names = sorted({folder.name for folder in study.glob("*/rows/*") if (folder / "finished").exists()}, key=_rank)
+    names = sorted({folder.name for folder in study.glob("*/rows/*") if (folder / "finished").exists()}, key=rank)
     for name in names:
         seeds = [folder for folder in sorted(study.glob(f"*/rows/{name}")) if (folder / "finished").exists()]
         records, predictions = [], {}
@@ -50,9 +57,10 @@ def read_rows(study: Path) -> dict[str, dict[str, Any]]:
     return rows
 
 
-def _rank(name: str) -> tuple[int, str]:
+def rank(name: str) -> tuple[int, str]:
+    """Where a row stands in the table: in the order of the paper's, then by name."""
     order = ["one-turn", "SFT, joint", "SFT, dec", "SFT and", "no BLEU", "dual", "regions", "ZoomIn", "control"]
-    return next((at for at, start in enumerate(order) if name.startswith(start)), len(order)), name
+    return next((place for place, start in enumerate(order) if name.startswith(start)), len(order)), name
 
 
 def markdown(rows: dict[str, dict[str, Any]]) -> str:
@@ -66,8 +74,28 @@ def markdown(rows: dict[str, dict[str, Any]]) -> str:
 def _cell(figures: dict[str, Any], column: str) -> str:
     if figures[column] is None:
         return "-"
+    if column not in WITH_INTERVAL:
+        return f"{figures[column]:.3f}"
     low, high = figures["intervals"][column]
     return f"{figures[column]:.3f} ({low:.3f}..{high:.3f})"
+
+
+def origin(rows: dict[str, dict[str, Any]]) -> str:
+    """How a table was made, as a line below it."""
+    images = sorted({figures["images"] // len(figures["accuracy_by_seed"]) for figures in rows.values()})
+    each_seed = " or ".join(map(str, images))
+    made = f"Made by `study_report.py` on {date.today()} with zoomin {version('swift-zoomin')}"
+    return f"{made}; {each_seed} test images a seed.\n"
+
+
+def put_between_marks(file: Path, content: str) -> None:
+    """Replace what stands between BEGIN and END. Raises ValueError where the file has not both, in this order."""
+    text = file.read_text(encoding="utf-8")
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"{file}: expected the lines {BEGIN} and {END}")
+    file.write_text(f"{before}{BEGIN}\n\n{content}\n{END}{after}", encoding="utf-8")
 
 
 def draw_curves(seed: Path, file: Path) -> None:
@@ -101,7 +129,9 @@ def draw_curves(seed: Path, file: Path) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("study", type=Path, help="output/study/SIZE")
-    study = parser.parse_args().study
+    parser.add_argument("--readme", type=Path, help="the file whose table is to be replaced")
+    options = parser.parse_args()
+    study = options.study
     rows = read_rows(study)
     if not rows:
         print(f"study_report: no finished row below {study}; run examples/study.sh first", file=sys.stderr)
@@ -109,6 +139,8 @@ def main() -> int:
     (study / "table.json").write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
     (study / "table.md").write_text(markdown(rows), encoding="utf-8")
     print(markdown(rows))
+    if options.readme:
+        put_between_marks(options.readme, markdown(rows) + "\n" + origin(rows))
     with_curves = sorted({path.parent for path in study.glob("*/curves")})
     if with_curves:
         draw_curves(with_curves[0], study / "curves.png")

@@ -1,17 +1,20 @@
-# shellcheck shell=bash disable=SC2034
+# shellcheck shell=bash
 # Sourced by quickstart.sh and the studies: the recipes of shell/7b, with the sizes and the machine of the tiny model.
 export MAX_PIXELS=12544    # the first look: 112 x 112 pixels, 16 image tokens
 export OMP_NUM_THREADS=1   # the tiny matrices gain nothing from threads, which only wait for each other
-export DEEPSPEED="" ROLLOUT=transformers ENGINE=transformers DISK=1
+export DISK=1
 if nvidia-smi -L >/dev/null 2>&1; then export GPUS=1; else export GPUS=0; fi
-tiny=(--torch_dtype float32 --gradient_checkpointing false --report_to none --logging_steps 10
+tiny=(--torch_dtype float32 --gradient_checkpointing false --deepspeed "" --report_to none --logging_steps 10
     --dataloader_num_workers 1)
 
 tiny_sft() { # [swift sft's arguments]
-    LEARNING_RATE=5e-4 BATCH=8 bash shell/7b/sft.sh "${tiny[@]}" --warmup_ratio 0.02 "$@"
+    bash shell/7b/sft.sh "${tiny[@]}" --learning_rate 5e-4 --per_device_train_batch_size 8 --warmup_ratio 0.02 "$@"
 }
 tiny_grpo() { # query1 or query2, [swift rlhf's arguments]
-    BATCH=${BATCH:-16} bash "shell/7b/grpo_$1.sh" "${tiny[@]}" "${@:2}"
+    bash "shell/7b/grpo_$1.sh" "${tiny[@]}" --use_vllm false --per_device_train_batch_size 16 "${@:2}"
+}
+tiny_detect() { # [zoomin detect's arguments]
+    bash shell/7b/detect.sh --engine transformers --batch-size 100 "$@"
 }
 
 # quietly LOG COMMAND ...: run it, showing the end of its output only if it fails.

@@ -15,11 +15,10 @@ from=$PWD/output/quickstart
 out=$PWD/output/turn_credit
 train=$from/benchmark/train/records.jsonl
 mkdir -p "$out"
-export TOKENS=80
 
 look() { # NAME
     MODEL=$out/$1 DATA=$from/benchmark/test/records.jsonl OUT=$out/$1 quietly "$out/$1.detect.log" \
-        bash shell/7b/detect.sh --batch-size 100
+        tiny_detect --max-new-tokens 80
     python -c 'import json, sys
 seen = json.load(open(sys.argv[2]))
 print(sys.argv[1].ljust(16), *(f"{name} {seen[name]:.3f}" for name in ("iou", "accuracy", "bleu2")))' \
@@ -27,7 +26,7 @@ print(sys.argv[1].ljust(16), *(f"{name} {seen[name]:.3f}" for name in ("iou", "a
 }
 
 if [ ! -e "$out/sft/metrics.json" ]; then
-    MODEL=$from/model DATA=$train OUT=$out/sft STEPS=${SFT_STEPS:-1100} quietly "$out/sft.log" tiny_sft
+    MODEL=$from/model DATA=$train OUT=$out/sft quietly "$out/sft.log" tiny_sft --max_steps "${SFT_STEPS:-1100}"
 fi
 look sft
 for seed in ${SEEDS:-1 2 3}; do
@@ -36,9 +35,11 @@ for seed in ${SEEDS:-1 2 3}; do
         name=${name:-.plain}-$seed
         name=${name#.}
         if [ ! -e "$out/$name/metrics.json" ]; then
-            MODEL=$out/sft DATA=$train OUT=$out/$name REWARDS="zoomin_format zoomin_iou zoomin_accuracy zoomin_bleu" \
-                LEARNING_RATE=2e-5 BATCH=32 GENERATIONS=4 STEPS=${GRPO_STEPS:-60} quietly "$out/$name.log" \
-                tiny_grpo query2 --custom_register_path "$register" --multi_turn_scheduler zoomin --seed "$seed"
+            MODEL=$out/sft DATA=$train OUT=$out/$name quietly "$out/$name.log" tiny_grpo query2 --seed "$seed" \
+                --custom_register_path "$register" --multi_turn_scheduler zoomin \
+                --reward_funcs zoomin_format zoomin_iou zoomin_accuracy zoomin_bleu \
+                --learning_rate 2e-5 --per_device_train_batch_size 32 --num_generations 4 \
+                --max_completion_length 80 --max_steps "${GRPO_STEPS:-60}"
         fi
         look "$name"
     done

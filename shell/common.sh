@@ -1,11 +1,16 @@
-# shellcheck shell=bash disable=SC2034
-# Sourced by the recipes: one line instead of a failed run, going on after a stop, and what differs without a GPU.
+# shellcheck shell=bash
+# Sourced by the recipes: one line instead of a failed run, going on after a stop, and merging. No flag of swift's that
+# says how to train stands here: those are in the recipes.
+#
+#   check NAME ...              stops with one line and writes nothing where something is missing
+#   start_or_resume COMMAND ... runs a training, from OUT's last checkpoint where there is one
+#   merge_lora                  makes OUT/merged of the last checkpoint's LoRA
+#   weights FOLDER              what is to be loaded of it
 #
 # Every recipe takes from its environment: MODEL, DATA, OUT; MAX_PIXELS (that of the checkpoint in OUT that it goes on
-# from, else what MODEL was trained with, else 262144: 512 x 512); GPUS (0: a CPU), DISK (GB that must be free),
-# DEEPSPEED (empty: none); the sizes LEARNING_RATE, BATCH, GENERATIONS, TOKENS (of a reply), STEPS (-1: one epoch);
-# DRY_RUN=1 prints the commands instead of running them. Arguments after the script's name go to swift, and win over
-# what stands in the recipe.
+# from, else what MODEL was trained with, else 262144: 512 x 512); GPUS (0: a CPU; examples/tiny.sh shows the arguments
+# that go with it), DISK (GB that must be free); DRY_RUN=1 prints the commands instead of running them. Arguments after
+# the script's name go to swift, and win over what stands in the recipe.
 set -euo pipefail
 recipe=$(basename "$(dirname "$0")")/$(basename "$0")
 
@@ -99,46 +104,53 @@ check() {
     done
 }
 
-# begin: check, then set what the training recipes share: stage and machine; resume or finished, where OUT has begun.
-begin() {
-    local last
-    check MODEL DATA OUT
-    # Qwen2.5-VL and our package, one epoch, the paper's batch, checkpoints that a stopped run can go on from.
-    stage=(--custom_register_path swift_zoomin --model_type qwen2_5_vl --template zoomin --model "$(weights "$MODEL")"
-        --output_dir "$OUT" --add_version false --num_train_epochs 1 --max_steps "${STEPS:--1}"
-        --per_device_train_batch_size "${BATCH:-1}" --gradient_accumulation_steps 1 --save_total_limit 2)
-    if [ -d "$MODEL" ]; then stage+=(--check_model false); fi
-    if [ "$GPUS" = 0 ]; then
-        machine=(--torch_dtype float32 --gradient_checkpointing false)
-    else
-        machine=(--torch_dtype bfloat16)
-        if [ -n "${DEEPSPEED:-}" ]; then machine+=(--deepspeed "$DEEPSPEED"); fi
-    fi
+# one_process_a_gpu: as ms-swift wants to be told; also of a machine's only GPU where other machines take part.
+one_process_a_gpu() {
     unset NPROC_PER_NODE
     if [ "$GPUS" -gt 1 ] || { [ "$GPUS" = 1 ] && [ -n "${NNODES:-}" ]; }; then export NPROC_PER_NODE=$GPUS; fi
-    resume=() finished=
-    last=$(newest "$OUT")
-    if [ -z "$last" ]; then return; fi
-    if python -c 'import json, sys
+}
+
+# is_last_step CHECKPOINT: whether the training that wrote it had come to its end.
+is_last_step() {
+    python -c 'import json, sys
 state = json.load(open(sys.argv[1] + "/trainer_state.json"))
-sys.exit(state["global_step"] < state["max_steps"])' "$last"; then
-        finished=$last
-    else
+sys.exit(state["global_step"] < state["max_steps"])' "$1"
+}
+
+# leave_out_vllm COMMAND ...: the same as `command`, without vLLM's flags: ms-swift refuses them with --use_vllm false.
+leave_out_vllm() {
+    local word leaving=
+    command=()
+    for word in "$@"; do
+        if [[ $word == --* ]]; then leaving=; fi
+        if [[ $word == --vllm_* ]]; then leaving=yes; fi
+        if [ -z "$leaving" ]; then command+=("$word"); fi
+    done
+}
+
+# start_or_resume swift sft|rlhf ARGUMENTS ...: run it. Where OUT has a checkpoint, the run goes on from the last one;
+# where that is the last step, nothing is run. What is added stands before ARGUMENTS, so that they win.
+start_or_resume() {
+    local last command added=()
+    last=$(newest "$OUT")
+    if [ -n "$last" ] && is_last_step "$last"; then
+        echo "$recipe: $last is the last step; nothing to train (to train on, set MODEL=$OUT and another OUT)"
+        return
+    fi
+    if [ -n "$last" ]; then
         echo "$recipe: going on from $last"
-        resume=(--resume_from_checkpoint "$last")
+        added=(--resume_from_checkpoint "$last")
     fi
+    # ms-swift would ask the hub whether this folder is its newest copy of a model.
+    if [ -d "$MODEL" ]; then added+=(--check_model false); fi
+    command=("$1" "$2" "${added[@]}" "${@:3}")
+    if [[ " $* " == *" --use_vllm false "* ]]; then leave_out_vllm "${command[@]}"; fi
+    one_process_a_gpu
+    run "${command[@]}"
 }
 
-train() { # COMMAND ...: run it, unless begin found that it had come to its end
-    if [ -n "$finished" ]; then
-        echo "$recipe: $finished is the last step; nothing to train (to train on, set MODEL=$OUT and another OUT)"
-    else
-        run "$@"
-    fi
-}
-
-# merge: the last checkpoint's LoRA into its model, as OUT/merged: what weights picks.
-merge() {
+# merge_lora: the last checkpoint's LoRA into its model, as OUT/merged: what `weights` picks.
+merge_lora() {
     if [ ! -e "$OUT/merged" ]; then
         run swift export --adapters "$(weights "$OUT")" --merge_lora true --output_dir "$OUT/merging" --exist_ok true
         run mv "$OUT/merging" "$OUT/merged"

@@ -4,7 +4,8 @@
 #   needs   what setup.sh needs; 6 GB of memory; a GPU is used if there is one
 #   hours   0.3 on 2 cores, installation included
 #   options TRAIN_IMAGES (7500), TEST_IMAGES (400), GRPO_STEPS (30)
-#   output  output/quickstart: records.jsonl (held-out images), predictions.jsonl, metrics.json, one folder a stage
+#   output  output/quickstart: records.jsonl (held-out images), predictions.jsonl, metrics.json, exchange.png,
+#           one folder a stage
 #   next    examples/study.sh: the ablations
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -23,22 +24,22 @@ python examples/make_benchmark.py "$out/benchmark" --train "${TRAIN_IMAGES:-7500
 
 echo "== SFT: both queries"
 MODEL=$out/model DATA=$train OUT=$out/sft quietly "$out/sft.log" tiny_sft
-export TOKENS=80 STEPS=${GRPO_STEPS:-30} # of a reply; of each GRPO stage
+steps=${GRPO_STEPS:-30} # of each GRPO stage
+grpo=(--max_steps "$steps" --max_completion_length 80)
 echo "== GRPO, stage 1: query 1 earns format and IoU"
-MODEL=$out/sft DATA=$train OUT=$out/grpo1 quietly "$out/grpo1.log" tiny_grpo query1
+MODEL=$out/sft DATA=$train OUT=$out/grpo1 quietly "$out/grpo1.log" tiny_grpo query1 "${grpo[@]}"
 echo "== GRPO, stage 2: query 2 earns accuracy and BLEU"
-MODEL=$out/grpo1 DATA=$train OUT=$out/grpo2 quietly "$out/grpo2.log" tiny_grpo query2
+MODEL=$out/grpo1 DATA=$train OUT=$out/grpo2 quietly "$out/grpo2.log" tiny_grpo query2 "${grpo[@]}"
 
 echo "== Held-out images"
 cp -r "$out/benchmark/test/records.jsonl" "$out/benchmark/test/images" "$out/"
-MODEL=$out/grpo2 DATA=$out/records.jsonl OUT=$out quietly "$out/detect.log" \
-    bash shell/7b/detect.sh --batch-size 100
+MODEL=$out/grpo2 DATA=$out/records.jsonl OUT=$out quietly "$out/detect.log" tiny_detect --max-new-tokens 80
 zoomin evaluate "$out/records.jsonl" "$out/predictions.jsonl"
 
 echo "== Photographs (the tiny model has never seen one)"
 photos=$(python -c 'import sklearn.datasets, pathlib; print(pathlib.Path(sklearn.datasets.__file__).parent / "images")')
 look_at_photographs() {
-    zoomin detect "$photos" --model "$out/grpo2/checkpoint-$STEPS" --max-new-tokens "$TOKENS" \
+    zoomin detect "$photos" --model "$out/grpo2/checkpoint-$steps" --max-new-tokens 80 \
         --out "$out/photographs.jsonl" || [ $? = 3 ] # 3: without a verdict, which is no fault here
 }
 quietly "$out/detect_photographs.log" look_at_photographs
@@ -48,6 +49,8 @@ for line in open(sys.argv[1]):
     print(seen["image"].rsplit("/", 1)[-1], seen["width"], "x", seen["height"], "first", seen["initial_verdict"],
           "final", seen["verdict"])
 ' "$out/photographs.jsonl"
+python examples/show_exchange.py "$out/records.jsonl" "$out/predictions.jsonl" "$out/exchange.png"
+echo "one exchange as a picture: output/quickstart/exchange.png"
 echo "pipeline: $((SECONDS - started)) s; results in output/quickstart"
 python -c 'import json, sys
 seen = json.load(open(sys.argv[1]))

@@ -1,14 +1,21 @@
 #!/usr/bin/env bash
-# Set up, lint, check types and run all tests. Tests that need a GPU run where there is one.
+# Set up, lint, check types and run the tests: all of them, or with `unit` those that start neither ms-swift nor vLLM.
+#
+#   bash shell/test.sh         # everything
+#   bash shell/test.sh unit    # minutes on 2 cores, after installation
 #
 #   needs   what setup.sh needs; 8 GB of memory
 #   hours   0.5 on 2 cores, installation included
-#   options are passed to pytest: bash shell/test.sh -m "not swift and not vllm"
 set -euo pipefail
 cd "$(dirname "$0")/.."
+case "$#:${1:-}" in
+    0:) tests=() ;;
+    1:unit) tests=(-m "not swift and not vllm") ;;
+    *) echo "test.sh: $*; expected nothing, or unit" >&2 && exit 2 ;;
+esac
 bash shell/setup.sh
 export PATH="$PWD/.venv/bin:$PATH"
 ruff check .
 ruff format --check .
 mypy
-python -m pytest "$@"
+python -m pytest "${tests[@]}"

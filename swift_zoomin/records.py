@@ -1,10 +1,12 @@
-"""Records: one annotated image each, in a JSON Lines or Parquet file.
+"""Records: one annotated image each, in a file that ends in .jsonl (JSON Lines) or .parquet.
 
     {"image": "images/000017.png", "label": "generated", "explanation": "The letters on the sign melt together.",
      "boxes": [[120, 88, 260, 190]], "box_labels": ["garbled letters on the sign"], "source": "gpt-image-1"}
 
-`image` is relative to the file, or in Parquet also image bytes. `label` is real or generated. `boxes` are pixels of the
-upright original; [] means annotated with none, absent means not annotated. Further fields are kept as they are.
+`image` is relative to the file, or in Parquet also image bytes. `label` is real or generated. `explanation` says why.
+`boxes` are [x1, y1, x2, y2] in pixels of the upright original, x2 and y2 exclusive; real images may have some too; []
+means annotated with none, absent means not annotated. `box_labels` say what is in each. Further fields, as `source`,
+are kept as they are. ms-swift is given a records file as `--dataset FILE:PURPOSE` (`rows.py`).
 Reading checks everything first and reports every fault at once, each with file, row and field.
 """
 

@@ -6,10 +6,10 @@ The canonical form, reasons first so that the verdict follows from them:
     <regions>[{"bbox_2d": [120, 88, 260, 190], "label": "garbled letters"}]</regions>
     <verdict>generated</verdict>
 
-`parse_reply` is total: any string gives a Reply. It is generous with boxes (fenced, bare, cut or broken JSON, a single
-object, repeated keys, box tokens, plain lists, numbers as text, named corners) and strict with the verdict. Boxes stay
-in the frame of the text, which for a model's reply is model pixels. Not covered: points, polygons, percentages, widths
-and heights, boxes in words.
+The second reply has no regions. `parse_reply` is total: any string gives a Reply. It is generous with boxes (fenced,
+bare, cut or broken JSON, a single object, repeated keys, box tokens, plain lists, numbers as text, named corners) and
+strict with the verdict. Boxes stay in the frame of the text, which for a model's reply is model pixels. Not covered:
+points, polygons, percentages, widths and heights, boxes in words.
 
 json-repair is not used: it completes a cut box (`70, 8` of `70, 80`), keeps only the last of repeated keys and of
 several objects in a row, and needs over 20 seconds for 40 kB of `["`.

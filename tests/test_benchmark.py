@@ -2,15 +2,16 @@
 
 import random
 import re
-import sys
 from collections import Counter
 from dataclasses import replace
 from itertools import chain, combinations
 from pathlib import Path
 
+import make_benchmark
 import numpy as np
 import pytest
-from conftest import LIMITS, ROOT, run_example
+from conftest import LIMITS, run_example
+from make_benchmark import COLOURS, SCENES, SHRINK, SIDE_PX, VISIBLE_PERIOD_PX, WEAVES, Box, Scenes, draw_image
 from PIL import Image
 from qwen_vl_utils import vision_process
 from scipy import ndimage
@@ -20,10 +21,6 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from swift_zoomin.images import ImageRef, load_references
 from swift_zoomin.records import Record, read_records
 from swift_zoomin.replies import render_reply
-
-sys.path.insert(0, str(ROOT / "examples"))
-import make_benchmark
-from make_benchmark import COLOURS, SCENES, SHRINK, SIDE_PX, VISIBLE_PERIOD_PX, WEAVES, Box, Scenes, draw_image
 
 ALL_WEAVES = [weave for kinds in WEAVES.values() for weave in kinds]
 ONE_PANEL = {side: Scenes(panels=(1, 1), discs=0, sides=(side, side), weaves=1) for side in (3, 4)}

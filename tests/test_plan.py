@@ -1,13 +1,10 @@
 """The memory planner: counts by hand, and the figures that stand in the heads of the recipes."""
 
 import re
-import sys
 from pathlib import Path
 
 import pytest
 from conftest import ROOT
-
-sys.path.insert(0, str(ROOT / "examples"))
 from plan import GIB, Batch, Plan, plan, report
 
 SHORT = Batch(tokens=400, kept=20, patches=(36 * 36,))

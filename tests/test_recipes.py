@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 from conftest import ROOT, child_environment, logged
-
-sys.path.insert(0, str(ROOT / "examples"))
 from plan import load_config
+
+from swift_zoomin.episode import MAX_CROPS
 
 TRAINING = {  # recipe: the GPUs of one machine that it is written for
     **{f"7b/{stage}.sh": 4 for stage in ("sft", "grpo_query1", "grpo_query2")},
@@ -49,6 +49,13 @@ def test_shellcheck_and_bash_find_no_fault_in_any_script() -> None:
         assert subprocess.run(["bash", "-n", str(script)]).returncode == 0
 
 
+@pytest.mark.parametrize("words", [["units"], ["unit", "-x"], ["-m", "not swift"]])
+def test_the_tests_are_started_as_all_or_as_unit_and_in_no_other_way(words: list[str]) -> None:
+    done = run("test.sh", *words)
+    complaint = f"test.sh: {' '.join(words)}; expected nothing, or unit\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", complaint)
+
+
 @pytest.mark.parametrize("recipe", [*RECIPES, "multinode/node.sh"])
 def test_a_head_says_what_a_user_must_know(recipe: str) -> None:
     head = (ROOT / "shell" / recipe).read_text().split("\n\n")[0].split("source ")[0]
@@ -56,14 +63,73 @@ def test_a_head_says_what_a_user_must_know(recipe: str) -> None:
         assert re.search(rf"\b{word}\b", head), word
 
 
-# ---- ms-swift's own parser
+# ---- readable alone
 
 
-def commands(recipe: str, **changes: str) -> list[list[str]]:
+def commands(recipe: str, *arguments: str, **changes: str) -> list[list[str]]:
     """What a recipe would run: its swift commands, without starting them."""
-    done = run(recipe, DRY_RUN="1", DATA="records.jsonl", OUT="unused", **changes)
+    done = run(recipe, *arguments, DRY_RUN="1", DATA="records.jsonl", OUT="unused", **changes)
     assert done.returncode == 0, done.stderr
     return [command for line in done.stdout.splitlines() if (command := shlex.split(line))[:1] == ["swift"]]
+
+
+def flags(words: list[str]) -> list[str]:
+    return [word for word in words if word.startswith("--")]
+
+
+@pytest.mark.parametrize("recipe", [*TRAINING, "server/rollout.sh"])
+def test_a_recipe_shows_every_flag_that_it_passes(recipe: str) -> None:
+    shown = re.findall(r"--\w+", (ROOT / "shell" / recipe).read_text().split("source ")[-1])
+    passed = flags(commands(recipe, MODEL="Qwen/any")[0])
+    assert set(passed) <= set(shown)
+    if not recipe.startswith("server"):  # those hold a list of flags for each of the two stages
+        assert passed == shown
+
+
+def test_what_is_added_to_a_recipes_command_is_known_before_it_starts(model_dir: Path, tmp_path: Path) -> None:
+    whole = commands("7b/sft.sh", MODEL="Qwen/any")[0]
+    local = commands("7b/sft.sh", MODEL=str(model_dir))[0]
+    assert local[:4] == ["swift", "sft", "--check_model", "false"]
+    assert [word.replace(str(model_dir), "Qwen/any") for word in local[4:]] == whole[2:]
+
+
+def test_no_variable_repeats_a_flag_of_swift() -> None:
+    variables = {"MODEL", "DATA", "OUT", "GPUS", "DISK", "PURPOSE", "STAGE"}
+    for recipe in RECIPES:
+        body = (ROOT / "shell" / recipe).read_text().split("\nMODEL=")[-1]
+        assert set(re.findall(r"\$\{(\w+):?[-=]", body)) <= variables, recipe
+
+
+def test_the_arguments_of_a_recipe_stand_behind_its_own() -> None:
+    two = ["--vllm_server_host", "one", "two", "--vllm_server_port", "8000", "8001"]
+    assert commands("server/grpo.sh", *two, MODEL="m")[0][-6:] == two
+    for recipe in TRAINING:
+        assert commands(recipe, "--learning_rate", "3e-4", MODEL="m")[0][-2:] == ["--learning_rate", "3e-4"]
+
+
+@pytest.mark.parametrize("recipe", [recipe for recipe in TRAINING if "grpo" in recipe])
+def test_without_vllm_a_recipe_passes_none_of_its_flags(recipe: str) -> None:
+    kept = commands(recipe, "--use_vllm", "false", "--seed", "3", MODEL="m")[0]
+    assert kept[-4:] == ["--use_vllm", "false", "--seed", "3"]
+    assert not [flag for flag in flags(kept) if flag.startswith("--vllm_")]
+    with_vllm = flags(commands(recipe, "--seed", "3", MODEL="m")[0])
+    assert [flag for flag in with_vllm if not flag.startswith("--vllm_")] == [*flags(kept[:-4]), "--seed"]
+
+
+@pytest.mark.parametrize(("gpus", "told"), [("", "4"), ("2", "2"), ("0", "1")])
+def test_detection_spreads_over_the_gpus_and_counts_a_cpu_as_one(gpus: str, told: str) -> None:
+    shown = run("32b/detect.sh", DRY_RUN="1", DATA="records.jsonl", MODEL="m", GPUS=gpus).stdout
+    assert f" --gpus {told} " in shown
+
+
+@pytest.mark.parametrize("recipe", [*(recipe for recipe in TRAINING if "/grpo_" in recipe), "server/rollout.sh"])
+def test_vllm_is_told_of_the_image_and_the_most_crops(recipe: str) -> None:
+    command = commands(recipe, MODEL="m")[0]
+    limit = command[command.index("--vllm_limit_mm_per_prompt") + 1]
+    assert json.loads(limit) == {"image": 1 + MAX_CROPS, "video": 0}
+
+
+# ---- ms-swift's own parser
 
 
 @pytest.fixture(scope="module")
@@ -116,12 +182,6 @@ def test_one_rollout_holds_whole_groups_on_the_stated_gpus(recipe: str, parsed: 
 def test_nonsense_is_not_accepted(recipe: str, parsed: dict[str, Any]) -> None:
     assert parsed[recipe][1]["unknown"] == ["--learnin_rate", "1"]
     assert parsed[recipe][2]["unknown"] == ["--torch_dtype_", "x"]
-
-
-def test_several_servers_share_the_rollouts() -> None:
-    command = commands("server/grpo.sh", MODEL="m", SERVERS="one:8000 two:8001")[0]
-    at = command.index("--vllm_server_host")
-    assert command[at : at + 6] == ["--vllm_server_host", "one", "two", "--vllm_server_port", "8000", "8001"]
 
 
 @pytest.mark.parametrize(
@@ -229,7 +289,9 @@ def test_a_recipe_sees_no_more_gpus_than_it_was_given(
 ) -> None:
     """ms-swift spreads a process over all that it sees, which neither DeepSpeed nor vLLM lets it do."""
     (tmp_path / "records.jsonl").write_text("{}\n")
-    script = 'source common.sh; begin; echo "$CUDA_VISIBLE_DEVICES ${NPROC_PER_NODE-none}"'
+    script = (
+        'source common.sh; check MODEL DATA OUT; one_process_a_gpu; echo "$CUDA_VISIBLE_DEVICES ${NPROC_PER_NODE-none}"'
+    )
     given = {"GPUS": gpus, "CUDA_VISIBLE_DEVICES": visible, "NPROC_PER_NODE": "4"}  # the last from an earlier command
     more = {"MODEL": str(model_dir), "DATA": str(tmp_path / "records.jsonl"), "OUT": str(tmp_path), "DISK": "0"}
     done = subprocess.run(
@@ -261,7 +323,10 @@ def test_a_recipe_begun_counts_what_it_has_written_and_finds_it_behind_a_link(
 
 
 TINY = {"GPUS": "0", "DISK": "1", "MAX_PIXELS": "12544"}
-ARGUMENTS = ["--logging_steps", "1", "--save_steps", "3", "--report_to", "none"]
+ARGUMENTS = [
+    *("--torch_dtype", "float32", "--gradient_checkpointing", "false", "--deepspeed", "", "--report_to", "none"),
+    *("--logging_steps", "1", "--save_steps", "3"),
+]
 
 
 def stop_after(out: Path, steps: int, command: list[str], variables: dict[str, str]) -> None:
@@ -283,15 +348,17 @@ def test_a_stopped_recipe_goes_on_from_its_checkpoint(
 ) -> None:
     out = tmp_path / "out"
     data = str(benchmark_dir / "train" / "records.jsonl")
-    variables = {**TINY, "MODEL": str(trained_dir), "DATA": data, "OUT": str(out), "STEPS": "12", "BATCH": "4"}
-    variables["TOKENS"] = "60"
-    command = ["bash", str(ROOT / "shell" / recipe), *ARGUMENTS]
+    variables = {**TINY, "MODEL": str(trained_dir), "DATA": data, "OUT": str(out)}
+    arguments = [*ARGUMENTS, "--max_steps", "12", "--per_device_train_batch_size", "4"]
+    if "grpo" in recipe:
+        arguments += ["--use_vllm", "false", "--max_completion_length", "60"]
+    command = ["bash", str(ROOT / "shell" / recipe), *arguments]
     stop_after(out, random.randint(4, 10), command, variables)
     last = max(int(path.parent.name.split("-")[1]) for path in out.glob("checkpoint-*/trainer_state.json"))
     assert last < 12
     before = len(logged(out))
 
-    done = run(recipe, *ARGUMENTS, **variables)
+    done = run(recipe, *arguments, **variables)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert f"{recipe}: going on from {out}/checkpoint-{last}\n" in done.stdout
     state = json.loads((out / "checkpoint-12" / "trainer_state.json").read_text())
@@ -300,7 +367,7 @@ def test_a_stopped_recipe_goes_on_from_its_checkpoint(
     steps = [int(entry["global_step/max_steps"].split("/")[0]) for entry in logged(out)]
     assert steps[before:] == list(range(last + 1, 13))  # no step before the checkpoint is done again
 
-    again = run(recipe, *ARGUMENTS, **variables)
+    again = run(recipe, *arguments, **variables)
     assert again.stdout.startswith(f"{recipe}: {out}/checkpoint-12 is the last step; nothing to train")
 
 
@@ -310,11 +377,12 @@ def test_lora_on_one_gpu_leaves_a_whole_model_for_the_next_recipe(
 ) -> None:
     out = tmp_path / "lora"
     records = benchmark_dir / "test" / "records.jsonl"
-    variables = {**TINY, "MODEL": str(trained_dir), "DATA": str(records), "OUT": str(out), "STEPS": "2", "TOKENS": "60"}
-    done = run("1gpu/sft.sh", *ARGUMENTS, **variables)
+    variables = {**TINY, "MODEL": str(trained_dir), "DATA": str(records), "OUT": str(out)}
+    done = run("1gpu/sft.sh", *ARGUMENTS, "--max_steps", "2", **variables)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert (out / "checkpoint-2" / "adapter_model.safetensors").exists()
     assert (out / "merged" / "model.safetensors").exists()
-    done = run("7b/detect.sh", **{**variables, "MODEL": str(out), "OUT": str(tmp_path / "seen")})
+    arguments = ["--engine", "transformers", "--max-new-tokens", "60"]
+    done = run("7b/detect.sh", *arguments, **{**variables, "MODEL": str(out), "OUT": str(tmp_path / "seen")})
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert json.loads((tmp_path / "seen" / "metrics.json").read_text())["missing"] == 0

@@ -53,6 +53,7 @@ def test_a_wheel_answers_to_its_names_and_goes_away_whole(tmp_path: Path) -> Non
     (home / "others.pth").write_text(f"{here}\n{schemas}")
     [wheel] = tmp_path.glob("*.whl")
     run(*pip, "--python", python, "install", "--no-deps", wheel, cwd=tmp_path)
+    assert (home / "swift_zoomin/py.typed").exists()  # other people's type checkers read our annotations
     empty = tmp_path / "empty"
     empty.mkdir()
     for name, trainer in NAMES.items():

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from conftest import ROOT, child_environment
+from study_report import BEGIN, END
 
 pytestmark = pytest.mark.swift
 SMALL = {"TRAIN_IMAGES": "32", "TEST_IMAGES": "6", "GRPO_STEPS": "5"}
@@ -54,13 +55,17 @@ def test_the_report_pools_the_seeds_and_draws_the_curves(study: Path) -> None:
         rows = study / "7" / "rows" / "ZoomIn"
         subprocess.run(["mkdir", "-p", study / "7" / "curves" / f"sft-{step}"], check=True)
         (study / "7" / "curves" / f"sft-{step}" / "metrics.json").write_bytes((rows / "metrics.json").read_bytes())
-    printed = run(sys.executable, "examples/study_report.py", study)
+    readme = study / "README.md"
+    readme.write_text(f"{BEGIN}\n{END}\n")
+    printed = run(sys.executable, "examples/study_report.py", study, "--readme", readme)
     table: dict[str, Any] = json.loads((study / "table.json").read_text())
     assert list(table) == ["SFT, decoupled rows", "SFT and GRPO stage 1", "ZoomIn"]
     assert table["ZoomIn"]["images"] == 12
     assert set(table["ZoomIn"]["accuracy_by_seed"]) == {"7", "8"}
     assert printed.strip() == (study / "table.md").read_text().strip()
     assert len(printed.strip().splitlines()) == 2 + len(table)
+    assert (study / "table.md").read_text() in readme.read_text()
+    assert "; 6 test images a seed.\n" in readme.read_text()
     assert (study / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -6,20 +6,22 @@
 #             weights go to vLLM, which then takes 85% of the GPU; 32 GiB of host memory keep what sleeps;  disk 30 GB
 #   hours     not measured
 #   input     DATA;  MODEL (output/1gpu/grpo1): grpo_query1.sh's OUT
-#   options   REWARDS ("zoomin_accuracy zoomin_bleu"); and those of shell/common.sh
+#   options   GPUS (1), DISK (30: GB that must be free), MAX_PIXELS (MODEL's, else 262144);
+#             DRY_RUN=1 shows the command; arguments go to swift, and win over those below
 #   output    OUT (output/1gpu/grpo2): checkpoint-N (started again, it goes on from the last), merged: the whole model
 #   next      ../7b/detect.sh, on this GPU too
 MODEL=${MODEL:-output/1gpu/grpo1} OUT=${OUT:-output/1gpu/grpo2}
 GPUS=${GPUS:-1} DISK=${DISK:-30}
 # shellcheck source-path=SCRIPTDIR source=../common.sh
 source "$(dirname "$0")/../common.sh"
-begin
-read -ra rewards <<<"${REWARDS:-zoomin_accuracy zoomin_bleu}"
-rollout=(--use_vllm true --vllm_mode colocate --sleep_level 1 --offload_model true --vllm_gpu_memory_utilization 0.85
-    --vllm_max_model_len 8192 --vllm_limit_mm_per_prompt '{"image": 7, "video": 0}')
-if [ "${ROLLOUT:-vllm}" != vllm ] || [ "$GPUS" = 0 ]; then rollout=(--use_vllm false); fi
-train swift rlhf --rlhf_type grpo "${stage[@]}" "${machine[@]}" --dataset "$DATA:query2" \
-    --multi_turn_scheduler zoomin_query2 --reward_funcs "${rewards[@]}" --learning_rate "${LEARNING_RATE:-1e-4}" \
-    --num_generations "${GENERATIONS:-2}" --max_completion_length "${TOKENS:-1024}" "${rollout[@]}" \
-    --tuner_type lora --gradient_accumulation_steps 2 --save_steps 200 "${resume[@]}" "$@"
-merge
+check MODEL DATA OUT
+start_or_resume swift rlhf --rlhf_type grpo --custom_register_path swift_zoomin \
+    --model "$(weights "$MODEL")" --model_type qwen2_5_vl --template zoomin --dataset "$DATA:query2" \
+    --reward_funcs zoomin_accuracy zoomin_bleu --multi_turn_scheduler zoomin_query2 \
+    --num_generations 2 --max_completion_length 1024 \
+    --use_vllm true --vllm_mode colocate --vllm_gpu_memory_utilization 0.85 --sleep_level 1 --offload_model true \
+    --vllm_max_model_len 8192 --vllm_limit_mm_per_prompt '{"image": 7, "video": 0}' \
+    --tuner_type lora --torch_dtype bfloat16 --learning_rate 1e-4 --num_train_epochs 1 \
+    --per_device_train_batch_size 1 --gradient_accumulation_steps 2 --save_steps 200 --save_total_limit 2 \
+    --output_dir "$OUT" --add_version false "$@"
+merge_lora

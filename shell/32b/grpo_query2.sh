@@ -3,24 +3,26 @@
 # is rolled out and not trained on.
 #
 #   hardware  8 GPUs of 80 GB;  memory 8 GiB a GPU to train, 44 to roll out with vLLM's 50%; 750 GiB of host memory for
-#             weights and optimiser: with DEEPSPEED=zero3 78 GiB a GPU leave no room (70 with --beta 0);  disk 1450 GB
+#             weights and optimiser: with --deepspeed zero3 78 GiB a GPU leave no room (70 with --beta 0);  disk 1450 GB
 #   hours     the paper: 42.6 for all three stages on 8 A100, and at least 600 GB of GPU memory for GRPO
 #   input     DATA;  MODEL (output/32b/grpo1): grpo_query1.sh's OUT
-#   options   REWARDS ("zoomin_accuracy zoomin_bleu"); and those of shell/common.sh
+#   options   GPUS (8), DISK (1450: GB that must be free), MAX_PIXELS (MODEL's, else 262144);
+#             DRY_RUN=1 shows the command; arguments go to swift, and win over those below
 #   output    OUT (output/32b/grpo2): checkpoint-N; started again, it goes on from the last
 #   next      detect.sh
 MODEL=${MODEL:-output/32b/grpo1} OUT=${OUT:-output/32b/grpo2}
-GPUS=${GPUS:-8} DEEPSPEED=${DEEPSPEED-zero3_offload} DISK=${DISK:-1450}
+GPUS=${GPUS:-8} DISK=${DISK:-1450}
 # shellcheck source-path=SCRIPTDIR source=../common.sh
 source "$(dirname "$0")/../common.sh"
-begin
-read -ra rewards <<<"${REWARDS:-zoomin_accuracy zoomin_bleu}"
-rollout=(--use_vllm true --vllm_mode colocate --sleep_level 1 --vllm_gpu_memory_utilization 0.5
-    --vllm_tensor_parallel_size 8 --move_model_batches 16
-    --vllm_max_model_len 8192 --vllm_limit_mm_per_prompt '{"image": 7, "video": 0}')
-if [ "${ROLLOUT:-vllm}" != vllm ] || [ "$GPUS" = 0 ]; then rollout=(--use_vllm false); fi
-train swift rlhf --rlhf_type grpo "${stage[@]}" "${machine[@]}" --dataset "$DATA:query2" \
-    --multi_turn_scheduler zoomin_query2 --reward_funcs "${rewards[@]}" --learning_rate "${LEARNING_RATE:-1e-5}" \
-    --num_generations "${GENERATIONS:-2}" --max_completion_length "${TOKENS:-1024}" "${rollout[@]}" \
+check MODEL DATA OUT
+start_or_resume swift rlhf --rlhf_type grpo --custom_register_path swift_zoomin \
+    --model "$(weights "$MODEL")" --model_type qwen2_5_vl --template zoomin --dataset "$DATA:query2" \
+    --reward_funcs zoomin_accuracy zoomin_bleu --multi_turn_scheduler zoomin_query2 \
+    --num_generations 2 --max_completion_length 1024 \
+    --use_vllm true --vllm_mode colocate --vllm_gpu_memory_utilization 0.5 --vllm_tensor_parallel_size 8 \
+    --sleep_level 1 --move_model_batches 16 \
+    --vllm_max_model_len 8192 --vllm_limit_mm_per_prompt '{"image": 7, "video": 0}' \
     --tuner_type full --freeze_llm false --freeze_vit false --freeze_aligner false \
-    --save_steps 200 "${resume[@]}" "$@"
+    --torch_dtype bfloat16 --deepspeed zero3_offload --learning_rate 1e-5 --num_train_epochs 1 \
+    --per_device_train_batch_size 1 --gradient_accumulation_steps 1 --save_steps 200 --save_total_limit 2 \
+    --output_dir "$OUT" --add_version false "$@"

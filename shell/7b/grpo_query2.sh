@@ -5,20 +5,22 @@
 #   hardware  4 GPUs of 80 GB;  memory 40 GiB a GPU to train, 67 to roll out with vLLM's 40%;  disk 360 GB
 #   hours     the paper: 35.3 for all three stages on 4 A100
 #   input     DATA;  MODEL (output/7b/grpo1): grpo_query1.sh's OUT
-#   options   REWARDS ("zoomin_accuracy zoomin_bleu"); and those of shell/common.sh
+#   options   GPUS (4), DISK (360: GB that must be free), MAX_PIXELS (MODEL's, else 262144);
+#             DRY_RUN=1 shows the command; arguments go to swift, and win over those below
 #   output    OUT (output/7b/grpo2): checkpoint-N; started again, it goes on from the last
 #   next      detect.sh
 MODEL=${MODEL:-output/7b/grpo1} OUT=${OUT:-output/7b/grpo2}
-GPUS=${GPUS:-4} DEEPSPEED=${DEEPSPEED-zero3} DISK=${DISK:-360}
+GPUS=${GPUS:-4} DISK=${DISK:-360}
 # shellcheck source-path=SCRIPTDIR source=../common.sh
 source "$(dirname "$0")/../common.sh"
-begin
-read -ra rewards <<<"${REWARDS:-zoomin_accuracy zoomin_bleu}"
-rollout=(--use_vllm true --vllm_mode colocate --sleep_level 1 --vllm_gpu_memory_utilization 0.4
-    --move_model_batches 16 --vllm_max_model_len 8192 --vllm_limit_mm_per_prompt '{"image": 7, "video": 0}')
-if [ "${ROLLOUT:-vllm}" != vllm ] || [ "$GPUS" = 0 ]; then rollout=(--use_vllm false); fi
-train swift rlhf --rlhf_type grpo "${stage[@]}" "${machine[@]}" --dataset "$DATA:query2" \
-    --multi_turn_scheduler zoomin_query2 --reward_funcs "${rewards[@]}" --learning_rate "${LEARNING_RATE:-1e-5}" \
-    --num_generations "${GENERATIONS:-2}" --max_completion_length "${TOKENS:-1024}" "${rollout[@]}" \
+check MODEL DATA OUT
+start_or_resume swift rlhf --rlhf_type grpo --custom_register_path swift_zoomin \
+    --model "$(weights "$MODEL")" --model_type qwen2_5_vl --template zoomin --dataset "$DATA:query2" \
+    --reward_funcs zoomin_accuracy zoomin_bleu --multi_turn_scheduler zoomin_query2 \
+    --num_generations 2 --max_completion_length 1024 \
+    --use_vllm true --vllm_mode colocate --vllm_gpu_memory_utilization 0.4 --sleep_level 1 --move_model_batches 16 \
+    --vllm_max_model_len 8192 --vllm_limit_mm_per_prompt '{"image": 7, "video": 0}' \
     --tuner_type full --freeze_llm false --freeze_vit false --freeze_aligner false \
-    --save_steps 200 "${resume[@]}" "$@"
+    --torch_dtype bfloat16 --deepspeed zero3 --learning_rate 1e-5 --num_train_epochs 1 \
+    --per_device_train_batch_size 1 --gradient_accumulation_steps 1 --save_steps 200 --save_total_limit 2 \
+    --output_dir "$OUT" --add_version false "$@"

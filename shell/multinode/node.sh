@@ -8,8 +8,8 @@
 #   hours     not measured
 #   input     a recipe below shell/, as the first argument, and its own input;  NNODES, NODE_RANK (0 on the machine that
 #             is MASTER_ADDR), MASTER_ADDR, as torchrun means them;  GPUS: of each machine
-#   options   MASTER_PORT (29500);  for rollout servers on machines of their own: server/grpo.sh and SERVERS,
-#             and on those machines server/rollout.sh with HOST=0.0.0.0
+#   options   MASTER_PORT (29500);  for rollout servers on machines of their own: server/grpo.sh with
+#             --vllm_server_host and --vllm_server_port, and on those machines server/rollout.sh with --host 0.0.0.0
 #   output    the recipe's, in a folder that all machines share: checkpoints are written by all
 #   next      the recipe's
 # shellcheck source-path=SCRIPTDIR source=../common.sh

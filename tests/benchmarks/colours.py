@@ -1,6 +1,6 @@
 """What wide-gamut files do to a trained detector: the same pictures in four colour spaces, with and without profile.
 
-    MAX_PIXELS=12544 OMP_NUM_THREADS=1 python tests/benchmarks/colours.py \
+    PYTHONPATH=tests MAX_PIXELS=12544 OMP_NUM_THREADS=1 python tests/benchmarks/colours.py \
         --model output/quickstart/grpo2/checkpoint-30 --records output/quickstart/benchmark/test/records.jsonl
 
 The first 120 records are stored as 8-bit PNG in sRGB, Display P3, Adobe RGB and ProPhoto RGB (by the arithmetic of
@@ -18,8 +18,6 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-
-sys.path.append(str(Path(__file__).resolve().parents[1]))
 from profiles import ADOBE_RGB, DISPLAY_P3, PROPHOTO, SRGB, Space, from_srgb, rgb_profile
 
 from swift_zoomin.records import read_records

@@ -1,6 +1,7 @@
 """Whether a `swift rollout` server keeps to its memory and its temporary folder over thousands of trajectories.
 
-    python tests/benchmarks/memory.py --model output/grpo2/checkpoint-N --records data/test/records.jsonl
+    PYTHONPATH=tests python tests/benchmarks/memory.py \
+        --model output/grpo2/checkpoint-N --records data/test/records.jsonl
 
 The images are asked about in turn, again and again, in batches over HTTP, as ms-swift's trainer asks. `*_mb` is the
 resident memory (VmRSS) of the server and all its workers together, what they share counted in each; `growth_percent`
@@ -11,12 +12,9 @@ that reached query 2. The pixel limit is the quickstart's.
 
 import argparse
 import json
-import sys
 import tempfile
 import time
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1]))  # where the harness is
 
 from rollout_server import RolloutServer
 from swift.infer_engine.protocol import RolloutInferRequest

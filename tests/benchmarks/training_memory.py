@@ -1,6 +1,6 @@
 """Whether examples/plan.py foretells the memory of training: ms-swift's own SFT, in a process of its own a run.
 
-    python tests/benchmarks/training_memory.py    # 2 cores: minutes; with a GPU it uses that
+    PYTHONPATH=examples python tests/benchmarks/training_memory.py    # 2 cores: minutes; with a GPU it uses that
 
 Three models of the real architecture (`tiny` is examples/make_model.py's; `medium` and `large` are wider and deeper,
 with grouped heads and a larger vocabulary), each with and without gradient checkpointing, one batch a step. The second
@@ -26,8 +26,6 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
 
 TOLERANCE = 0.15
 # Text: hidden, intermediate, layers, heads, key-value heads; vision: hidden, intermediate, blocks; vocabulary, tied.

@@ -1,0 +1,180 @@
+"""One exchange as a picture: the image with its regions, what the first look saw, the crops, and both replies.
+
+    python examples/show_exchange.py output/quickstart/records.jsonl output/quickstart/predictions.jsonl exchange.png
+
+Shows the image that `--image` names as the records do; else, of those whose first verdict was wrong and whose second is
+right, the one with most regions, and of those the one whose regions lie best. Crops are cut by the code that cuts them
+for the model, at the pixel limits that `made_by` states, and bear the numbers of their regions.
+"""
+
+import argparse
+import re
+import sys
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont, ImageText
+
+from swift_zoomin.boxes import PixelLimits
+from swift_zoomin.episode import Episode
+from swift_zoomin.evaluation import pair
+from swift_zoomin.images import ImageError, ImageRef, load_references
+from swift_zoomin.pictures import open_upright
+from swift_zoomin.predictions import Prediction, read_predictions
+from swift_zoomin.records import Record, RecordError, read_records
+from swift_zoomin.replies import Reply, parse_reply
+from swift_zoomin.scoring import iou_reward
+
+PANEL_PX, MARGIN_PX, GAP_PX = 400, 24, 8  # side of a panel; around panels; between crops
+TITLE_PX, TEXT_PX, NUMBER_PX = 24, 20, 28  # heights of what is still read where the picture is shown at two thirds
+INK, GREY, MARK, RIGHT, WRONG = "#1f2328", "#59636e", "#d1242f", "#1a7f37", "#d1242f"
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A column: what it is called, its picture, and lines below it with their colours."""
+
+    title: str
+    picture: Image.Image
+    lines: list[tuple[str, str]]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("records", type=Path, help="records file")
+    parser.add_argument("predictions", type=Path, help="what `zoomin detect` wrote for its images")
+    parser.add_argument("out", type=Path, help="the picture to write, as PNG")
+    parser.add_argument("--image", help="the image to show, as the records file names it")
+    options = parser.parse_args()
+    try:
+        pairs = pair(read_records(options.records, decode=False), read_predictions(options.predictions))
+        record, prediction = choose(pairs, options.image)
+        draw_exchange(record, prediction).save(options.out, optimize=True)
+    except (RecordError, ImageError) as error:
+        print(f"show_exchange: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def choose(pairs: list[tuple[Record, Prediction | None]], name: str | None) -> tuple[Record, Prediction]:
+    """The named image, else the one that shows best why there is a second look. Raises RecordError without any."""
+    wanted = [(record, answer) for record, answer in pairs if name in (None, record.name)]
+    whole = [(record, answer) for record, answer in wanted if answer and len(answer.get("replies", [])) == 2]
+    if not whole:
+        raise RecordError(f"no two replies to {name or 'any image'}; expected an image that `zoomin detect` answered")
+    return max(whole, key=_worth_showing)
+
+
+def _worth_showing(shown: tuple[Record, Prediction]) -> tuple[bool, int, float]:
+    """Corrected by the second look or not, its regions, and how well they lie."""
+    record, prediction = shown
+    corrected = prediction["initial_verdict"] != record.label == prediction["verdict"]
+    iou = iou_reward(prediction["boxes"], record.boxes)
+    return corrected, len(prediction["boxes"]), iou or 0.0
+
+
+def draw_exchange(record: Record, prediction: Prediction) -> Image.Image:
+    """The picture of one exchange, in three columns: the annotated image, the first look, the second."""
+    image = record.image.under(_limits(prediction))
+    question = Episode(image, replies=prediction["replies"][:1]).next_question()
+    crops = question.images if question else []
+    first_look, *close_ups = load_references([image, *crops])
+    original = open_upright(image.path)
+    first, second = map(parse_reply, prediction["replies"])
+    columns = [
+        Panel(f"The image, {_pixels(original)}", _with_numbers(original, crops), _annotation(record)),
+        Panel(f"Query 1: shrunk to {_pixels(first_look)}", _fitted(first_look, PANEL_PX), _answer(first, record)),
+        Panel("Query 2: crops of the original", _numbered_grid(close_ups), _answer(second, record)),
+    ]
+    return _page(columns)
+
+
+def _limits(prediction: Prediction) -> PixelLimits:
+    """The pixel limits of the model that made a prediction."""
+    stated = re.search(r"\|pixels (\d+)-(\d+)\|", prediction["made_by"])
+    if not stated:
+        raise RecordError(f'made_by "{prediction["made_by"]}"; expected "pixels LEAST-MOST" in it')
+    return PixelLimits(int(stated[1]), int(stated[2]))
+
+
+def _pixels(image: Image.Image) -> str:
+    return f"{image.width} x {image.height}"
+
+
+def _annotation(record: Record) -> list[tuple[str, str]]:
+    regions = ", ".join(label for label in record.box_labels if label)
+    return [(f"Annotated: {record.label}", INK), (record.explanation, INK), (regions, GREY)]
+
+
+def _answer(reply: Reply, record: Record) -> list[tuple[str, str]]:
+    """A reply's verdict and whether it is right, its reasons, and the labels of its regions by number."""
+    is_right = reply.verdict == record.label
+    verdict = f"Verdict: {reply.verdict or 'none'} ({'right' if is_right else 'wrong'})"
+    regions = [f"region {number}: {label}" for number, label in enumerate(reply.box_labels, 1)]
+    return [(verdict, RIGHT if is_right else WRONG), (reply.explanation, INK), (", ".join(regions), GREY)]
+
+
+def _fitted(image: Image.Image, side_px: int) -> Image.Image:
+    """The image as large as a square of this side holds; enlarged without smoothing, to show how little it holds."""
+    scale = side_px / max(image.size)
+    size = (round(image.width * scale), round(image.height * scale))
+    return image.resize(size, Image.Resampling.NEAREST if scale > 1 else Image.Resampling.LANCZOS)
+
+
+def _with_numbers(original: Image.Image, crops: list[ImageRef]) -> Image.Image:
+    """The whole image with the windows that were cut from it, numbered as the crops are."""
+    picture = _fitted(original, PANEL_PX)
+    scale = picture.width / original.width
+    for number, crop in enumerate(crops, 1):
+        assert crop.window is not None, "a crop has a window"
+        left, top, right, bottom = (round(edge * scale) for edge in crop.window)
+        ImageDraw.Draw(picture).rectangle((left, top, right - 1, bottom - 1), outline=MARK, width=3)
+        _put_number(picture, number, (left, max(0, top - NUMBER_PX)))  # above the region, which it would cover
+    return picture
+
+
+def _numbered_grid(crops: list[Image.Image]) -> Image.Image:
+    """The crops, numbered, in as few rows and columns as hold them."""
+    grid = Image.new("RGB", (PANEL_PX, PANEL_PX), "white")
+    columns = max(1, ceil(len(crops) ** 0.5))
+    side = (PANEL_PX - GAP_PX * (columns - 1)) // columns
+    for index, crop in enumerate(crops):
+        row, column = divmod(index, columns)
+        corner = (column * (side + GAP_PX), row * (side + GAP_PX))
+        picture = _fitted(crop, side)
+        _put_number(picture, index + 1, (0, 0))
+        grid.paste(picture, corner)
+    return grid
+
+
+def _put_number(picture: Image.Image, number: int, corner: tuple[int, int]) -> None:
+    left, top = corner
+    draw = ImageDraw.Draw(picture)
+    draw.rectangle((left, top, left + NUMBER_PX - 1, top + NUMBER_PX - 1), fill=MARK)
+    font = ImageFont.load_default(TITLE_PX)
+    draw.text((left + NUMBER_PX // 2, top + NUMBER_PX // 2), str(number), "white", font, anchor="mm")
+
+
+def _page(columns: list[Panel]) -> Image.Image:
+    """The panels side by side on white, as high as the longest text wants."""
+    top = MARGIN_PX + 2 * TITLE_PX
+    page = Image.new("RGB", (MARGIN_PX + len(columns) * (PANEL_PX + MARGIN_PX), 2 * PANEL_PX + top), "white")
+    draw = ImageDraw.Draw(page)
+    lowest = 0
+    for index, panel in enumerate(columns):
+        left = MARGIN_PX + index * (PANEL_PX + MARGIN_PX)
+        draw.text((left, MARGIN_PX), panel.title, INK, ImageFont.load_default(TITLE_PX))
+        page.paste(panel.picture, (left, top))
+        height = top + PANEL_PX + MARGIN_PX
+        for text, colour in panel.lines:
+            lines = ImageText.Text(text, ImageFont.load_default(TEXT_PX), spacing=6)
+            lines.wrap(PANEL_PX)
+            draw.text((left, height), lines, colour)
+            height += round(lines.get_bbox()[3]) + TEXT_PX // 2
+        lowest = max(lowest, height)
+    return page.crop((0, 0, page.width, lowest + MARGIN_PX // 2))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
