@@ -5,6 +5,7 @@ import importlib.util
 import os
 import re
 import shlex
+import socket
 import subprocess
 import sys
 from fnmatch import fnmatch
@@ -149,8 +150,15 @@ TRAINING = [
 
 @pytest.mark.parametrize(("stage", "command"), TRAINING)
 def test_every_flag_of_a_training_command_is_known_to_ms_swift(
-    stage: str, command: list[str], model_dir: Path, benchmark_dir: Path, tmp_path: Path
+    stage: str,
+    command: list[str],
+    model_dir: Path,
+    benchmark_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:  # ms-swift starts a group of one where vLLM rolls out
+        monkeypatch.setenv("MASTER_PORT", str(free.getsockname()[1]))
     arguments = command[2:]
     purpose = arguments[arguments.index("--dataset") + 1].split(":")[1]
     data = f"{benchmark_dir}/train/records.jsonl:{purpose}"
