@@ -31,9 +31,6 @@ SPECIAL_TOKENS = [
     )
 ]
 INITIALIZER_RANGE = 0.09  # 1/sqrt(width); at the usual 0.02 so narrow a model hardly hears its own vision tower
-# The first look has 4 columns of tokens. The dimensions that turn with a token's column are the slowest; at Qwen's base
-# of a million they would not turn at all, at 10 by 0.1 to 0.2 of a radian a column, at 3 by 0.3 to 0.5.
-ROPE_THETA = 3.0
 # Words with their leading space, single digits, punctuation: Qwen's own way of cutting, in short.
 _CUTS = Regex(r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s+")
 _CHAT_TEMPLATE = (
@@ -75,7 +72,7 @@ def make_config(tokenizer: PreTrainedTokenizerFast, vocabulary: int) -> Qwen2_5_
             "num_attention_heads": 2,
             "num_key_value_heads": 2,
             "max_position_embeddings": 32768,
-            "rope_parameters": {"rope_type": "default", "mrope_section": [8, 12, 12], "rope_theta": ROPE_THETA},
+            "rope_parameters": {"rope_type": "default", "mrope_section": [8, 12, 12], "rope_theta": 10.0},
             "initializer_range": INITIALIZER_RANGE,
             "tie_word_embeddings": True,
             "bos_token_id": tokenizer.pad_token_id,

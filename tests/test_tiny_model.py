@@ -36,10 +36,3 @@ def test_its_file_says_how_many_parameters_it_has(weights: dict[str, dict[str, t
     assert said, make_model.__doc__
     counts = (sum(weight.numel() for weight in weights["one"].values()), weights["one"][VOCABULARY].numel())
     assert [round(count / 1e6, 2) for count in counts] == [float(number) for number in said.groups()]
-
-
-def test_the_columns_of_the_first_look_are_told_apart_by_their_rotation() -> None:
-    rope = make_model.make_config(make_model.make_tokenizer(), 64).text_config.rope_parameters
-    pairs = sum(rope["mrope_section"])  # of dimensions of a head; the last section turns with the column
-    turns = [rope["rope_theta"] ** (-pair / pairs) for pair in range(pairs - rope["mrope_section"][2], pairs)]
-    assert 0.3 < min(turns) < max(turns) < 0.55  # radians a column
