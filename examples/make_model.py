@@ -46,7 +46,8 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
         [pre_tokenizers.Split(_CUTS, "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
     )
     bpe.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(vocab_size=512, initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=512, initial_alphabet=alphabet, show_progress=False)
     bpe.train_from_iterator(vocabulary_texts(), trainer)
     bpe.add_tokens(fixed_pieces())
     bpe.add_special_tokens(SPECIAL_TOKENS)
