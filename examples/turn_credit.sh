@@ -3,7 +3,7 @@
 #
 #   needs   shell/quickstart.sh was run (its model and benchmark); 2 cores, 6 GB of memory
 #   hours   0.7 on 2 cores
-#   options SFT_STEPS (1100; half of the quickstart's, which leaves something to learn), GRPO_STEPS (60), SEEDS (1 2 3)
+#   options SFT_STEPS (1100, which leave something to learn), GRPO_STEPS (60), SEEDS (1 2 3)
 #   output  output/turn_credit/NAME: predictions.jsonl and metrics.json; run again, it goes on where it stopped
 set -euo pipefail
 cd "$(dirname "$0")/.."
