@@ -29,8 +29,8 @@ class TurnCreditTrainer(GRPOTrainer):
         if self.kl_in_reward or self._has_teacher_explicit():
             raise ValueError("swift_zoomin.turn_credit knows neither --kl_in_reward nor teacher models")
         scheduler = multi_turns.get(self.args.multi_turn_scheduler)
-        is_ours = scheduler is not None and issubclass(scheduler, ZoomInScheduler)
-        if not isinstance(self.template, ZoomInTemplate) or not is_ours:
+        asks_twice = scheduler is not None and issubclass(scheduler, ZoomInScheduler)
+        if not isinstance(self.template, ZoomInTemplate) or not asks_twice:
             raise ValueError("swift_zoomin.turn_credit needs --template zoomin and --multi_turn_scheduler zoomin")
         if setting := whole_sequence_setting(self.args):
             fault = "all tokens of a sequence would get one advantage, and both queries be trained alike"
