@@ -49,13 +49,14 @@ class TurnCreditTrainer(GRPOTrainer):
 
     def _advantages_of(self, query: int) -> torch.Tensor:
         """Advantages from the rewards of one query alone, by ms-swift's arithmetic: (samples of all processes,)."""
+        # A reward that belongs to no query has no such attribute, and counts for both.
         counts = [getattr(function, "query", query) == query for function in self.reward_funcs]
         weights = self.reward_weights * torch.tensor(counts, device=self.reward_weights.device)
-        training = self.model.training
+        generations = self.num_generations if self.model.training else self.num_generations_eval
         advantages, _ = compute_advantages(
             self._rewards_per_func,
             weights,
-            self.num_generations if training else self.num_generations_eval,
+            generations,
             self.advantage_estimator,
             self.scale_rewards,
         )
