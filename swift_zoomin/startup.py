@@ -2,8 +2,9 @@
 
 ms-swift 4.5.3 and later take only a file there; earlier ones took a package name, as the paper's toolchain does. A line
 in site-packages (`startup.pth`) makes Python ask here when `swift.utils.utils` is imported, and that module's
-`import_external_file` then answers to the names in FILES as well. Any other program has one more entry in
-`sys.meta_path` and imports nothing. A checkpoint's args.json keeps the name, so it can be replayed on another machine.
+`import_external_file` then answers to the names in FILES as well. Any other program gets one more entry in
+`sys.meta_path`, and nothing more is imported. A checkpoint's args.json keeps the name, so it can be replayed on another
+machine.
 """
 
 from collections.abc import Sequence
@@ -25,10 +26,10 @@ def find_spec(name: str, path: Sequence[str] | None) -> ModuleSpec | None:
         return spec
     execute = spec.loader.exec_module
 
-    def exec_module(module: Any) -> None:
+    def execute_and_wrap(module: Any) -> None:
         execute(module)
         import_file = module.import_external_file
         module.import_external_file = lambda path: import_file(FILES.get(path, path))
 
-    spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+    spec.loader.exec_module = execute_and_wrap  # type: ignore[method-assign]
     return spec

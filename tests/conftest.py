@@ -62,7 +62,7 @@ def trainer_of(limits: PixelLimits) -> Iterator[None]:
     """As where a model with these limits is trained: what the rewards compare a rollout with."""
     template = SimpleNamespace(settings=Settings(limits))
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("rewards", "template"):
+        for module in ("rollout_settings", "template"):
             patch.setattr(f"swift_zoomin.plugin.{module}.current_template", lambda: template)
         yield
 

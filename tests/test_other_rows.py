@@ -30,7 +30,9 @@ import swift_zoomin.register.swift_zoomin_register  # noqa: F401  registers the 
 from swift_zoomin import prompts
 from swift_zoomin.boxes import PixelLimits
 from swift_zoomin.images import ImageRef
-from swift_zoomin.plugin.rewards import PATIENCE, REWARDS, Watch, trajectories
+from swift_zoomin.plugin.rewards import REWARDS
+from swift_zoomin.plugin.trajectories import read_trajectories
+from swift_zoomin.plugin.watch import PATIENCE, Watch
 from swift_zoomin.replies import Reply, render_reply
 
 LIMITS = PixelLimits(3136, 262144)
@@ -166,9 +168,9 @@ def suspicions(batch: list[dict], cut: list[bool]) -> list[str]:
     columns = {name: [row.get(name) for row in batch] for name in OURS}
     columns["rollout_infos"] = [infos if row is OURS else {"num_turns": 1} for row in batch]
     for _ in range(PATIENCE):
-        read = list(trajectories([REPLY] * len(batch), columns))
-        watch.look(read, [0.0 if item.is_ours else None for item in read], {"is_truncated": cut})
-    return list(watch._suspicions())
+        read = read_trajectories([REPLY] * len(batch), columns)
+        watch.observe(read, [0.0 if item.is_of_record else None for item in read], {"is_truncated": cut})
+    return list(watch.suspicions())
 
 
 def test_replies_to_other_rows_do_not_hide_that_ours_were_cut() -> None:

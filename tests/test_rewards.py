@@ -26,8 +26,9 @@ import swift_zoomin.register.swift_zoomin_register  # noqa: F401  registers the 
 from swift_zoomin import prompts
 from swift_zoomin.boxes import PixelLimits, model_size
 from swift_zoomin.images import ImageRef
-from swift_zoomin.plugin.rewards import PATIENCE, REWARDS
+from swift_zoomin.plugin.rewards import REWARDS
 from swift_zoomin.plugin.scheduler import ZoomInScheduler
+from swift_zoomin.plugin.watch import PATIENCE
 from swift_zoomin.records import Record
 from swift_zoomin.replies import VERDICTS, render_reply
 from swift_zoomin.rows import gold_reply
@@ -399,7 +400,7 @@ def test_a_rollout_server_of_another_stage_is_refused(trainer: str | None, turns
 def test_without_a_trainer_there_is_nothing_to_compare_a_rollout_with(monkeypatch: pytest.MonkeyPatch) -> None:
     """As where somebody calls a reward by hand, on completions that a training has logged."""
     infos = after_first(FIRST)
-    monkeypatch.setattr("swift_zoomin.plugin.rewards.current_template", lambda: None)
+    monkeypatch.setattr("swift_zoomin.plugin.rollout_settings.current_template", lambda: None)
     assert score_one(FIRST, rollout_infos={**infos, "pixels": "1-2", "scheduler": "Other"})["zoomin_iou"] == 1
 
 

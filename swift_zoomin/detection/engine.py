@@ -44,17 +44,25 @@ class SwiftEngine:
                 self._engine = _open_vllm(checkpoint, settings, self._longest(max_new_tokens), gpus, memory_share)
             else:
                 self._engine = _open_transformers(checkpoint, settings)
-        self._engine.strict = False  # a file that cannot be read comes back as its exception, not as the batch's
+        # Then a file that cannot be read comes back as its exception, and does not end its batch.
+        self._engine.strict = False
         self._config = RequestConfig(max_tokens=max_new_tokens, temperature=0, return_details=True)
 
     def _longest(self, max_new_tokens: int) -> int:
         """Tokens of the longest exchange there can be."""
         images = 1 + MAX_CROPS
-        return images * self.limits.max_pixels // PATCH_PX**2 + 2 * max_new_tokens + _PROMPT_TOKENS
+        image_tokens = images * self.limits.max_pixels // PATCH_PX**2
+        return image_tokens + 2 * max_new_tokens + _PROMPT_TOKENS
 
     def ask(self, conversations: list[Conversation]) -> list[Answer | ImageError]:
-        requests = [InferRequest(messages=c.messages, images=[str(i) for i in c.images]) for c in conversations]
-        return [_answer(response) for response in self._engine.infer(requests, self._config, use_tqdm=False)]
+        requests = [_request(conversation) for conversation in conversations]
+        responses = self._engine.infer(requests, self._config, use_tqdm=False)
+        return [_answer(response) for response in responses]
+
+
+def _request(conversation: Conversation) -> Any:
+    references = [str(image) for image in conversation.images]
+    return InferRequest(messages=conversation.messages, images=references)
 
 
 def _answer(response: Any) -> Answer | ImageError:
@@ -106,10 +114,14 @@ def _template(checkpoint: Checkpoint, settings: Settings, processor: Any) -> Zoo
 def _open_transformers(checkpoint: Checkpoint, settings: Settings) -> Any:
     from swift.infer_engine import TransformersEngine
 
-    adapters = [str(checkpoint.folder)] if checkpoint.base else None
-    if adapters and not weight_files(checkpoint.folder):  # peft would look for the folder's name on a hub
-        raise CheckpointError(f"{checkpoint.folder}: an adapter without weights (no adapter_model.safetensors)")
-    model, processor = get_model_processor(checkpoint.base or str(checkpoint.folder), **_common())
+    folder = str(checkpoint.folder)
+    if checkpoint.base is None:
+        model_name, adapters = folder, None
+    elif weight_files(checkpoint.folder):
+        model_name, adapters = checkpoint.base, [folder]
+    else:  # peft would look for the folder's name on a hub
+        raise CheckpointError(f"{folder}: an adapter without weights (no adapter_model.safetensors)")
+    model, processor = get_model_processor(model_name, **_common())
     template = _template(checkpoint, settings, processor)
     return TransformersEngine(model, template=template, adapters=adapters, max_batch_size=0)
 

@@ -30,7 +30,8 @@ _TYPES = {
 
 def to_dataset(rows: list[dict[str, Any]], path: str) -> Dataset:
     """A column for every field that any row has. Raises RecordError for one whose values have no common type."""
-    columns = {name: [row.get(name) for row in rows] for name in dict.fromkeys(chain.from_iterable(rows))}
+    names = dict.fromkeys(chain.from_iterable(rows))  # each once, in the order they come in
+    columns = {name: [row.get(name) for row in rows] for name in names}
     types = {}
     for name, values in columns.items():
         try:
@@ -41,37 +42,49 @@ def to_dataset(rows: list[dict[str, Any]], path: str) -> Dataset:
 
 
 def _type_of(values: list[Any], depth: int = 0) -> Any:
+    """The type of a column, or, `depth` lists deep, of the items of its lists. Raises what Arrow raises."""
     present = [value for value in values if value is not None]
     if present and all(isinstance(value, dict) for value in present):
         return Json()
     if present and all(isinstance(value, list) for value in present):
-        # Arrow itself gives up on lists that are nested deeply.
-        return Json() if depth == _DEEPEST else List(_type_of(list(chain.from_iterable(present)), depth + 1))
+        if depth == _DEEPEST:  # Arrow itself gives up on lists that are nested deeply
+            return Json()
+        items = list(chain.from_iterable(present))
+        return List(_type_of(items, depth + 1))
     return Dataset.from_dict({"values": present}).features["values"]
 
 
-def alike(datasets: list[Any]) -> list[Any]:
-    """Data sets whose common columns have common types, so that they can be mixed; streamed ones too.
+def with_common_types(datasets: list[Any]) -> list[Any]:
+    """The data sets, each column of one type in all that have it, so that they can be mixed; streamed ones too.
 
-    Raises RecordError for a column that is something else in one of them.
+    Raises RecordError for a column whose values in one of them are of another kind.
     """
     if len(datasets) < 2:
         return datasets
     datasets = [RowPreprocessor.get_features_dataset(dataset) for dataset in datasets]
-    for name in dict.fromkeys(chain.from_iterable(dataset.features for dataset in datasets)):
-        holders = [dataset for dataset in datasets if name in dataset.features]
-        common = reduce(_common_type, (dataset.features[name] for dataset in holders))
-        if common is None:
-            raise RecordError(_clash(name, holders))
+    names = dict.fromkeys(chain.from_iterable(dataset.features for dataset in datasets))
+    for name in names:
+        common = _common_type_of_column(name, datasets)
         datasets = [_cast(dataset, name, common) for dataset in datasets]
     return datasets
 
 
+def _common_type_of_column(name: str, datasets: list[Any]) -> Any:
+    holders = [dataset for dataset in datasets if name in dataset.features]
+    types = [dataset.features[name] for dataset in holders]
+    common = reduce(_common_type, types)
+    if common is None:
+        raise RecordError(_clash(name, holders))
+    return common
+
+
 def _cast(dataset: Any, name: str, wanted: Any) -> Any:
     """The data set with this type for a column, unless it has no such column, or no value in it."""
-    found = dataset.features.get(name, wanted)
-    is_settled = found in (wanted, _NOTHING)
-    return dataset if is_settled else dataset.cast_column(name, wanted)
+    if name not in dataset.features:
+        return dataset
+    if dataset.features[name] in (wanted, _NOTHING):
+        return dataset
+    return dataset.cast_column(name, wanted)
 
 
 def _common_type(one: Any, other: Any) -> Any:
@@ -103,9 +116,11 @@ def _kind(feature: Any) -> str:
 
 
 def _clash(name: str, holders: list[Any]) -> str:
-    pairs = combinations(holders, 2)
-    clashing = next(pair for pair in pairs if _common_type(*(each.features[name] for each in pair)) is None)
-    kinds = " and ".join(f"{_kind(each.features[name])} in {_source(each)}" for each in clashing)
+    """What to say of a column that has no common type: the first two data sets that differ."""
+    for one, other in combinations(holders, 2):
+        if _common_type(one.features[name], other.features[name]) is None:
+            break
+    kinds = " and ".join(f"{_kind(each.features[name])} in {_source(each)}" for each in (one, other))
     return f"column {name} is {kinds}; expected one kind, to mix them"
 
 

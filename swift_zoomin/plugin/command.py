@@ -46,14 +46,20 @@ class Command:
         if self.teaches and purpose in UNANSWERED:
             taught = ", ".join(name for name in PURPOSES if name not in UNANSWERED)
             return f"{path}:{purpose} holds no answers to learn; expected one of {taught} (GRPO: swift rlhf)"
-        prompts = (*self.trained, *self.validated)
-        is_prompt = any(named.dataset == path and named.subsets == [purpose] for named in prompts)
-        if self.rolls_out and is_prompt and purpose in WITH_FIRST_REPLY:
+        if not self.rolls_out:
+            return None
+        if purpose in WITH_FIRST_REPLY and self._names_as_prompts(path, purpose):
             return f"{path}:{purpose} holds replies, and GRPO makes its own; expected {' or '.join(UNANSWERED)}"
-        if self.rolls_out and self.patterns and not self.imitated:
-            asked = f"--loss_scale {'+'.join(self.patterns)}"
-            return f"{asked} looks for words, and GRPO trains replies as the token ids that were sampled; leave it out"
+        # Answers to imitate are read as text, so there the patterns have words to look at.
+        if self.patterns and not self.imitated:
+            option = f"--loss_scale {'+'.join(self.patterns)}"
+            return f"{option} looks for words, and GRPO trains replies as the token ids that were sampled; leave it out"
         return None
+
+    def _names_as_prompts(self, path: str, purpose: str) -> bool:
+        """Whether GRPO is to answer these rows itself, rather than to imitate their answers."""
+        prompts = (*self.trained, *self.validated)
+        return any(named.dataset == path and named.subsets == [purpose] for named in prompts)
 
     def records_files(self) -> list[str]:
         """Files and folders that are given with a purpose under names that ms-swift does not know."""
@@ -63,7 +69,8 @@ class Command:
         """The records files that stand with this one after the same option, itself among them."""
         file = records_file(path)
         for option in (self.trained, self.validated, self.imitated):
-            files = [records_file(named.dataset) for named in option if named.subsets and _is_ours(named)]
+            ours = [named for named in option if named.subsets and _names_records(named)]
+            files = [records_file(named.dataset) for named in ours]
             if file in files:
                 return list(dict.fromkeys(files))
         return [file]
@@ -74,16 +81,19 @@ class Command:
     def mixed_in(self) -> list[DatasetSyntax]:
         """Other people's data sets, where ours are named too."""
         named = self._named()
-        others = [each for each in named if not _is_ours(each)]
+        others = [each for each in named if not _names_records(each)]
         return others if len(others) < len(named) else []
 
 
-def _is_ours(named: DatasetSyntax) -> bool:
+def _names_records(named: DatasetSyntax) -> bool:
     return os.path.basename(named.dataset) in RECORDS_NAMES or _needs_a_name(named)
 
 
 def _needs_a_name(named: DatasetSyntax) -> bool:
-    """Whether it is ours under a name of its own. ms-swift knows subsets of folders and of hubs, but of no file."""
+    """Whether it names records by another file name than ms-swift finds by itself.
+
+    It is told by its purpose, which stands where ms-swift has subsets: of folders and of hubs, but of no file.
+    """
     path = named.dataset
     if named.use_hf is not None or not named.subsets or os.path.basename(path) in RECORDS_NAMES:
         return False
@@ -94,13 +104,31 @@ def _needs_a_name(named: DatasetSyntax) -> bool:
 
 def records_file(path: str) -> str:
     """The records file that a path of the command line means: the one in a folder, or itself."""
-    inside = [os.path.join(path, name) for name in RECORDS_NAMES]
-    return next(filter(os.path.isfile, inside), path)
+    for name in RECORDS_NAMES:
+        inside = os.path.join(path, name)
+        if os.path.isfile(inside):
+            return inside
+    return path
 
 
 def read_command(arguments: list[str] | None = None) -> Command:
     """Read a command line, by default this process's: a script of ms-swift, and its options."""
-    script, *options = (sys.argv if arguments is None else arguments) or [""]
+    words = sys.argv if arguments is None else arguments
+    script, *options = words or [""]
+    found, _ = _parser().parse_known_args(options)
+    return Command(
+        teaches=Path(script).stem in _TEACHING or found.to_cached_dataset.lower() == "true",
+        rolls_out=found.rlhf_type == "grpo",
+        trained=tuple(_parsed(found.dataset)),
+        validated=tuple(_parsed(found.val_dataset)),
+        imitated=tuple(_parsed(found.chord_sft_dataset)),
+        loaded=tuple(_folders([found.resume_from_checkpoint, *found.adapters])),
+        patterns=tuple(part for part in (found.loss_scale or "").split("+") if part not in _ROLES),
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    """The options of ms-swift that matter here, in both of the spellings that it takes."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     for name in ("dataset", "val_dataset", "chord_sft_dataset"):
         parser.add_argument(f"--{name}", f"--{name.replace('_', '-')}", nargs="*", default=[])
@@ -109,16 +137,7 @@ def read_command(arguments: list[str] | None = None) -> Command:
     parser.add_argument("--loss_scale", "--loss-scale", nargs="?")
     parser.add_argument("--rlhf_type", "--rlhf-type", nargs="?")
     parser.add_argument("--to_cached_dataset", "--to-cached-dataset", nargs="?", const="true", default="false")
-    given, _ = parser.parse_known_args(options)
-    return Command(
-        teaches=Path(script).stem in _TEACHING or given.to_cached_dataset.lower() == "true",
-        rolls_out=given.rlhf_type == "grpo",
-        trained=tuple(_parsed(given.dataset)),
-        validated=tuple(_parsed(given.val_dataset)),
-        imitated=tuple(_parsed(given.chord_sft_dataset)),
-        loaded=tuple(_folders([given.resume_from_checkpoint, *given.adapters])),
-        patterns=tuple(part for part in (given.loss_scale or "").split("+") if part not in _ROLES),
-    )
+    return parser
 
 
 def _folders(values: list[str | None]) -> Iterator[str]:

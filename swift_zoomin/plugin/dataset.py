@@ -23,7 +23,7 @@ from swift.utils import get_logger, is_local_master, use_hf_hub
 
 from swift_zoomin.boxes import PixelLimits
 from swift_zoomin.images import ImageRef
-from swift_zoomin.plugin.columns import alike, to_dataset
+from swift_zoomin.plugin.columns import to_dataset, with_common_types
 from swift_zoomin.plugin.command import RECORDS_NAMES, read_command, records_file
 from swift_zoomin.plugin.lengths import check_lengths
 from swift_zoomin.plugin.template import current_template
@@ -45,11 +45,11 @@ class MixingLoader(DatasetLoader):
 
     @staticmethod
     def concat_datasets(datasets: list[Any]) -> Any:
-        return DatasetLoader.concat_datasets(alike(datasets))
+        return DatasetLoader.concat_datasets(with_common_types(datasets))
 
     @staticmethod
     def interleave_datasets(datasets: list[Any], *args: Any, **options: Any) -> Any:
-        return DatasetLoader.interleave_datasets(alike(datasets), *args, **options)
+        return DatasetLoader.interleave_datasets(with_common_types(datasets), *args, **options)
 
 
 def mixing(named: DatasetSyntax) -> DatasetMeta:
@@ -77,29 +77,13 @@ class RecordsLoader(MixingLoader):
             # Someone else's data set: its file has the name of one of ours, in another folder.
             return super().load(dataset_syntax, dataset_meta, use_hf=use_hf)
         purpose = "/".join(dataset_syntax.subsets) or "none"
-        if purpose not in PURPOSES:
-            raise RecordError(f"{path}: purpose {purpose}; expected {path}:PURPOSE, one of {', '.join(PURPOSES)}")
-        if problem := read_command().problem(path, purpose):
-            raise RecordError(problem)
-        template = current_template()
-        if template is None:
-            raise RecordError(f"{path}: these rows need --template zoomin, which knows the model's pixel limits")
-        file = records_file(path)
-        records = read_records(file, decode=is_local_master())
-        files = read_command().files_beside(path)
-        together = _records_of(files)
-        limits = template.settings.limits
-        rows = records_to_rows(records, purpose, limits, file, lenders=together)
-        if file == files[-1] and is_local_master():  # by now every file has been checked
-            _warn_of_shortcuts(together, purpose, limits)
-        check_lengths(rows, f"{file}:{purpose}", template)
-        dataset = to_dataset(rows, file)
+        dataset = to_dataset(_rows_of(path, purpose), records_file(path))
         return RowPreprocessor.remove_useless_columns(dataset) if self.remove_unused_columns else dataset
 
     def post_process(self, train_dataset: Any, **options: Any) -> tuple[Any, Any]:
         """Sample, and hold a share of the images out for validation. Only then are the rows streamed, where asked."""
         streaming = options.pop("streaming", False)
-        if isinstance(train_dataset, IterableDataset) or not _is_ours(train_dataset):
+        if isinstance(train_dataset, IterableDataset) or not _has_our_images(train_dataset):
             return super().post_process(train_dataset, streaming=streaming, **options)
         if streaming:
             options["shuffle"] = False  # as ms-swift samples a stream
@@ -112,13 +96,41 @@ class RecordsLoader(MixingLoader):
         return parts
 
 
-def _records_of(files: list[str]) -> list[Record]:
-    return [record for file in files for record in _read_once(file, os.path.exists(file) and os.stat(file).st_mtime_ns)]
+def _rows_of(path: str, purpose: str) -> list[dict[str, Any]]:
+    """The rows of a records file, or of a folder that holds one, for this process's command and model."""
+    _check_purpose(path, purpose)
+    template = current_template()
+    if template is None:
+        raise RecordError(f"{path}: these rows need --template zoomin, which knows the model's pixel limits")
+    limits = template.settings.limits
+    file = records_file(path)
+    records = read_records(file, decode=is_local_master())
+    files = read_command().files_beside(path)
+    records_of_run = [record for each in files for record in _records_once(each)]
+    rows = records_to_rows(records, purpose, limits, file, lenders=records_of_run)
+    if file == files[-1] and is_local_master():  # by now every file has been checked
+        _warn_of_shortcuts(records_of_run, purpose, limits)
+    check_lengths(rows, f"{file}:{purpose}", template)
+    return rows
+
+
+def _check_purpose(path: str, purpose: str) -> None:
+    if purpose not in PURPOSES:
+        raise RecordError(f"{path}: purpose {purpose}; expected {path}:PURPOSE, one of {', '.join(PURPOSES)}")
+    problem = read_command().problem(path, purpose)
+    if problem:
+        raise RecordError(problem)
+
+
+def _records_once(file: str) -> list[Record]:
+    """The records of a file, read once: each file of a run asks for those of all the others."""
+    changed_ns = os.stat(file).st_mtime_ns if os.path.exists(file) else 0
+    return _records_as_of(file, changed_ns)
 
 
 @lru_cache
-def _read_once(file: str, changed_ns: int) -> list[Record]:
-    """The records of a file. Each file of a run asks for those of all the others."""
+def _records_as_of(file: str, changed_ns: int) -> list[Record]:
+    """The records of a file that was last changed then; after another change they are read again."""
     return read_records(file, decode=False)
 
 
@@ -132,12 +144,17 @@ def _warn_of_shortcuts(records: list[Record], purpose: str, limits: PixelLimits)
 
 def _first_path(images: list[dict[str, Any]]) -> str | None:
     """The file of a row's first image; None where it is not one of our references."""
-    reference = ImageRef.parse(images[0]["path"] or "") if images else None
+    if not images:
+        return None
+    reference = ImageRef.parse(images[0]["path"] or "")
     return reference.path if reference else None
 
 
-def _is_ours(dataset: Dataset) -> bool:
-    return len(dataset) > 0 and "images" in dataset.features and _first_path(dataset[0]["images"]) is not None
+def _has_our_images(dataset: Dataset) -> bool:
+    """Whether a data set was made from records, whose images are references; by its first row."""
+    if len(dataset) == 0 or "images" not in dataset.features:
+        return False
+    return _first_path(dataset[0]["images"]) is not None
 
 
 def _split_by_image(

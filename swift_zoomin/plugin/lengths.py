@@ -35,12 +35,14 @@ def check_lengths(rows: list[Row], path: str, template: ZoomInTemplate) -> None:
     if template.mode != "train" or not is_local_master():
         return
     limit = template.max_length
-    queries: dict[int, list[int]] = defaultdict(list)
+    lengths_by_query: dict[int, list[int]] = defaultdict(list)
     for row in rows:
-        at_most = most_tokens(row, template)
-        queries[query_of(row)].append(at_most if at_most <= limit else row_tokens(row, template))
+        length = most_tokens(row, template)
+        if length > limit:  # only then is it worth counting
+            length = row_tokens(row, template)
+        lengths_by_query[query_of(row)].append(length)
     fate = _FATES[template.truncation_strategy]
-    for query, lengths in sorted(queries.items()):
+    for query, lengths in sorted(lengths_by_query.items()):
         too_long = sum(length > limit for length in lengths)
         if not too_long:
             continue

@@ -10,8 +10,8 @@ that stand for images. The log probabilities of such a reply are dropped: ms-swi
 and forgives a difference of one by shifting them.
 
 What the reward functions get in `rollout_infos`: `replies` (texts, one a turn), `boxes_px` (the first reply's boxes in
-pixels of the original), `crops` (how many were cut; 0 when no usable region was named), `images`, and how the replies
-were made, which a trainer compares with its own settings: `pixels` (the model's limits), `scheduler` and `max_turns`.
+pixels of the original), `crops` (how many were cut; 0 when no usable region was named), `images`, and the settings of
+`rollout_settings`, which a trainer compares with its own.
 
 Rows of other data sets may be mixed in: each has one turn and none of these.
 """
@@ -21,32 +21,25 @@ from typing import Any
 from swift.rollout import MultiTurnScheduler
 
 from swift_zoomin import prompts
-from swift_zoomin.boxes import PixelLimits
 from swift_zoomin.episode import Episode
 from swift_zoomin.images import is_remote
+from swift_zoomin.plugin.rollout_settings import allowed_turns, settings_of_rollout
 from swift_zoomin.plugin.template import first_image
 from swift_zoomin.replies import VERDICTS
 
-_TURNS = 2
 _PER_STEP_LOSSES = ("cispo", "dapo", "fipo")  # ms-swift's WINDOW_NORMALIZED_LOSS_TYPES, without importing its trainer
 
 
-def made_by(scheduler: type[MultiTurnScheduler], max_turns: int | None, limits: PixelLimits) -> dict[str, Any]:
-    """What must be the same where replies are made and where they are trained on."""
-    turns = min(max_turns or _TURNS, _TURNS)
-    return {"pixels": str(limits), "scheduler": scheduler.__name__, "max_turns": turns}
-
-
-def is_ours(infer_request: Any) -> bool:
+def is_about_record(infer_request: Any) -> bool:
     """Whether a request comes from a record: it has an image, and our first question or a verdict as its label.
 
     A trainer passes the label along; another client of a rollout server need not. An image on the web is no record's.
     """
     if not infer_request.images or is_remote(infer_request.images[0]):
         return False
-    asked = [message["content"] for message in infer_request.messages if message["role"] == "user"]
+    questions = [message["content"] for message in infer_request.messages if message["role"] == "user"]
     label = (infer_request.data_dict or {}).get("label")
-    return prompts.QUERY1 in asked or label in VERDICTS
+    return prompts.QUERY1 in questions or label in VERDICTS
 
 
 class ZoomInScheduler(MultiTurnScheduler):
@@ -55,28 +48,38 @@ class ZoomInScheduler(MultiTurnScheduler):
     trains_first_reply = True
 
     def __init__(self, infer_engine: Any = None, max_turns: int | None = None, *args: Any, **kwargs: Any) -> None:
-        super().__init__(infer_engine, min(max_turns or _TURNS, _TURNS), *args, **kwargs)
+        super().__init__(infer_engine, allowed_turns(max_turns), *args, **kwargs)
 
     async def on_turn_end(self, infer_request: Any, response_choice: Any, current_turn: int) -> dict[str, Any]:
-        if response_choice.logprobs is not None:
-            _, mask = self.get_response_token_data(infer_request, response_choice)
-            if not all(mask):
-                response_choice.logprobs = None  # here, because both drivers read them before they ask for the mask
-        if not is_ours(infer_request):
+        self._drop_unusable_logprobs(infer_request, response_choice)
+        if not is_about_record(infer_request):
             return {"done": True}  # query 2 would answer nothing that the row asked
         replies = [message["content"] for message in infer_request.messages if message["role"] == "assistant"]
         image = first_image(infer_request.images)
         assert image.limits
-        infos: dict[str, Any] = {"replies": replies, **made_by(self.__class__, self.max_turns, image.limits)}
+        settings = settings_of_rollout(self.__class__, self.max_turns, image.limits)
+        infos: dict[str, Any] = {"replies": replies, **settings}
         if current_turn == 1:
             infos["boxes_px"] = Episode(image, replies).boxes_px
         return {"rollout_infos": infos}
+
+    def _drop_unusable_logprobs(self, infer_request: Any, response_choice: Any) -> None:
+        """Drop the log probabilities of a reply that is not trained whole.
+
+        It happens at the end of the turn, because both drivers read them before they ask for the mask.
+        """
+        if response_choice.logprobs is None:
+            return
+        _, mask = self.get_response_token_data(infer_request, response_choice)
+        if not all(mask):
+            response_choice.logprobs = None
 
     def step(self, infer_request: Any, response_choice: Any, current_turn: int) -> dict[str, Any]:
         image = first_image(infer_request.images)
         question = Episode(image, [response_choice.message.content]).next_question()
         assert question
         infer_request.messages.append({"role": "user", "content": question.text})
+        # An image that is no file has no name to refer to, so it travels on as it came.
         whole = str(image) if image.path else infer_request.images[0]
         infer_request.images = [whole, *map(str, question.images)]
         infos = {"images": list(infer_request.images), "crops": len(question.images)}
@@ -98,9 +101,8 @@ class ZoomInScheduler(MultiTurnScheduler):
 
 def _is_first_reply(infer_request: Any) -> bool:
     """Whether the last message answers query 1. A row of another data set has one turn, which is trained."""
-    if not is_ours(infer_request):
-        return False
-    return sum(message["role"] == "assistant" for message in infer_request.messages) == 1
+    replies = [message for message in infer_request.messages if message["role"] == "assistant"]
+    return len(replies) == 1 and is_about_record(infer_request)
 
 
 class ZoomInQuery2Scheduler(ZoomInScheduler):
@@ -115,7 +117,9 @@ class ZoomInQuery2Scheduler(ZoomInScheduler):
 
 def unusable_loss(scheduler: type[MultiTurnScheduler] | None, loss_type: str | None) -> str | None:
     """Why a run with this loss could end in weights that are no numbers; None where it cannot."""
-    if scheduler is None or not issubclass(scheduler, ZoomInQuery2Scheduler) or loss_type not in _PER_STEP_LOSSES:
+    if loss_type not in _PER_STEP_LOSSES:
+        return None
+    if scheduler is None or not issubclass(scheduler, ZoomInQuery2Scheduler):
         return None
     return (
         f"--loss_type {loss_type} divides by the trained tokens of a step, which are none where every first reply was "

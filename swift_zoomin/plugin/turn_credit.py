@@ -29,8 +29,8 @@ class TurnCreditTrainer(GRPOTrainer):
         if self.kl_in_reward or self._has_teacher_explicit():
             raise ValueError("swift_zoomin.turn_credit knows neither --kl_in_reward nor teacher models")
         scheduler = multi_turns.get(self.args.multi_turn_scheduler)
-        is_ours = scheduler is not None and issubclass(scheduler, ZoomInScheduler)
-        if not isinstance(self.template, ZoomInTemplate) or not is_ours:
+        asks_twice = scheduler is not None and issubclass(scheduler, ZoomInScheduler)
+        if not isinstance(self.template, ZoomInTemplate) or not asks_twice:
             raise ValueError("swift_zoomin.turn_credit needs --template zoomin and --multi_turn_scheduler zoomin")
         if setting := whole_sequence_setting(self.args):
             fault = "all tokens of a sequence would get one advantage, and both queries be trained alike"
@@ -49,13 +49,14 @@ class TurnCreditTrainer(GRPOTrainer):
 
     def _advantages_of(self, query: int) -> torch.Tensor:
         """Advantages from the rewards of one query alone, by ms-swift's arithmetic: (samples of all processes,)."""
+        # A reward that belongs to no query has no such attribute, and counts for both.
         counts = [getattr(function, "query", query) == query for function in self.reward_funcs]
         weights = self.reward_weights * torch.tensor(counts, device=self.reward_weights.device)
-        training = self.model.training
+        generations = self.num_generations if self.model.training else self.num_generations_eval
         advantages, _ = compute_advantages(
             self._rewards_per_func,
             weights,
-            self.num_generations if training else self.num_generations_eval,
+            generations,
             self.advantage_estimator,
             self.scale_rewards,
         )
