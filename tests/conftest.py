@@ -112,6 +112,14 @@ def run_example(script: str, *arguments: object) -> None:
     subprocess.run([sys.executable, str(ROOT / "examples" / script), *map(str, arguments)], check=True)
 
 
+@pytest.hookimpl(tryfirst=True)  # before tests are left out by their marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever asks for a trained model starts ms-swift, and is no unit test."""
+    for item in items:
+        if "sft_dir" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.swift)
+
+
 @pytest.fixture(scope="session")
 def benchmark_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("benchmark")
