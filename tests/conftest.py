@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -132,6 +133,14 @@ def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model")
     run_example("make_model.py", folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def processor(model_dir: Path) -> Any:
+    """The tiny model's, as ms-swift loads it; imported here, for most tests never need ms-swift."""
+    from swift.model import get_processor
+
+    return get_processor(str(model_dir), model_type="qwen2_5_vl")
 
 
 @pytest.fixture(scope="session")

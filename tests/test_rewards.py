@@ -1,8 +1,7 @@
-"""The reward classes, called as ms-swift calls them: one trajectory or many, one turn or two; and what they warn of."""
+"""The reward classes, called as ms-swift calls them: one trajectory or many, one turn or two."""
 
 import asyncio
 import base64
-import runpy
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,17 +9,16 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import COMMON, GRPO, ROLLOUT, ROOT, run_swift, trainer_of
+from conftest import trainer_of
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from rewarded import FIRST, LARGE_REF, LAST, LIMITS, NAMES, REF, ROW, VARIANTS, run, two_turns
 from swift.dataset import RowPreprocessor
 from swift.infer_engine.protocol import ChatCompletionResponseChoice, ChatMessage, RolloutInferRequest
 from swift.rewards import ORM
 from swift.rl_core.data import GRPOSample
 from swift.rl_core.grpo_algorithm import compute_rewards_per_func
-from swift.utils import logger as swift_logger
-from transformers import TrainerState
 
 import swift_zoomin.register.swift_zoomin_register  # noqa: F401  registers the schedulers
 from swift_zoomin import prompts
@@ -32,17 +30,6 @@ from swift_zoomin.plugin.watch import PATIENCE
 from swift_zoomin.records import Record
 from swift_zoomin.replies import VERDICTS, render_reply
 from swift_zoomin.rows import gold_reply
-
-LIMITS = PixelLimits(4 * 784, 256 * 784)  # 28 x 28 pixels a token
-REF = str(ImageRef("/images/a b.png", (1000, 700), limits=LIMITS))  # seen as 532 x 364
-LARGE_REF = str(ImageRef("/images/large.png", (2000, 1400), limits=LIMITS))  # seen like REF
-NAMES = ["zoomin_format", "zoomin_iou", "zoomin_accuracy", "zoomin_bleu", "zoomin_accuracy_query1"]
-VARIANTS = ["zoomin_iou_unique", "zoomin_iou_f1", "zoomin_iou_union"]
-# 532 / 1000 across and 364 / 700 down: these model pixels are [100, 70, 500, 350] of the original
-REGIONS = '<regions>[{"bbox_2d": [53.2, 36.4, 266, 182], "label": "sign"}]</regions>'
-FIRST = f"<explanation>A clean photo</explanation>\n{REGIONS}\n<verdict>real</verdict>"
-LAST = "<explanation>The sign melts.</explanation>\n<verdict>generated</verdict>"
-ROW = {"label": "generated", "explanation": "The sign melts.", "boxes": [[100.0, 70.0, 500.0, 350.0]]}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -72,11 +59,6 @@ def score(completions: list[str], rows: list[dict[str, Any]]) -> dict[str, list[
 
 def score_one(completion: str, **row: Any) -> dict[str, float | None]:
     return {name: scores[0] for name, scores in score([completion], [{**ROW, **row}]).items()}
-
-
-def two_turns(first: str, last: str, boxes_px: list | None = None) -> dict[str, Any]:
-    boxes_px = ROW["boxes"] if boxes_px is None else boxes_px
-    return {"replies": [first, last], "boxes_px": boxes_px, "crops": len(boxes_px), "images": [REF], "num_turns": 2}
 
 
 def after_first(reply: str, image: str = REF) -> dict[str, Any]:
@@ -206,166 +188,6 @@ def test_what_is_not_applicable_is_left_out_by_ms_swift_and_what_is_wrong_is_not
     functions = [REWARDS[name](args=None) for name in NAMES]
     rewards = compute_rewards_per_func(samples, functions, None, torch.device("cpu"))
     torch.testing.assert_close(rewards, torch.tensor([[0, torch.nan, 0, 0, 0], [0.0] * 5]), equal_nan=True)
-
-
-NEAR = 32_400 / 47_600  # 180 x 180 pixels shared by two boxes of 40,000
-FULL = 1008 * 1008
-
-
-@pytest.mark.parametrize(
-    ("reply", "words", "eq_2", "unique", "f1", "union"),
-    [  # words: verdict and explanation are right; then the four IoU rewards, three regions of 40,000 pixels annotated
-        ("all three regions", True, 1, 1, 1, 1),
-        ("one region of three", True, 1, 1, 2 / 4, 1 / 3),
-        ("one region and a near one", True, *[(1 + NEAR) / 2] * 2, 2 * (1 + NEAR) / 5, 72_400 / 127_600),
-        ("one region, a near one, a miss", True, *[(1 + NEAR) / 3] * 2, 2 * (1 + NEAR) / 6, 72_400 / 137_600),
-        ("nine duplicates and a miss", True, 9 / 10, 1 / 2, 2 / 13, 40_000 / 130_000),
-        ("100 duplicates", True, 1, 1, 2 / 103, 1 / 3),
-        ("one tiny box", True, 16 / 40_000, 16 / 40_000, 2 * 16 / 40_000 / 4, 16 / 120_000),
-        ("the whole image", True, 40_000 / FULL, 40_000 / FULL, 2 * 40_000 / FULL / 4, 120_000 / FULL),
-        ("no region", True, 0, 0, 0, 0),
-        ("swapped corners", True, 1, 1, 1, 1),  # put in order
-        ("NaN", True, 1, 1, 2 * 2 / 5, 2 / 3),  # the box without a place is left out
-        ("two verdicts", False, 1, 1, 1, 1),
-        ("verdict in words", False, 1, 1, 1, 1),
-        ("cut in the middle", False, 1, 1, 2 / 4, 1 / 3),  # after the first box
-        ("nothing", None, 0, 0, 0, 0),
-    ],
-)
-def test_the_probe_shows_what_each_reward_pays(
-    pay: dict, reply: str, words: bool | None, eq_2: float, unique: float, f1: float, union: float
-) -> None:
-    right = float(words or False)
-    explained = float(words is not None)
-    expected = [right, eq_2, right, explained, right, unique, f1, union]
-    assert list(pay[reply]) == [*NAMES, *VARIANTS]
-    assert list(pay[reply].values()) == pytest.approx(expected)
-
-
-@pytest.fixture(scope="module")
-def pay() -> dict:
-    with trainer_of(PixelLimits(3136, 1008 * 1008)):
-        return runpy.run_path(str(ROOT / "examples/probe_rewards.py"))["pay"]()
-
-
-def test_every_reply_of_the_probe_is_worked_out(pay: dict) -> None:
-    [cases] = [mark.args[1] for mark in test_the_probe_shows_what_each_reward_pays.pytestmark]
-    assert [case[0] for case in cases] == list(pay)
-
-
-@pytest.fixture
-def log(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
-    """The log of this test, in which nothing has been said yet; ms-swift remembers what it said once."""
-    monkeypatch.setattr(swift_logger, "warning_set", set())
-    return caplog
-
-
-def run(rewards: list[str], batches: int, state: TrainerState | None = None, **row: Any) -> None:
-    """So many batches of two trajectories, each reward called as ms-swift calls it."""
-    functions = [REWARDS[name](args=None) for name in rewards]
-    for _ in range(batches):
-        full = {"messages": [], "images": [REF], "is_truncated": False, "rollout_infos": {}, **ROW, **row}
-        columns = RowPreprocessor.rows_to_batched([full, full])
-        for function in functions:
-            function([FIRST, FIRST], trainer_state=state, **columns)
-
-
-CUT = {"rollout_infos": {"replies": [FIRST], "boxes_px": []}, "is_truncated": True}
-ONE_TURN = {**CUT, "is_truncated": False}
-TWO_TURNS = {"rollout_infos": two_turns(FIRST, LAST)}
-
-
-@pytest.mark.parametrize(
-    ("rewards", "row", "cause"),
-    [
-        (["zoomin_accuracy", "zoomin_bleu"], {}, "no scheduler ran; give --multi_turn_scheduler"),
-        (["zoomin_accuracy", "zoomin_bleu"], CUT, "every first reply was cut by length; raise --max_completion_length"),
-        (["zoomin_accuracy", "zoomin_bleu"], ONE_TURN, "is --max_turns 1?"),
-        (["zoomin_iou", "zoomin_format"], {"boxes": None}, "zoomin_iou was applicable to no reply"),
-        (["zoomin_iou_union"], {**CUT, "boxes": None}, "zoomin_iou_union was applicable to no reply"),
-        (["zoomin_bleu"], {**TWO_TURNS, "explanation": ""}, "zoomin_bleu was applicable to no reply"),
-    ],
-)
-def test_what_trains_nothing_is_said_once_after_ten_batches(
-    log: pytest.LogCaptureFixture, rewards: list[str], row: dict, cause: str
-) -> None:
-    assert PATIENCE == 10
-    run(rewards, 9, **row)
-    assert not log.messages
-    run(rewards, 10, **row)
-    [warning] = log.messages
-    assert warning.startswith("swift_zoomin: ")
-    assert cause in warning
-    assert "in the first 10 batches" in warning
-    run(rewards, 30, **row)  # nor by another process's worth of reward functions
-    assert len(log.messages) == 1
-
-
-def test_each_reward_without_use_is_named(log: pytest.LogCaptureFixture) -> None:
-    run(["zoomin_iou", "zoomin_bleu"], 10, **TWO_TURNS, boxes=None, explanation=None)
-    assert [warning.split()[1] for warning in log.messages] == ["zoomin_iou", "zoomin_bleu"]
-
-
-def test_one_good_trajectory_in_ten_batches_is_enough(log: pytest.LogCaptureFixture) -> None:
-    function = REWARDS["zoomin_bleu"](args=None)
-    for at in range(40):
-        rows = [{**ROW, **CUT, "explanation": None}] * 2
-        if at == 4:
-            rows[1] = {**ROW, **TWO_TURNS, "is_truncated": False}
-        function(["", ""], trainer_state=None, **RowPreprocessor.rows_to_batched(rows))
-    assert not log.messages
-
-
-def test_one_first_reply_that_was_not_cut_points_to_max_turns(log: pytest.LogCaptureFixture) -> None:
-    function = REWARDS["zoomin_accuracy"](args=None)
-    for at in range(10):
-        rows = [{**ROW, **CUT}, {**ROW, **(ONE_TURN if at == 4 else CUT)}]
-        function([FIRST, FIRST], trainer_state=None, **RowPreprocessor.rows_to_batched(rows))
-    assert [warning.endswith(": is --max_turns 1?") for warning in log.messages] == [True]
-
-
-def logged(*shares: float) -> TrainerState:
-    """The state of a trainer that logged these shares of groups without variance, among other entries."""
-    history = [{"loss": 0.0, "frac_reward_zero_std": share, "step": at} for at, share in enumerate(shares)]
-    return TrainerState(
-        log_history=[{"eval_loss": 1.0}, *history[:5], {"eval_loss": 1.0}, *history[5:], {"runtime": 1}]
-    )
-
-
-@pytest.mark.parametrize("shares", [[1.0] * 10, [0.0] * 10 + [1.0] * 10, [0.5, *[1.0] * 15]])
-def test_ten_logged_steps_without_variance_are_said_once(log: pytest.LogCaptureFixture, shares: list[float]) -> None:
-    run(["zoomin_format", "zoomin_iou"], 1, logged(*shares[:-1], 0.0))
-    assert not log.messages
-    run([*NAMES, *VARIANTS], 5, logged(*shares), **TWO_TURNS)
-    [warning] = log.messages
-    assert "in each of the last 10 logged steps all generations of a prompt earned the same reward" in warning
-    run(["zoomin_accuracy"], 5, logged(*shares, 1.0), **TWO_TURNS)
-    assert len(log.messages) == 1
-
-
-@pytest.mark.parametrize(
-    ("rewards", "row"),
-    [
-        ([*NAMES, *VARIANTS], TWO_TURNS),
-        (["zoomin_format", "zoomin_iou", "zoomin_accuracy_query1", *VARIANTS], {}),  # stage 1 asks one question
-        (["zoomin_format"], {"boxes": None, "explanation": None}),
-    ],
-)
-def test_a_healthy_run_hears_nothing(log: pytest.LogCaptureFixture, rewards: list[str], row: dict) -> None:
-    for shares in ([], [1.0] * 9, [*[1.0] * 9, 0.9], [*[1.0] * 20, 0.0, *[1.0] * 9]):
-        run(rewards, 15, logged(*shares), **row)
-    assert not log.messages
-
-
-@pytest.mark.swift
-def test_a_real_run_that_trains_nothing_says_so_once(trained_dir: Path, benchmark_dir: Path, tmp_path: Path) -> None:
-    printed = run_swift(
-        *(*GRPO, *COMMON, *ROLLOUT, "--model", trained_dir, "--dataset", f"{benchmark_dir}/train/records.jsonl:query1"),
-        *("--reward_funcs", "zoomin_accuracy", "zoomin_format", "--output_dir", tmp_path, "--max_steps", 12),
-        *("--max_completion_length", 5),  # no reply comes to its verdict: all rewards are 0
-    )
-    for warning in ("no trajectory reached query 2 in the first 10 batches: no scheduler ran", "so nothing is learnt"):
-        assert printed.count(warning) == 1
 
 
 @pytest.mark.parametrize("name", [*NAMES, *VARIANTS])
