@@ -70,7 +70,7 @@ def _worth_showing(shown: tuple[Record, Prediction]) -> tuple[bool, int, float]:
     """Corrected by the second look or not, its regions, and how well they lie."""
     record, prediction = shown
     corrected = prediction["initial_verdict"] != record.label == prediction["verdict"]
-    iou = iou_reward(prediction["boxes"], record.boxes)
+    iou = iou_reward(prediction["boxes"], record.boxes_px)
     return corrected, len(prediction["boxes"]), iou or 0.0
 
 

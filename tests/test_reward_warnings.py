@@ -10,7 +10,8 @@ from swift.utils import logger as swift_logger
 from transformers import TrainerState
 
 import swift_zoomin.register.swift_zoomin_register  # noqa: F401  registers the schedulers
-from swift_zoomin.plugin.rewards import PATIENCE, REWARDS
+from swift_zoomin.plugin.rewards import REWARDS
+from swift_zoomin.plugin.watch import PATIENCE
 
 
 @pytest.fixture(scope="module", autouse=True)

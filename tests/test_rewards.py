@@ -26,7 +26,6 @@ from swift_zoomin.boxes import PixelLimits, model_size
 from swift_zoomin.images import ImageRef
 from swift_zoomin.plugin.rewards import REWARDS
 from swift_zoomin.plugin.scheduler import ZoomInScheduler
-from swift_zoomin.plugin.watch import PATIENCE
 from swift_zoomin.records import Record
 from swift_zoomin.replies import VERDICTS, render_reply
 from swift_zoomin.rows import gold_reply
