@@ -25,7 +25,9 @@ from PIL import Image, ImageDraw
 from tqdm import tqdm
 
 from swift_zoomin import prompts
+from swift_zoomin.episode import MAX_CROPS
 from swift_zoomin.records import write_records
+from swift_zoomin.replies import GENERATED, REAL, VERDICTS
 
 FIRST_LOOK_PX = 112  # side of the image at MAX_PIXELS=12544: 16 image tokens
 SHRINK = 4  # original pixels a pixel of the first look
@@ -43,7 +45,7 @@ COLOURS = {
     "purple": (170, 40, 210),
     "cyan": (30, 200, 215),
 }
-WEAVES = {"real": ("level", "checked"), "generated": ("upright", "slanted")}
+WEAVES = {REAL: ("level", "checked"), GENERATED: ("upright", "slanted")}
 SENTENCES = (
     "The weave of the {colour} panel is {weave}.",
     "From near the {colour} panel looks {weave}.",
@@ -78,7 +80,7 @@ def draw_image(
     colours = sorted(rng.sample(list(COLOURS), count), key=list(COLOURS).index)  # an order that can be learnt
     odd = rng.randrange(count)
     weaves = [
-        rng.choice(WEAVES["generated" if label == "generated" and at == odd else "real"][: scenes.weaves])
+        rng.choice(WEAVES[GENERATED if label == GENERATED and at == odd else REAL][: scenes.weaves])
         for at in range(count)
     ]
     grey = rng.randint(90, 160)
@@ -149,7 +151,7 @@ def explain(colours: list[str], weaves: list[str], rng: random.Random) -> str:
 def make_record(folder: Path, scenes: Scenes, period: int, seed: str, number: int) -> dict[str, Any]:
     """Write one image and return its record; the labels alternate, everything else is drawn."""
     rng = random.Random(f"{seed}-{number}")
-    label = ("real", "generated")[number % 2]
+    label = VERDICTS[number % 2]
     image, boxes, colours, weaves = draw_image(label, scenes, rng, period)
     name = f"images/{number:06d}.png"
     image.save(folder / name, compress_level=1)
@@ -186,7 +188,13 @@ def vocabulary_texts() -> list[str]:
 
 def fixed_pieces() -> list[str]:
     """What never varies: the prompts between their images, the frame of a reply, the roles of a chat."""
-    asked = [prompts.QUERY1, prompts.EXPLAIN, prompts.GROUND, prompts.VERDICT, *map(prompts.query2, range(7))]
+    asked = [
+        prompts.QUERY1,
+        prompts.EXPLAIN,
+        prompts.GROUND,
+        prompts.VERDICT,
+        *map(prompts.query2, range(MAX_CROPS + 1)),
+    ]
     pieces = {piece for text in asked for piece in text.split("<image>") if piece}
     frame = ["<explanation>", "</explanation>\n<regions>[", "</explanation>\n<verdict>", "]</regions>\n<verdict>"]
     region = ['{"bbox_2d": [', '], "label": "', '"}', ", "]

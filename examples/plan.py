@@ -32,8 +32,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
+from swift_zoomin.episode import MAX_CROPS
+
 GIB = 2**30
-IMAGE_PATCHES, IMAGES = 36 * 36, 7  # 504 x 504 pixels in patches of 14; the image and six crops
+IMAGE_PATCHES = 36 * 36  # 504 x 504 pixels in patches of 14
+IMAGES = 1 + MAX_CROPS
 REPLY_TOKENS, PROMPT_TOKENS = 1024, 300
 TOKENS = IMAGES * IMAGE_PATCHES // 4 + 2 * REPLY_TOKENS + PROMPT_TOKENS
 LIVE_PARAMETERS = SUB_GROUP = 1e9  # stage3_max_live_parameters, sub_group_size in ms-swift's zero3*.json

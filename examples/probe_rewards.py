@@ -10,7 +10,7 @@ to. The scores come from the reward functions as ms-swift calls them. Eq. 2 (`zo
 from swift_zoomin.boxes import PixelLimits
 from swift_zoomin.images import ImageRef
 from swift_zoomin.plugin.rewards import REWARDS
-from swift_zoomin.replies import Reply, render_reply
+from swift_zoomin.replies import GENERATED, Reply, render_reply
 
 IMAGE = ImageRef("/probe.png", (1008, 1008), limits=PixelLimits(3136, 1008 * 1008))
 TRUTH = [[100, 100, 300, 300], [400, 100, 600, 300], [700, 600, 900, 800]]
@@ -18,7 +18,7 @@ NEAR, MISS, WHOLE, TINY = [420, 120, 620, 320], [50, 850, 150, 950], [0, 0, 1008
 EXPLANATION = "The letters on the sign melt into each other and the hand has six fingers."
 
 
-def reply(boxes: list[list[float]], verdict: str = "generated") -> str:
+def reply(boxes: list[list[float]], verdict: str = GENERATED) -> str:
     return render_reply(Reply(verdict, boxes, [""] * len(boxes), EXPLANATION))
 
 
@@ -47,7 +47,7 @@ def pay() -> dict[str, dict[str, float | None]]:
     samples = len(REPLIES)
     columns = {
         "images": [[{"bytes": None, "path": str(IMAGE)}]] * samples,
-        "label": ["generated"] * samples,
+        "label": [GENERATED] * samples,
         "explanation": [EXPLANATION] * samples,
         "boxes": [TRUTH] * samples,
     }

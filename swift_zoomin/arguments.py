@@ -2,10 +2,15 @@
 
 import argparse
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 NOTHING_DONE, INCOMPLETE = 1, 3  # exit statuses; 2 is argparse's own
 _MOST = 1_000_000  # of images a batch, tokens, GPUs: far beyond any use
+_NAMED = 3  # of many things that one line is about
+
+_T = TypeVar("_T")
 
 
 def complain(message: str) -> None:
@@ -44,6 +49,14 @@ def share(given: str) -> float:
     if not 0 < number <= 1:
         raise argparse.ArgumentTypeError(f"{given!r}; expected a share above 0 and at most 1")
     return number
+
+
+def first_few(things: Sequence[_T], name: Callable[[_T], str]) -> str:
+    """The names of the first things, and whether there are more: `a.png, b.png, c.png, ...`."""
+    names = [name(thing) for thing in things[:_NAMED]]
+    if len(things) > _NAMED:
+        names.append("...")
+    return ", ".join(names)
 
 
 def counted(number: int, one: str, more: str = "") -> str:

@@ -39,35 +39,52 @@ def model_size(size: Size, limits: PixelLimits, wanted_pixels: int = 0) -> Size:
     `wanted_pixels` asks for an enlarged result; the upper limit wins over it. Raises ValueError for an image that
     cannot be shown: too thin, or of a size that would be changed again if it were sized once more.
     """
-    lowest, highest = limits.min_pixels, limits.max_pixels
-    height, width = _smart_resize(size[1], size[0], min(max(wanted_pixels, lowest), highest), highest)
-    if wanted_pixels and height * width > highest:  # enlarging rounds up; what the model sees must not be shrunk again
-        height, width = _smart_resize(height, width, lowest, highest)
-    if not height * width:
-        raise ValueError(f"{size[0]}x{size[1]} pixels; too thin for a limit of {highest} pixels, raise MAX_PIXELS")
-    # The template's images pass through ms-swift, which sizes them once more.
-    if max(height, width) > MAX_ASPECT * min(height, width):
-        problem = f"would be shown as {width}x{height}; expected an aspect ratio of at most {MAX_ASPECT}"
-        raise ValueError(f"{size[0]}x{size[1]} pixels {problem}")
-    if _smart_resize(height, width, lowest, highest) != (height, width):
+    highest = limits.max_pixels
+    at_least = min(max(wanted_pixels, limits.min_pixels), highest)
+    shown = _smart_resize(size, at_least, highest)
+    if wanted_pixels and shown[0] * shown[1] > highest:
+        # Enlarging rounds up; what the model sees must not be shrunk again.
+        shown = _smart_resize(shown, limits.min_pixels, highest)
+    if problem := _size_problem(shown, limits):
+        raise ValueError(f"{size[0]}x{size[1]} pixels{problem}")
+    return shown
+
+
+def _size_problem(shown: Size, limits: PixelLimits) -> str | None:
+    """Why an image cannot be shown at this size, or None.
+
+    The template's images pass through ms-swift, which sizes them once more: that must change nothing.
+    """
+    width, height = shown
+    if not width * height:
+        return f"; too thin for a limit of {limits.max_pixels} pixels, raise MAX_PIXELS"
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        return f" would be shown as {width}x{height}; expected an aspect ratio of at most {MAX_ASPECT}"
+    if _smart_resize(shown, limits.min_pixels, limits.max_pixels) != shown:
         # Nearly every image, where the two limits are equal: few shapes fill just so many whole tokens.
         problem = f"no size of its shape, with sides of whole {PATCH_PX} pixels, within the limits of {limits} pixels"
-        raise ValueError(f"{size[0]}x{size[1]} pixels; {problem}; raise MAX_PIXELS or lower MIN_PIXELS")
-    return width, height
+        return f"; {problem}; raise MAX_PIXELS or lower MIN_PIXELS"
+    return None
 
 
-def _smart_resize(height: int, width: int, lowest: int, highest: int) -> Size:
-    """(height, width) as qwen-vl-utils would have them, between two numbers of pixels."""
+def _smart_resize(size: Size, lowest: int, highest: int) -> Size:
+    """The size that qwen-vl-utils gives an image, between two numbers of pixels."""
     from qwen_vl_utils import vision_process
 
-    return vision_process.smart_resize(height, width, PATCH_PX, lowest, highest)
+    height, width = vision_process.smart_resize(size[1], size[0], PATCH_PX, lowest, highest)
+    return width, height
 
 
 def clip_box(box: Box, size: Size) -> list[float]:
     """The part of a box inside an image of `size`, in the box's own frame; corners put in order first."""
-    (x1, x2), (y1, y2) = sorted((box[0], box[2])), sorted((box[1], box[3]))
+    x1, x2 = sorted((box[0], box[2]))
+    y1, y2 = sorted((box[1], box[3]))
     width, height = size
-    return [min(max(x1, 0), width), min(max(y1, 0), height), min(max(x2, 0), width), min(max(y2, 0), height)]
+    return [_clip(x1, width), _clip(y1, height), _clip(x2, width), _clip(y2, height)]
+
+
+def _clip(coordinate: float, limit: int) -> float:
+    return min(max(coordinate, 0), limit)
 
 
 def box_area(box: Box) -> float:
@@ -91,7 +108,8 @@ def scale_box(box: Box, source: Size, target: Size) -> list[float]:
 
     Multiplied before divided, so that the image's edge stays exactly its edge.
     """
-    (width, height), (to_width, to_height) = source, target
+    width, height = source
+    to_width, to_height = target
     return [
         box[0] * to_width / width,
         box[1] * to_height / height,
@@ -128,7 +146,8 @@ def _widen(start: float, end: float, side: int, limit: int) -> tuple[int, int]:
     missing = max(0, side - (high - low))
     low = max(0, low - missing // 2)
     high = min(limit, low + max(high - low, side))
-    return max(0, min(low, high - side)), high
+    low = max(0, min(low, high - side))  # at the far edge the context comes from before the interval
+    return low, high
 
 
 def crop_window(box_px: Box, size: Size) -> tuple[int, int, int, int]:
@@ -139,8 +158,12 @@ def crop_window(box_px: Box, size: Size) -> tuple[int, int, int, int]:
     """
     width, height = size
     x1, y1, x2, y2 = clip_box(box_px, size)
-    side_x = max(MIN_CROP_SIDE_PX, math.ceil((math.ceil(y2) - math.floor(y1)) / MAX_CROP_ASPECT))
-    side_y = max(MIN_CROP_SIDE_PX, math.ceil((math.ceil(x2) - math.floor(x1)) / MAX_CROP_ASPECT))
-    left, right = _widen(x1, x2, side_x, width)
-    top, bottom = _widen(y1, y2, side_y, height)
+    left, right = _widen(x1, x2, _least_side(y1, y2), width)
+    top, bottom = _widen(y1, y2, _least_side(x1, x2), height)
     return left, top, right, bottom
+
+
+def _least_side(start: float, end: float) -> int:
+    """The least side of a window whose other side shows this interval."""
+    other_side = math.ceil(end) - math.floor(start)
+    return max(MIN_CROP_SIDE_PX, math.ceil(other_side / MAX_CROP_ASPECT))

@@ -10,17 +10,16 @@ A warning stops nothing. Each is one line that counts what it is about and names
 
 import argparse
 import os
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from swift_zoomin import arguments
-from swift_zoomin.arguments import counted
+from swift_zoomin.arguments import counted, first_few
 from swift_zoomin.fields import column_name, is_reserved
 from swift_zoomin.records import RECORDS_SUFFIXES, Record, RecordError, read_records
+from swift_zoomin.replies import VERDICTS
 from swift_zoomin.shortcuts import find_shortcuts
-
-_SHOWN = 3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,9 +35,10 @@ def check(paths: list[Path]) -> list[str]:
     """The lines about the records files of one run, taken together; every image is decoded. Raises RecordError."""
     by_file = _read_all(paths)
     records = [record for of_file in by_file.values() for record in of_file]
-    generated = sum(record.label == "generated" for record in records)
+    by_label = Counter(record.label for record in records)
+    labels = ", ".join(f"{by_label[label]} {label}" for label in VERDICTS)
     boxes = sum(len(record.boxes_px or []) for record in records)
-    held = f"{len(records) - generated} real, {generated} generated, {counted(boxes, 'box', 'boxes')}"
+    held = f"{labels}, {counted(boxes, 'box', 'boxes')}"
     found = f"{counted(len(records), 'record')}: {held}"
     warnings = [_printable(f"warning: {warning}") for warning in _warnings(records, by_file)]
     if not warnings:
@@ -89,9 +89,12 @@ def _repeated_images(records: list[Record]) -> Iterator[str]:
     by_file: dict[str, list[Record]] = defaultdict(list)
     for record in records:
         by_file[os.path.realpath(record.image.path)].append(record)
-    repeated = [group for group in by_file.values() if len(group) > 1]
-    contradicted = [group for group in repeated if len({record.label for record in group}) > 1]
-    again = [group for group in repeated if len({record.label for record in group}) == 1]
+    contradicted, again = [], []
+    for group in by_file.values():
+        if len({record.label for record in group}) > 1:
+            contradicted.append(group)
+        elif len(group) > 1:
+            again.append(group)
     if contradicted:
         verb = "has" if len(contradicted) == 1 else "have"
         yield f"{counted(len(contradicted), 'image')} {verb} both labels: {_groups(contradicted)}"
@@ -140,10 +143,8 @@ def _printable(line: str) -> str:
 
 def _groups(groups: list[list[Record]]) -> str:
     """The first of several images, each with the records that hold it."""
-    shown = [f"{group[0].name} ({_places(group)})" for group in groups[:_SHOWN]]
-    return ", ".join(shown) + (", ..." if len(groups) > _SHOWN else "")
+    return first_few(groups, lambda group: f"{group[0].name} ({_places(group)})")
 
 
-def _places(records: Iterable[Record]) -> str:
-    places = [record.where for record in records]
-    return ", ".join(places[:_SHOWN]) + (", ..." if len(places) > _SHOWN else "")
+def _places(records: Sequence[Record]) -> str:
+    return first_few(records, lambda record: record.where)

@@ -75,9 +75,11 @@ class Checkpoint:
         tuned = (folder for folder in self.folders if "swift_version" in _read_json(folder / "args.json"))
         return next(tuned, None)
 
-    @property
-    def name(self) -> str:
-        """The folder's own name and what is in it, wherever it lies: `checkpoint-30 (weights 1a2b3c4d5e6f)`."""
+    def name_with_hash(self) -> str:
+        """The folder's own name and what is in it, wherever it lies: `checkpoint-30 (weights 1a2b3c4d5e6f)`.
+
+        Reads its weights, which takes a while: ask once.
+        """
         return f"{self.folder.name} (weights {self._fingerprint()})"
 
     def _fingerprint(self) -> str:

@@ -69,7 +69,7 @@ def to_srgb(image: Image.Image, name: str) -> Image.Image:
     conversion = _conversion_of(image, name)
     if conversion:
         image = _converted(image, conversion)
-    elif image.mode == "I;16":
+    elif image.mode == "I;16":  # 65535 becomes 255
         image = image.convert("I").point(lambda value: value / 257).convert("L")
     if image.has_transparency_data:
         return _on_white(image, name)
@@ -100,7 +100,7 @@ def _shallower(image: Image.Image) -> Image.Image:
 
 
 def _scaled(image: Image.Image) -> Image.Image:
-    """Raises ColourError."""
+    """Grey in mode I;16 or L, told by the largest value in it. Raises ColourError."""
     is_integer = image.mode.startswith("I")
     if image.mode.startswith("I;16") or (is_integer and image.format == "PPM"):  # Pillow brings that to 16 bits
         return image.convert("I").convert("I;16")
@@ -108,15 +108,29 @@ def _scaled(image: Image.Image) -> Image.Image:
 
     values = np.asarray(image)
     smallest, largest = values.min().item(), values.max().item()
+    scaled = None
     if smallest >= 0:  # false where one is not a number, too
-        if not is_integer and largest <= 1:
-            return image.point(lambda value: value * 255 + 0.5).convert("L")
-        if largest <= 255 and (is_integer or largest >= _SMALLEST_LEVELS):
-            return image.convert("L")
-        if is_integer and largest <= 65535:
-            return image.convert("I;16")
-    expected = "0 to 255 or 0 to 65535" if is_integer else f"0 to 1, or 0 to 255 and one of {_SMALLEST_LEVELS} or more"
-    raise ColourError(f"pixel values from {smallest} to {largest}; expected {expected}")
+        scaled = _scaled_integers(image, largest) if is_integer else _scaled_floats(image, largest)
+    if scaled is None:
+        expected = "0 to 255 or 0 to 65535"
+        if not is_integer:
+            expected = f"0 to 1, or 0 to 255 and one of {_SMALLEST_LEVELS} or more"
+        raise ColourError(f"pixel values from {smallest} to {largest}; expected {expected}")
+    return scaled
+
+
+def _scaled_integers(image: Image.Image, largest: int) -> Image.Image | None:
+    """None where the values are larger than 16 bits hold."""
+    if largest <= 255:
+        return image.convert("L")
+    return image.convert("I;16") if largest <= 65535 else None
+
+
+def _scaled_floats(image: Image.Image, largest: float) -> Image.Image | None:
+    """None where it cannot be told which of two scales the values are on."""
+    if largest <= 1:
+        return image.point(lambda value: value * 255 + 0.5).convert("L")
+    return image.convert("L") if _SMALLEST_LEVELS <= largest <= 255 else None
 
 
 def _profile_is_grey(image: Image.Image) -> bool:
@@ -154,7 +168,9 @@ def _conversion_by_numbers(numbers: dict[str, Any], mode: str, name: str) -> Con
     if transfer in _SRGB_TRANSFERS and primaries in _SRGB_PRIMARIES:
         return None
     if transfer in _SRGB_TRANSFERS and primaries == _P3_PRIMARIES:
-        return _conversion(_p3_profile(), mode) if mode == "RGB" else None  # its grey is sRGB's
+        if mode != "RGB":  # its grey is sRGB's
+            return None
+        return _conversion(_p3_profile(), mode)
     warn_once(f"{name}: shown as if its colours were sRGB; it names primaries {primaries} and transfer {transfer}")
     return None
 

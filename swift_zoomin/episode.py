@@ -47,8 +47,9 @@ def largest_boxes(count: int) -> BoxChooser:
     """The `count` largest regions, in the order they were named ("Largest n Bboxes" of Table 1)."""
 
     def choose(boxes_px: list[list[float]], image: ImageRef) -> list[list[float]]:
-        ranks = sorted(range(len(boxes_px)), key=lambda at: -box_area(boxes_px[at]))
-        return [boxes_px[at] for at in sorted(ranks[: min(count, MAX_CROPS)])]
+        largest_first = sorted(range(len(boxes_px)), key=lambda index: -box_area(boxes_px[index]))
+        chosen = largest_first[: min(count, MAX_CROPS)]
+        return [boxes_px[index] for index in sorted(chosen)]
 
     return choose
 

@@ -1,4 +1,4 @@
-"""Names a file that is no JSON Lines at all (CSV, Parquet, one JSON array): one line instead of 20 faults."""
+"""Names a file that is no JSON Lines at all (CSV, Parquet, one JSON array): one line instead of a fault a row."""
 
 import csv
 import json

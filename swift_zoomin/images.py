@@ -56,19 +56,27 @@ class ImageRef:
     @classmethod
     def of(cls, source: Source) -> "ImageRef":
         """Refer to an image, reading its header. Raises ImageError."""
-        is_path = isinstance(source, str | Path) and content_of(source) is None
-        return cls(str(Path(source).absolute()) if is_path else "", upright_size(source))  # type: ignore[arg-type]
+        path = ""
+        if isinstance(source, str | Path) and content_of(source) is None:
+            path = str(Path(source).absolute())
+        return cls(path, upright_size(source))
 
     @classmethod
     def parse(cls, text: str) -> "ImageRef | None":
         """Read a reference; None where the text is none."""
-        if not (match := _REFERENCE.fullmatch(text)):
+        match = _REFERENCE.fullmatch(text)
+        if match is None:
             return None
-        width, height = map(int, match["size"].split("x"))
-        window = tuple(map(int, match["window"].split(","))) if match["window"] else None
-        limits = PixelLimits(*map(int, match["limits"].split("-"))) if match["limits"] else None
         path = unquote(match["path"], errors="surrogateescape")
-        return cls(path, (width, height), window, limits)  # type: ignore[arg-type]
+        width, height = map(int, match["size"].split("x"))
+        window, limits = None, None
+        if match["window"]:
+            left, top, right, bottom = map(int, match["window"].split(","))
+            window = (left, top, right, bottom)
+        if match["limits"]:
+            fewest, most = map(int, match["limits"].split("-"))
+            limits = PixelLimits(fewest, most)
+        return cls(path, (width, height), window, limits)
 
     def __str__(self) -> str:
         pixels = f"&pixels={self.limits}" if self.limits else ""
@@ -126,7 +134,9 @@ class ImageRef:
 
 def source_of(image: Any) -> Source:
     """An image as it stands in a sample; the dictionary of Hugging Face datasets becomes what is in it."""
-    return (image.get("bytes") or image["path"]) if isinstance(image, dict) else image
+    if isinstance(image, dict):
+        return image.get("bytes") or image["path"]
+    return image
 
 
 def is_remote(image: Any) -> bool:
@@ -142,7 +152,9 @@ def load_references(references: Sequence[ImageRef], first: Image.Image | None = 
     another generation, by the trainer) is kept. Crops without a path are cut from `first`, upright. Raises ImageError,
     also where a file has changed its size since it was referred to, because its boxes would then point elsewhere.
     """
-    originals: dict[str, Image.Image] = {"": first} if first else {}
+    originals: dict[str, Image.Image] = {}
+    if first:
+        originals[""] = first
 
     def original(reference: ImageRef) -> Image.Image:
         if reference.path not in originals:

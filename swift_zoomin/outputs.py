@@ -36,9 +36,9 @@ def write_output(path: Path, content: str) -> None:
 
 def check_figures_output(path: Path, inputs: Iterable[Path]) -> None:
     """Raises RecordError where writing figures to `path` would destroy an input, or anything but older figures."""
-    for given in inputs:
-        if path.exists() and given.exists() and path.samefile(given):
-            raise RecordError(f"{path}: the same file as {given}, which is read; choose another --out")
+    for source in inputs:
+        if path.exists() and source.exists() and path.samefile(source):
+            raise RecordError(f"{path}: the same file as {source}, which is read; choose another --out")
     if path.is_file() and not _may_be_replaced(path):
         raise RecordError(f"{path}: exists, and holds no figures of an earlier evaluation; choose another --out")
 
@@ -46,8 +46,10 @@ def check_figures_output(path: Path, inputs: Iterable[Path]) -> None:
 def _may_be_replaced(path: Path) -> bool:
     with path.open("rb") as file:
         content = file.read(_MOST_FIGURES_BYTES)
+    if not content:
+        return True
     figures = parsed_json(content)
-    return not content or (isinstance(figures, dict) and "signature" in figures)
+    return isinstance(figures, dict) and "signature" in figures
 
 
 def make_folder(folder: Path) -> None:

@@ -89,7 +89,6 @@ _UNREADABLE = (
 )
 _T = TypeVar("_T")
 
-
 Source = Path | str | bytes | Image.Image  # a file's path, or the image itself: bytes, base64, data URI, Pillow image
 
 
@@ -120,25 +119,37 @@ def open_upright(source: Source) -> Image.Image:
 
 def content_of(source: Source) -> bytes | None:
     """The bytes of an image that is given itself; None for a path or a Pillow image. Raises ImageError."""
+    if isinstance(source, bytes):
+        return source
     if not isinstance(source, str):
-        return source if isinstance(source, bytes) else None
-    is_uri = source.startswith("data:")
-    could_be_path = not is_uri and len(source) <= _LONGEST_PATH
-    if not is_uri and (not _BASE64.fullmatch(source[:100]) or os.path.exists(source)):
         return None
-    try:
-        content = base64.b64decode(source.partition(",")[2] if is_uri else source, validate=True)
-    except ValueError as error:
-        if could_be_path:
-            return None
-        raise ImageError(f"{name_of(source)}: not an image in base64 ({error})") from None
+    if source.startswith("data:"):
+        return _decoded_base64(source.partition(",")[2], source)
+    if not _BASE64.fullmatch(source[:100]) or os.path.exists(source):
+        return None
+    if len(source) > _LONGEST_PATH:
+        return _decoded_base64(source, source)
     # The path of a missing file may be base64 by chance, but then no image begins in it.
-    return None if could_be_path and not _begins_image(content) else content
+    try:
+        content = _decoded_base64(source, source)
+    except ImageError:
+        return None
+    return content if _begins_image(content) else None
+
+
+def _decoded_base64(text: str, source: str) -> bytes:
+    """The bytes of an image given as base64. Raises ImageError."""
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError as error:
+        raise ImageError(f"{name_of(source)}: not an image in base64 ({error})") from None
 
 
 def name_of(source: Source) -> str:
     """What messages call an image."""
-    text = "an image given as data" if isinstance(source, bytes | Image.Image) else str(source)
+    if isinstance(source, bytes | Image.Image):
+        return "an image given as data"
+    text = str(source)
     return text if len(text) <= _LONGEST_PATH else f"{text[:40]}..."
 
 
@@ -176,14 +187,15 @@ def _file(source: Path | str | bytes, name: str) -> Iterator[IO[bytes]]:
         yield BytesIO(content)
         return
     try:
-        is_file = stat.S_ISREG(os.stat(source).st_mode)  # before opening, which waits for ever on a named pipe
-        file = open(source, "rb") if is_file else None  # noqa: SIM115 (closed below; its errors are not the reader's)
+        if not stat.S_ISREG(os.stat(source).st_mode):  # asked before opening, which waits for ever on a named pipe
+            raise ImageError(f"{name}: not a regular file, but a folder, pipe or device")
+        file = open(source, "rb")  # noqa: SIM115 (closed below; errors in reading it are not those of opening it)
     except FileNotFoundError:
         raise ImageError(f"{name}: no such image file") from None
+    except ImageError:
+        raise
     except (OSError, ValueError) as error:  # a link that leads to itself, no permission, a zero in the name
         raise ImageError(f"{name}: cannot be opened ({getattr(error, 'strerror', None) or error})") from None
-    if file is None:
-        raise ImageError(f"{name}: not a regular file, but a folder, pipe or device")
     with file:
         yield file
 

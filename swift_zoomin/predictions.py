@@ -30,7 +30,7 @@ from swift_zoomin.file_kind import parsed_json
 from swift_zoomin.files import plain_path
 from swift_zoomin.outputs import make_folder, naming
 from swift_zoomin.records import RecordError, json_line, json_rows, list_faults
-from swift_zoomin.replies import VERDICTS, Reply, as_box, parse_reply
+from swift_zoomin.replies import GENERATED, REAL, VERDICTS, Reply, as_box, parse_reply
 
 Prediction = dict[str, Any]
 _CUT = re.compile(cut_error(0).replace("0", r"\d"))
@@ -54,7 +54,8 @@ def outcome(prediction: Prediction) -> Outcome:
     """What became of an image, by a row of `zoomin detect`."""
     error = prediction["error"]
     was_cut = error is not None and _CUT.fullmatch(error) is not None
-    if not prediction["replies"] or (error is not None and not was_cut):
+    could_not_be_read = error is not None and not was_cut
+    if could_not_be_read or not prediction["replies"]:
         return Outcome.UNREAD  # also where the file was gone when query 2 wanted its crops
     if prediction["verdict"] is not None:
         return Outcome.VERDICT
@@ -65,12 +66,16 @@ def to_prediction(
     path: str, episode: Episode | None, error: str | None, seconds: float, one_turn: str | None = None
 ) -> Prediction:
     """A row of the format, without `made_by`. `episode` is None for an image that could not be opened."""
-    replies = episode.replies if episode else []
-    width, height = episode.image.size if episode else (None, None)
+    replies: list[str] = []
+    width, height = None, None
     first, last = Reply(), Reply()
     boxes_px: list[list[float]] = []
+    if episode:
+        replies = episode.replies
+        width, height = episode.image.size
     if episode and replies:
-        first, boxes_px = episode.first, episode.boxes_px
+        first = episode.first
+        boxes_px = episode.boxes_px
     if one_turn:
         last = first
     elif len(replies) > 1:
@@ -90,27 +95,39 @@ def to_prediction(
         "error": error,
     }
     if one_turn:
-        parts = ONE_TURN[one_turn][1]
-        unasked = {"initial_verdict", "initial_explanation"}
-        unasked |= set() if "explanation" in parts else {"explanation"}
-        unasked |= set() if "regions" in parts else {"boxes", "box_labels"}
-        prediction = {name: value for name, value in prediction.items() if name not in unasked}
+        for name in _unasked(one_turn):
+            del prediction[name]
     return prediction
 
 
+def _unasked(one_turn: str) -> list[str]:
+    """The fields that a one-turn variant never asks for."""
+    _, parts = ONE_TURN[one_turn]
+    unasked = ["initial_verdict", "initial_explanation"]
+    if "explanation" not in parts:
+        unasked.append("explanation")
+    if "regions" not in parts:
+        unasked += ["boxes", "box_labels"]
+    return unasked
+
+
 def read_predictions(path: Path | str) -> dict[Path, Prediction]:
-    """Predictions by the path of their image (`listing.plain_path`). Raises RecordError with all faults."""
+    """Predictions by the path of their image (`files.plain_path`). Raises RecordError with all faults.
+
+    Of several rows of one image the last one with a verdict counts, and else the last one. Two verdicts are a fault.
+    """
     path = Path(path)
     if not path.is_file():
         raise RecordError(f"{path}: no such predictions file")
-    home, faults = _home(path), []
+    home = _home(path)
+    faults = []
     predictions: dict[Path, Prediction] = {}
     for where, prediction in json_rows(path):
         if fault := _fault(prediction):
             faults.append(f"{where}: {fault}")
             continue
-        image = _image_path(home, prediction["image"])
-        verdict, earlier = prediction["verdict"], predictions.get(image, prediction)["verdict"]
+        image, verdict = _image_path(home, prediction["image"]), prediction["verdict"]
+        earlier = predictions[image]["verdict"] if image in predictions else None
         if verdict is not None or earlier is None:
             predictions[image] = prediction
         if None not in (verdict, earlier) and verdict != earlier:
@@ -122,17 +139,21 @@ def read_predictions(path: Path | str) -> dict[Path, Prediction]:
 
 def _fault(prediction: Any) -> str | None:
     """What is wrong with a prediction, ours or a foreign detector's, or None."""
+    if isinstance(prediction, ValueError):  # the line is no JSON
+        return str(prediction)
     if not isinstance(prediction, dict):
-        return str(prediction) if isinstance(prediction, ValueError) else "no JSON object"
+        return "no JSON object"
     for name in ("image", "verdict"):
         if name not in prediction:
             return f"field {name!r} is missing; expected image and verdict"
-    if not isinstance(prediction["image"], str) or not prediction["image"] or "\0" in prediction["image"]:
-        return f"image {prediction['image']!r}; expected a path relative to the predictions file"
+    image = prediction["image"]
+    if not isinstance(image, str) or not image or "\0" in image:
+        return f"image {image!r}; expected a path relative to the predictions file"
     if prediction["verdict"] not in (*VERDICTS, None):
-        return f'verdict {prediction["verdict"]!r}; expected "real", "generated" or null'
-    if not isinstance(prediction.get("explanation") or "", str):
-        return f"explanation {prediction['explanation']!r}; expected text"
+        return f'verdict {prediction["verdict"]!r}; expected "{REAL}", "{GENERATED}" or null'
+    explanation = prediction.get("explanation") or ""
+    if not isinstance(explanation, str):
+        return f"explanation {explanation!r}; expected text"
     boxes = prediction.get("boxes") or []
     if not isinstance(boxes, list) or not all(as_box(box) for box in boxes):
         return f"boxes {boxes}; expected a list of [x1, y1, x2, y2]"
@@ -145,8 +166,10 @@ def _home(path: Path) -> str:
 
 
 def _image_path(home: str, name: str) -> Path:
-    while name.startswith("../"):  # out of a real folder this is plain, and needs no look at the disk
-        home, name = os.path.dirname(home), name[3:].lstrip("/")
+    """Where the image of a row lies that a file in `home`, a folder without links in its path, calls `name`."""
+    while name.startswith("../"):  # without links a step up is the folder's parent, and needs no look at the disk
+        home = os.path.dirname(home)
+        name = name.removeprefix("../").lstrip("/")
     return plain_path(os.path.join(home, name))
 
 
@@ -160,7 +183,8 @@ class PredictionsFile:
     def __init__(self, path: Path, made_by: str) -> None:
         self.path = path
         self.outcomes: dict[Path, Outcome] = {}  # of every image in the file
-        self._made_by, self._home = made_by, _home(path)
+        self._made_by = made_by
+        self._home = _home(path)
         self._lines: dict[Path, bytes] = {}  # the row to keep of every image, until `start`
         self._is_clean = True  # no line to leave out or to end
 
@@ -191,12 +215,14 @@ class PredictionsFile:
         last = lines.pop()  # empty, where the last row has its line end
         for number, line in enumerate(lines, 1):
             self._keep(line, f"{self.path}:{number}")
-        self._is_clean = self._is_clean and not last
-        if last.strip():
-            if parsed_json(last) is not None:
-                self._keep(last, f"{self.path}:{len(lines) + 1}")
-            elif not self._lines and not _BEGINNING.match(last):
-                raise self._refusal("no JSON Lines")
+        if last:
+            self._is_clean = False
+        if not last.strip():
+            return
+        if parsed_json(last) is not None:
+            self._keep(last, f"{self.path}:{len(lines) + 1}")
+        elif not self._lines and not _BEGINNING.match(last):  # one that is matched was cut short, and is left out
+            raise self._refusal("no JSON Lines")
 
     def _keep(self, line: bytes, where: str) -> None:
         """Take in a row; of several rows of one image the last one that was read stays."""
@@ -212,12 +238,14 @@ class PredictionsFile:
         has_error = "error" in row and isinstance(row["error"], str | None)
         if not isinstance(row.get("replies"), list) or not has_error:
             raise self._refusal(f"{where}: expected replies and error, as zoomin detect writes them")
-        image = _image_path(self._home, row["image"])
-        if image in self._lines:
+        image, became = _image_path(self._home, row["image"]), outcome(row)
+        is_repeated = image in self._lines
+        if is_repeated:
             self._is_clean = False
-            if outcome(row) == Outcome.UNREAD:
-                return
-        self._lines[image], self.outcomes[image] = line + b"\n", outcome(row)
+        if is_repeated and became == Outcome.UNREAD:
+            return
+        self._lines[image] = line + b"\n"
+        self.outcomes[image] = became
 
     def _refusal(self, fault: str) -> RecordError:
         return RecordError(f"{self.path}: not a predictions file to go on with ({fault}); choose another --out")
@@ -244,8 +272,9 @@ class PredictionsFile:
             except OSError:
                 self._file.truncate(size)
                 raise
-        self.outcomes[Path(prediction["image"])] = outcome(prediction)
-        return outcome(prediction)
+        became = outcome(prediction)
+        self.outcomes[Path(prediction["image"])] = became
+        return became
 
 
 def _open_locked(path: Path) -> FileIO:

@@ -13,7 +13,6 @@ Reading checks everything first and reports every fault at once, each with file,
 import errno
 import hashlib
 import json
-import math
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,16 +22,19 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
+from swift_zoomin.boxes import Size
 from swift_zoomin.checked_images import CheckedImages
 from swift_zoomin.fields import field_faults, further_fields
 from swift_zoomin.file_kind import foreign_kind
 from swift_zoomin.files import cache_folder, write_whole
 from swift_zoomin.images import ImageError, ImageRef
-from swift_zoomin.replies import VERDICTS, surrogate_problem, text_problem
+from swift_zoomin.replies import GENERATED, REAL, VERDICTS, as_box, surrogate_problem, text_problem
 
 RECORDS_SUFFIXES = (".jsonl", ".parquet")
 _SHOWN_FAULTS = 20
 _NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+Report = Callable[[str], None]  # takes a fault of the row at hand
 
 
 class RecordError(ValueError):
@@ -67,9 +69,10 @@ def read_records(path: Path | str, decode: bool = True, afresh: bool = False) ->
     path = Path(path)
     _check_regular(path)
     is_parquet = path.suffix == ".parquet"
-    rows = list(_parquet_rows(path) if is_parquet else (_Row(*row) for row in json_rows(path)))
+    rows = list(_parquet_rows(path) if is_parquet else _json_lines_rows(path))
     if not rows:
-        raise RecordError(f"{path}: holds no record" + ("" if is_parquet else "; expected one JSON object a line"))
+        expected = "" if is_parquet else "; expected one JSON object a line"
+        raise RecordError(f"{path}: holds no record{expected}")
     images = CheckedImages(path, decode, afresh)
 
     def check(row: _Row) -> Record | list[str]:
@@ -91,8 +94,10 @@ def read_records(path: Path | str, decode: bool = True, afresh: bool = False) ->
 
 def list_faults(faults: Sequence[str]) -> str:
     """The first faults, a line each, and how many more there are."""
-    more = [f"... and {len(faults) - _SHOWN_FAULTS} more"] if len(faults) > _SHOWN_FAULTS else []
-    return "\n".join([*faults[:_SHOWN_FAULTS], *more])
+    lines = list(faults[:_SHOWN_FAULTS])
+    if len(faults) > _SHOWN_FAULTS:
+        lines.append(f"... and {len(faults) - _SHOWN_FAULTS} more")
+    return "\n".join(lines)
 
 
 def _check_regular(path: Path) -> None:
@@ -115,7 +120,9 @@ def _unreadable(path: Path, error: OSError | ValueError) -> RecordError:
 def json_line(row: dict[str, Any]) -> str:
     """One line of JSON Lines; only what UTF-8 cannot say (bytes of a file's name) is escaped."""
     line = json.dumps(row, ensure_ascii=False)
-    return (json.dumps(row) if surrogate_problem(line) else line) + "\n"
+    if surrogate_problem(line):
+        line = json.dumps(row)
+    return line + "\n"
 
 
 def write_records(path: Path | str, rows: Iterable[dict[str, Any]]) -> None:
@@ -144,6 +151,11 @@ def _json_value(line: bytes) -> Any:
         return json.loads(line)
     except (ValueError, RecursionError) as error:
         return ValueError(f"not JSON ({error})")
+
+
+def _json_lines_rows(path: Path) -> Iterator[_Row]:
+    for where, value in json_rows(path):
+        yield _Row(where, value)
 
 
 def _parquet_rows(path: Path) -> Iterator[_Row]:
@@ -201,38 +213,59 @@ def _written(file: Path, content: bytes) -> Path:
     return file
 
 
-def _check_row(row: _Row, path: Path, images: CheckedImages, report: Callable[[str], None]) -> Record | None:
+def _check_row(row: _Row, path: Path, images: CheckedImages, report: Report) -> Record | None:
+    """The record in a row; None where so much is wrong that there is none. Every fault found is reported."""
     value = row.value
-    if not isinstance(value, dict):
-        report(str(value) if isinstance(value, ValueError) else f"{type(value).__name__}; expected a JSON object")
+    if isinstance(value, ValueError):  # the line is no JSON
+        report(str(value))
         return None
-    if (label := value.get("label")) not in VERDICTS:
-        report(f'label {json.dumps(label, default=repr)}; expected "real" or "generated"')
-    explanation = "" if value.get("explanation") is None else value["explanation"]
+    if not isinstance(value, dict):
+        report(f"{type(value).__name__}; expected a JSON object")
+        return None
+    label = value.get("label")
+    if label not in VERDICTS:
+        report(f'label {json.dumps(label, default=repr)}; expected "{REAL}" or "{GENERATED}"')
+    if not _are_lists(value, report):
+        return None
+    explanation = value.get("explanation")
+    if explanation is None:
+        explanation = ""
     boxes, box_labels = value.get("boxes"), value.get("box_labels")
-    for name, given in (("boxes", boxes), ("box_labels", box_labels)):
-        if given is not None and not isinstance(given, list):
-            report(f"{name} {given!r}; expected a list")
-            return None
-    for name, text in [("explanation", explanation), *(("box_labels", text) for text in box_labels or [])]:
-        if not isinstance(text, str):
-            report(f"{name} {text!r}; expected text")
-        elif problem := text_problem(text):
-            report(f"{name} {problem}")
+    _check_text("explanation", explanation, report)
+    for text in box_labels or []:
+        _check_text("box_labels", text, report)
     image = _check_image(row, path, images, report)
     if boxes is not None and image:
         _check_boxes(boxes, image.size, report)
+    expected_labels = len(boxes or [])
     if box_labels is None:
-        box_labels = [""] * len(boxes or [])
-    if len(box_labels) != len(boxes or []):
-        report(f"box_labels has {len(box_labels)} entries; expected one for each of {len(boxes or [])} boxes")
+        box_labels = [""] * expected_labels
+    if len(box_labels) != expected_labels:
+        report(f"box_labels has {len(box_labels)} entries; expected one for each of {expected_labels} boxes")
     if not image or not isinstance(explanation, str):
         return None
     extra = further_fields(value)
     return Record(value["image"], image, str(label), explanation, boxes, box_labels, extra, row.where)
 
 
-def _check_image(row: _Row, path: Path, images: CheckedImages, report: Callable[[str], None]) -> ImageRef | None:
+def _are_lists(value: dict[str, Any], report: Report) -> bool:
+    """Whether boxes and their labels are lists, where they are given; the first that is none is reported."""
+    for name in ("boxes", "box_labels"):
+        content = value.get(name)
+        if content is not None and not isinstance(content, list):
+            report(f"{name} {content!r}; expected a list")
+            return False
+    return True
+
+
+def _check_text(name: str, text: Any, report: Report) -> None:
+    if not isinstance(text, str):
+        report(f"{name} {text!r}; expected text")
+    elif problem := text_problem(text):
+        report(f"{name} {problem}")
+
+
+def _check_image(row: _Row, path: Path, images: CheckedImages, report: Report) -> ImageRef | None:
     name = row.value.get("image")
     if not isinstance(name, str) or not name:
         report(f"image {name!r}; expected a path relative to the records file")
@@ -244,13 +277,17 @@ def _check_image(row: _Row, path: Path, images: CheckedImages, report: Callable[
         return None
 
 
-def _check_boxes(boxes: Any, size: tuple[int, int], report: Callable[[str], None]) -> None:
+def _check_boxes(boxes: list[Any], size: Size, report: Report) -> None:
     width, height = size
     for box in boxes:
-        if (
-            not isinstance(box, list)
-            or len(box) != 4
-            or not all(isinstance(n, int | float) and not isinstance(n, bool) and abs(n) < math.inf for n in box)
-            or not (0 <= box[0] < box[2] <= width and 0 <= box[1] < box[3] <= height)
-        ):
+        if not _is_inside(box, size):
             report(f"boxes {box}; expected [x1, y1, x2, y2] in order inside the upright {width}x{height} image")
+
+
+def _is_inside(box: Any, size: Size) -> bool:
+    """Whether this is a box with corners in order and an area, inside an image of `size`."""
+    if as_box(box) is None:
+        return False
+    x1, y1, x2, y2 = box
+    width, height = size
+    return 0 <= x1 < x2 <= width and 0 <= y1 < y2 <= height

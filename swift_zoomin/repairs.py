@@ -81,14 +81,18 @@ def _repaired_png(content: bytes) -> Repaired | None:
     for chunk in png_chunks(BytesIO(content)):
         whole = content[chunk.start - 8 : chunk.start + chunk.length + 4]
         data = whole[8 : 8 + chunk.length]
-        pixels_seen = pixels_seen or chunk.kind == b"IDAT"
+        if chunk.kind == b"IDAT":
+            pixels_seen = True
         is_sound = pixels_seen or _has_right_checksum(whole)  # Pillow looks at no checksum behind the pixels
-        if _is_critical(chunk.kind) or (_is_needed(chunk.kind, data) and is_sound and _is_readable(chunk.kind, data)):
+        is_useful = _is_needed(chunk.kind, data) and is_sound and _is_readable(chunk.kind, data)
+        if _is_critical(chunk.kind) or is_useful:
             kept.append(whole)
         elif chunk.kind == b"iCCP":
             profile = _large_profile(data) if is_sound else b""
     copy = b"".join(kept)
-    return Repaired(copy, profile) if copy != content else None
+    if copy == content:
+        return None
+    return Repaired(copy, profile)
 
 
 def _is_critical(kind: bytes) -> bool:
@@ -129,9 +133,10 @@ def _large_profile(data: bytes) -> bytes:
 
 
 def _repaired_jpeg(content: bytes) -> Repaired | None:
-    """With an end mark, if the pixels are whole.
+    """The file with an end mark, if its pixels are whole.
 
-    They are whole if the scans reach every coefficient in full, and if it changes nothing what follows the last one.
+    They are whole if the scans reach every coefficient in full, and if the decoded pixels stay the same whatever bytes
+    are put behind the last one.
     Of 11,000 tiny files cut within their last 60 bytes this took 6 for whole, which lacked part of their last pixels.
     """
     filled = content.rstrip(b"\0")  # zeros at the end may fill a block of a disk, and the first of them be pixels
@@ -142,15 +147,18 @@ def _repaired_jpeg(content: bytes) -> Repaired | None:
         candidate = filled + bytes(kept)
         closed = candidate + _JPEG_END
         pixels = _jpeg_pixels(closed)
-        if pixels is not None and all(_jpeg_pixels(longer) == pixels for longer in _lengthened(candidate)):
+        if pixels is None:
+            continue
+        if all(_jpeg_pixels(longer) == pixels for longer in _lengthened(candidate)):
             return Repaired(closed)
     return None
 
 
 def _lengthened(content: bytes) -> Iterator[bytes]:
     """Copies of a JPEG with further compressed pixels, also behind each mark to restart at, if it has any."""
-    last = max((mark.start() for mark in _RESTART.finditer(content)), default=None)
-    next_mark = 0 if last is None else content[last + 1] + 1
+    next_mark = 0
+    for mark in _RESTART.finditer(content):
+        next_mark = mark[1][0] + 1
     marks = [bytes([0xFF, 0xD0 + (next_mark + count) % 8]) for count in range(8)]
     for value in _FILLERS:
         filler = bytes([value]) * 32

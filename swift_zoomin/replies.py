@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Any
 
-VERDICTS = ("real", "generated")
+REAL, GENERATED = VERDICTS = ("real", "generated")
 PARTS = ("explanation", "regions", "verdict")
 Found = tuple[list[float], str]  # a box and its label
 
@@ -61,7 +61,7 @@ _FOUR_CORNERS = re.compile(rf"(?P<opened>\{{\s*+)?(?P<corners>(?:{_CORNER},?\s*+
 # Punctuation, quotes and Markdown around the word; nothing that denies or doubts it ("!real", "~~real~~", "real?").
 _AROUND = r"\s*_`\"'“”‘’„«»「」"
 _VERDICT = re.compile(
-    rf"<verdict>[{_AROUND}]*(real|generated)[{_AROUND}.,;:!。！，]*</verdict>", re.IGNORECASE | re.ASCII
+    rf"<verdict>[{_AROUND}]*({'|'.join(VERDICTS)})[{_AROUND}.,;:!。！，]*</verdict>", re.IGNORECASE | re.ASCII
 )
 _TAG = re.compile(r"</?(?:explanation|regions|verdict)>", re.IGNORECASE | re.ASCII)
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -101,22 +101,38 @@ def _split_sections(text: str, sections: dict[str, str]) -> str:
     tags = list(_TAG.finditer(text))
     closings: dict[str, list[int]] = {name: [] for name in sections}
     for tag in tags:
-        if tag.group().startswith("</"):
-            closings[tag.group().strip("</>").lower()].append(tag.start())
-    rest, position = [], 0
+        if _is_closing(tag):
+            closings[_tag_name(tag)].append(tag.start())
+    rest = []
+    position = 0  # all text before it is shared out
     for tag, following in zip_longest(tags, tags[1:]):
         if tag.start() < position:  # inside a section
             continue
         rest.append(text[position : tag.start()])
-        name, position = tag.group().strip("</>").lower(), tag.end()
-        if tag.group().startswith("</"):
+        position = tag.end()
+        if _is_closing(tag):  # a stray one, which opens nothing
             continue
-        own = closings[name]
-        nearest = bisect_left(own, position)
-        end = own[nearest] if nearest < len(own) else following.start() if following else len(text)
-        sections[name] = sections[name] or text[position:end]
+        name = _tag_name(tag)
+        next_closing = bisect_left(closings[name], position)
+        if next_closing < len(closings[name]):
+            end = closings[name][next_closing]
+        elif following:
+            end = following.start()
+        else:
+            end = len(text)
+        if not sections[name]:
+            sections[name] = text[position:end]
         position = end
-    return "".join([*rest, text[position:]])
+    rest.append(text[position:])
+    return "".join(rest)
+
+
+def _is_closing(tag: re.Match[str]) -> bool:
+    return tag.group().startswith("</")
+
+
+def _tag_name(tag: re.Match[str]) -> str:
+    return tag.group().strip("</>").lower()
 
 
 def _without_boxes(text: str) -> str:
@@ -127,9 +143,12 @@ def _without_boxes(text: str) -> str:
 
 def _read_json(text: str) -> list[Found]:
     """Boxes of a text that is JSON, or has JSON from its first to its last bracket; empty where it is not."""
-    start = min((at for at in (text.find("["), text.find("{")) if at >= 0), default=-1)
+    openings = [position for position in (text.find("["), text.find("{")) if position >= 0]
+    if not openings:
+        return []
+    start = min(openings)
     end = max(text.rfind("]"), text.rfind("}")) + 1
-    if start < 0 or end <= start:
+    if end <= start:
         return []
     try:
         return list(_walk(json.loads(text[start:end], object_pairs_hook=_Object)))
@@ -153,10 +172,15 @@ def _walk(value: Any) -> Iterator[Found]:
         for item in value:
             yield from _walk(item)
     elif isinstance(value, _Object):
-        box_key = next((key for key in BOX_KEYS if key in value), None)
-        places = [_boxes_of(given) for key, given in value.pairs if key == box_key]
-        labels = [(key, given if isinstance(given, str) else "") for key, given in value.pairs]
-        yield from _with_labels(places, labels)
+        yield from _walk_object(value)
+
+
+def _walk_object(found: _Object) -> Iterator[Found]:
+    """Boxes of an object: those under the first of BOX_KEYS that it has, however often it repeats that key."""
+    box_key = next((key for key in BOX_KEYS if key in found), None)
+    places = [_boxes_of(value) for key, value in found.pairs if key == box_key]
+    labels = [(key, value if isinstance(value, str) else "") for key, value in found.pairs]
+    yield from _with_labels(places, labels)
 
 
 def _boxes_of(value: Any) -> list[list[float]]:
@@ -174,9 +198,9 @@ def _with_labels(places: list[list[list[float]]], labels: list[tuple[str, str]])
     """
     names = [""] * len(places)
     for wanted in LABEL_KEYS:
-        given = [text for key, text in labels if key == wanted]
-        if len(given) == len(places):
-            names = given
+        texts = [text for key, text in labels if key == wanted]
+        if len(texts) == len(places):
+            names = texts
             break
     for boxes, name in zip(places, names, strict=True):
         for box in boxes:
@@ -209,21 +233,24 @@ def _read_loosely(text: str) -> Iterator[Found]:
             if places:
                 yield from _with_labels(places, labels)
             places, labels = [], []
-        elif token["label"]:
+            continue
+        if token["label"]:
             labels.append((token["key"], _unquote(token["string"] or "")))
-        else:
-            in_list = listed_to is not None and _IN_LIST.fullmatch(text, listed_to, token.start())
-            if token["box_key"] or not in_list:
-                places.append([])
-            listed_to = token.end() if token["box_key"] or in_list else None
-            if box := _box_of(token):
-                places[-1].append(box)
+            continue
+        is_key = bool(token["box_key"])
+        goes_on = listed_to is not None and _IN_LIST.fullmatch(text, listed_to, token.start()) is not None
+        if is_key or not goes_on:
+            places.append([])
+        # Boxes that follow a key in one list share its place; a bare box is a place of its own.
+        listed_to = token.end() if is_key or goes_on else None
+        if box := _box_of(token):
+            places[-1].append(box)
     yield from _with_labels(places, labels)
 
 
 def _box_of(token: re.Match[str]) -> list[float] | None:
     """The box that a token holds: its last four groups, after the one that names it."""
-    numbers = [group for group in token.groups() if group is not None][1:]
+    _, *numbers = [group for group in token.groups() if group is not None]
     return as_box([float(number) for number in numbers])
 
 
@@ -233,8 +260,9 @@ def _corners_in_a_list(match: re.Match[str]) -> str:
     if len(numbers) < 4:
         return match[0]
     box = f"[{', '.join(numbers[corner] for corner in range(4))}]"
-    opened, closed = match["opened"] or "", match["closed"] or ""
-    return box if opened and closed else f"{opened}{box}, {closed}"
+    if match["opened"] and match["closed"]:  # the object holds nothing else
+        return box
+    return f"{match['opened'] or ''}{box}, {match['closed'] or ''}"
 
 
 def _unquote(quoted: str) -> str:
@@ -248,8 +276,9 @@ def _unquote(quoted: str) -> str:
 
 def text_problem(text: str) -> str | None:
     """Why a text cannot stand inside a reply, or None: one that holds a reply's own tags would not parse back."""
-    tag = _TAG.search(text)
-    return f"holds the tag {tag.group()}; remove it" if tag else surrogate_problem(text)
+    if tag := _TAG.search(text):
+        return f"holds the tag {tag.group()}; remove it"
+    return surrogate_problem(text)
 
 
 def surrogate_problem(text: str) -> str | None:
@@ -269,7 +298,7 @@ def render_reply(reply: Reply, parts: tuple[str, ...] = PARTS) -> str:
         if problem := text_problem(text):
             raise ValueError(f"text {text!r} {problem}")
     regions = [
-        {"bbox_2d": [int(number) if number == int(number) else number for number in box], "label": label}
+        {"bbox_2d": [_plain_number(number) for number in box], "label": label}
         for box, label in zip(reply.boxes_model, reply.box_labels, strict=True)
     ]
     content = {
@@ -278,3 +307,8 @@ def render_reply(reply: Reply, parts: tuple[str, ...] = PARTS) -> str:
         "verdict": reply.verdict,
     }
     return "\n".join(f"<{part}>{content[part]}</{part}>" for part in PARTS if part in parts)
+
+
+def _plain_number(number: float) -> float:
+    """A whole number without its `.0`."""
+    return int(number) if number == int(number) else number

@@ -10,7 +10,7 @@ paper leaves open: nothing annotated and nothing predicted 1.0; only one side em
 from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from sacrebleu.metrics.bleu import BLEU
@@ -33,13 +33,16 @@ def iou_reward(predicted: Sequence[Box] | None, annotated: Sequence[Box] | None)
     if annotated is None:
         return None
     if not predicted or not annotated:
-        return float(predicted is not None and not predicted and not annotated)
+        both_empty = predicted is not None and not predicted and not annotated
+        return 1.0 if both_empty else 0.0
     return sum(max(iou(box, truth) for truth in annotated) for box in predicted) / len(predicted)
 
 
 def readable_boxes(boxes: list[list[float]] | None, verdict: str | None) -> list[list[float]] | None:
     """A reply's boxes as `iou_reward` wants them: None where it has neither boxes nor a verdict."""
-    return boxes if boxes or verdict is not None else None
+    if not boxes and verdict is None:
+        return None
+    return boxes
 
 
 DUPLICATE_IOU = 0.9  # two boxes of one reply that overlap so much mark one region
@@ -66,18 +69,27 @@ def iou_f1_reward(predicted: Sequence[Box] | None, annotated: Sequence[Box] | No
     from scipy.optimize import linear_sum_assignment  # slow to import, and the paper's rewards do without it
 
     overlaps = np.array([[iou(box, truth) for truth in annotated] for box in predicted])
-    return 2 * float(overlaps[linear_sum_assignment(-overlaps)].sum()) / sum(overlaps.shape)
+    best_pairs = linear_sum_assignment(-overlaps)
+    matched = float(overlaps[best_pairs].sum())
+    return 2 * matched / (len(predicted) + len(annotated))
 
 
 def iou_union_reward(predicted: Sequence[Box] | None, annotated: Sequence[Box] | None) -> float | None:
     """IoU of the area that the predicted boxes cover together with the annotated one. As `iou_reward`."""
     if not predicted or not annotated:
         return iou_reward(predicted, annotated)
-    xs, ys = (sorted({box[at] for box in [*predicted, *annotated] for at in ends}) for ends in ((0, 2), (1, 3)))
-    covered, truth = (_covered(boxes, xs, ys) for boxes in (predicted, annotated))
-    areas = np.outer(np.diff(ys), np.diff(xs))
-    either = float(areas[covered | truth].sum())
-    return min(1.0, float(areas[covered & truth].sum()) / either) if either else 0.0
+    # All edges together cut the plane into cells, each of which lies wholly inside or outside of every box.
+    boxes = [*predicted, *annotated]
+    xs = sorted({x for x1, _, x2, _ in boxes for x in (x1, x2)})
+    ys = sorted({y for _, y1, _, y2 in boxes for y in (y1, y2)})
+    cell_areas = np.outer(np.diff(ys), np.diff(xs))
+    in_predicted = _covered(predicted, xs, ys)
+    in_annotated = _covered(annotated, xs, ys)
+    union = float(cell_areas[in_predicted | in_annotated].sum())
+    if not union:
+        return 0.0
+    intersection = float(cell_areas[in_predicted & in_annotated].sum())
+    return min(1.0, intersection / union)
 
 
 def _covered(boxes: Sequence[Box], xs: list[float], ys: list[float]) -> np.ndarray:
@@ -85,13 +97,16 @@ def _covered(boxes: Sequence[Box], xs: list[float], ys: list[float]) -> np.ndarr
     cells = np.zeros((len(ys) - 1, len(xs) - 1), dtype=bool)
     for box in boxes:
         if box_area(box) > 0:
-            cells[ys.index(box[1]) : ys.index(box[3]), xs.index(box[0]) : xs.index(box[2])] = True
+            x1, y1, x2, y2 = box
+            cells[ys.index(y1) : ys.index(y2), xs.index(x1) : xs.index(x2)] = True
     return cells
 
 
 def accuracy_reward(reply: Reply, label: str | None) -> float | None:
     """Eq. 3: 1 if the verdict is the label. 0 or 1; None where the label is no verdict (rows of other data sets)."""
-    return float(reply.verdict == label) if label in VERDICTS else None
+    if label not in VERDICTS:
+        return None
+    return float(reply.verdict == label)
 
 
 @cache
@@ -104,9 +119,16 @@ def bleu(candidate: str, reference: str, order: int = 2) -> float:
     return min(1.0, _bleu(order).sentence_score(candidate, [reference]).score / 100)
 
 
+def has_words(reference: str | None) -> TypeGuard[str]:
+    """Whether there is a reference explanation; without one a text has no score."""
+    return reference is not None and reference.strip() != ""
+
+
 def bleu_reward(reply: Reply, reference: str | None) -> float | None:
     """Eq. 4 for a reply's explanation, tags and boxes left out; None without a reference explanation."""
-    return bleu(reply.explanation, reference) if reference and reference.strip() else None
+    if not has_words(reference):
+        return None
+    return bleu(reply.explanation, reference)
 
 
 @cache
@@ -125,9 +147,10 @@ def rouge_l(candidate: str, reference: str) -> float:
     return float(_rouge().score(reference, candidate)["rougeL"].fmeasure)
 
 
-def signature(order: int = 2) -> str:
-    """How these scores are computed, in sacrebleu's notation."""
-    bleu("a", "a", order)  # sacrebleu knows the number of references only after a score
+def signature() -> str:
+    """How these scores are computed, in sacrebleu's notation; BLEU-1 differs from BLEU-2 in nothing but its order."""
+    bleu("a", "a")  # sacrebleu knows the number of references only after a score
+    bleu2 = f"bleu2:[{_bleu(2).get_signature()}]"
     rouge = f"rougeL:[rouge-score:{version('rouge-score')}|stem:no]"
     ours = f"iou:eq2,empty=1,one-empty=0,no-reply=0 zoomin:{version('swift-zoomin')}"
-    return f"bleu{order}:[{_bleu(order).get_signature()}] {rouge} {ours}"
+    return f"{bleu2} {rouge} {ours}"

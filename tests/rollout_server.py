@@ -7,6 +7,7 @@ It runs in a process group of its own, which dies with the process that started 
 name of ms-swift is changed: a machine without a GPU counts no device, and the server would refuse to start.
 """
 
+import json
 import os
 import signal
 import socket
@@ -30,6 +31,8 @@ from swift.infer_engine import RequestConfig
 from swift.infer_engine.protocol import RolloutInferRequest, RolloutOutput
 from swift.rlhf_trainers import VLLMClient
 from urllib3.connection import HTTPConnection
+
+from swift_zoomin.episode import MAX_CROPS
 
 _LAUNCHER = """
 import os, runpy, signal, threading
@@ -67,11 +70,12 @@ class RolloutServer:
         folder.mkdir(parents=True, exist_ok=True)
         self.temporary = Path(mkdtemp())  # vLLM makes sockets in it, and their paths may have 107 characters
         self._client: VLLMClient | None = None
+        limits = json.dumps({"image": 1 + MAX_CROPS, "video": 0})
         self._arguments = [
             *("--custom_register_path", "swift_zoomin", "--multi_turn_scheduler", scheduler, "--model", str(model)),
             *("--model_type", "qwen2_5_vl", "--template", "zoomin", "--torch_dtype", "float32"),
             *("--vllm_use_async_engine", "true", "--vllm_enforce_eager", "true"),
-            *("--vllm_max_model_len", str(max_model_len), "--vllm_limit_mm_per_prompt", '{"image": 7, "video": 0}'),
+            *("--vllm_max_model_len", str(max_model_len), "--vllm_limit_mm_per_prompt", limits),
             *("--host", _HOST, "--port", str(self.port), *more),
         ]
 

@@ -35,15 +35,15 @@ def test_a_model_of_other_prompts_is_named(limited_model: Path) -> None:
 
 
 def test_a_checkpoint_is_named_by_what_is_in_it_wherever_it_lies(limited_model: Path, tmp_path: Path) -> None:
-    name = read_checkpoint(limited_model).name
+    name = read_checkpoint(limited_model).name_with_hash()
     moved = shutil.copytree(limited_model, tmp_path / "elsewhere" / "model")
-    assert read_checkpoint(moved).name == name
+    assert read_checkpoint(moved).name_with_hash() == name
     size = (moved / "model.safetensors").stat().st_size
     for place in (size // 3, size // 2, size - 4):  # one layer alone may have been trained
         with (moved / "model.safetensors").open("r+b") as weights:
             weights.seek(place)
             weights.write(b"\x01\x02\x03\x04")
-        changed = read_checkpoint(moved).name
+        changed = read_checkpoint(moved).name_with_hash()
         assert changed != name
         name = changed
 
@@ -63,9 +63,9 @@ def test_what_shapes_an_answer_beside_the_weights_is_in_the_name(
     file: str, fields: dict[str, Any], limited_model: Path
 ) -> None:
     """Rewritten in place between two runs, it would else mix two models' answers in one file."""
-    name = read_checkpoint(limited_model).name
+    name = read_checkpoint(limited_model).name_with_hash()
     changed_json(limited_model / file, **fields)
-    assert read_checkpoint(limited_model).name != name
+    assert read_checkpoint(limited_model).name_with_hash() != name
 
 
 def test_an_adapter_is_named_by_itself_and_its_base_wherever_they_lie(limited_model: Path, tmp_path: Path) -> None:
@@ -73,17 +73,17 @@ def test_an_adapter_is_named_by_itself_and_its_base_wherever_they_lie(limited_mo
     adapter.mkdir()
     (adapter / "adapter_model.safetensors").write_bytes(b"1")
     changed_json(adapter / "adapter_config.json", base_model_name_or_path=str(limited_model), lora_alpha=8)
-    names = {read_checkpoint(adapter).name}
+    names = {read_checkpoint(adapter).name_with_hash()}
     elsewhere = shutil.copytree(limited_model, tmp_path / "elsewhere")
     changed_json(adapter / "adapter_config.json", base_model_name_or_path=str(elsewhere))
     changed_json(adapter / "args.json", swift_version="4.6.0", output_dir="another")
-    assert {read_checkpoint(adapter).name} == names
+    assert {read_checkpoint(adapter).name_with_hash()} == names
     (adapter / "adapter_model.safetensors").write_bytes(b"2")  # trained again in place
-    names.add(read_checkpoint(adapter).name)
+    names.add(read_checkpoint(adapter).name_with_hash())
     changed_json(adapter / "adapter_config.json", lora_alpha=16)
-    names.add(read_checkpoint(adapter).name)
+    names.add(read_checkpoint(adapter).name_with_hash())
     changed_json(elsewhere / "generation_config.json", repetition_penalty=2.0)
-    names.add(read_checkpoint(adapter).name)
+    names.add(read_checkpoint(adapter).name_with_hash())
     assert len(names) == 4
 
 
@@ -147,7 +147,7 @@ def test_a_large_file_of_weights_is_told_by_samples_all_over(tmp_path: Path) -> 
     for place in (0, 1 << 20, 20 << 20, (40 << 20) - 50_000):
         content[place : place + 50_000] = b"\x01" * 50_000  # a layer
         (folder / "model.safetensors").write_bytes(content)
-        names.add(read_checkpoint(folder).name)
+        names.add(read_checkpoint(folder).name_with_hash())
     assert len(names) == 4
 
 

@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -28,28 +29,37 @@ def _side_px(given: str) -> int:
 
 
 def run(options: argparse.Namespace) -> int:
-    rows, lost = [], 0
     records = read_records(options.records)
     _check_target(Path(os.path.realpath(options.folder)), records)
     make_folder(options.folder / "images")
+    rows, lost = [], 0
     for number, record in enumerate(tqdm(records, "converting")):
-        image, boxes = square(open_upright(record.image.path), record.boxes_px or [], options.side_px)
-        boxes = [[round(number, 2) for number in box] for box in boxes]
-        inside = [at for at, box in enumerate(boxes) if box[0] < box[2] and box[1] < box[3]]
-        name = f"images/{_converted_name(number)}"
-        with naming(options.folder / name):
-            image.save(options.folder / name)
-        row = {**record.extra, "image": name, "label": record.label, "explanation": record.explanation}
-        if record.boxes_px is not None:
-            row["boxes"] = [boxes[at] for at in inside]
-            row["box_labels"] = [record.box_labels[at] for at in inside]
-        lost += len(boxes) - len(inside)
+        row, boxes_lost = _convert(record, options.folder, f"images/{_converted_name(number)}", options.side_px)
         rows.append(row)
+        lost += boxes_lost
     write_records(options.folder / "records.jsonl", rows)
-    left_out = f"; {counted(lost, 'box', 'boxes')} left out: outside the square, or too small to be seen in it"
-    written = f"{counted(len(rows), 'record')} to {options.folder / 'records.jsonl'}"
-    print(f"wrote {written}{left_out if lost else ''}")
+    written = f"wrote {counted(len(rows), 'record')} to {options.folder / 'records.jsonl'}"
+    if lost:
+        written += f"; {counted(lost, 'box', 'boxes')} left out: outside the square, or too small to be seen in it"
+    print(written)
     return 0
+
+
+def _convert(record: Record, folder: Path, name: str, side_px: int) -> tuple[dict[str, Any], int]:
+    """Write a record's image as a square; its row, and how many of its boxes are left out."""
+    image, boxes = square(open_upright(record.image.path), record.boxes_px or [], side_px)
+    with naming(folder / name):
+        image.save(folder / name)
+    row = {**record.extra, "image": name, "label": record.label, "explanation": record.explanation}
+    if record.boxes_px is None:
+        return row, 0
+    row["boxes"], row["box_labels"] = [], []
+    for box, label in zip(boxes, record.box_labels, strict=True):
+        x1, y1, x2, y2 = (round(number, 2) for number in box)
+        if x1 < x2 and y1 < y2:
+            row["boxes"].append([x1, y1, x2, y2])
+            row["box_labels"].append(label)
+    return row, len(boxes) - len(row["boxes"])
 
 
 def _converted_name(number: int) -> str:

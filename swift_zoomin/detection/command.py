@@ -81,7 +81,7 @@ def _made_by(options: argparse.Namespace, checkpoint: Checkpoint) -> str:
     settings = settings_in_force(checkpoint.settings)
     limits = f"pixels {settings.limits}|tokens {options.max_new_tokens}"
     ours = f"prompts {settings.prompts}|zoomin {version('swift-zoomin')}"
-    return f"model {checkpoint.name}|{asked}|{limits}|{ours}"
+    return f"model {checkpoint.name_with_hash()}|{asked}|{limits}|{ours}"
 
 
 def _predictions(options: argparse.Namespace, paths: list[Path]) -> Iterable[Prediction]:

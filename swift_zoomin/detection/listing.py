@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from swift_zoomin.arguments import first_few
 from swift_zoomin.files import plain_path
 from swift_zoomin.pictures import IMAGE_SUFFIXES
 from swift_zoomin.records import RECORDS_SUFFIXES, read_records
@@ -24,7 +25,6 @@ HIDDEN = "hidden"  # also the `._x.jpg` that some systems leave beside `x.jpg`
 LOOPS = "in links that loop"
 NO_FILES = "pipes, sockets or devices"
 UNREADABLE_FOLDERS = "folders that cannot be read"
-_NAMED = 3  # of each kind, in the summary
 
 
 @dataclass
@@ -39,12 +39,7 @@ class Listing:
         by_reason: dict[str, list[Path]] = {}
         for path, reason in self.left_out.items():
             by_reason.setdefault(reason, []).append(path)
-        parts = []
-        for reason, paths in by_reason.items():
-            names = [_short(path) for path in paths[:_NAMED]]
-            if len(paths) > _NAMED:
-                names.append("...")
-            parts.append(f"{len(paths)} {reason} ({', '.join(names)})")
+        parts = [f"{len(paths)} {reason} ({first_few(paths, _short)})" for reason, paths in by_reason.items()]
         return ", ".join(parts)
 
 

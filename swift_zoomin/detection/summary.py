@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass
 
-from swift_zoomin.arguments import INCOMPLETE, NOTHING_DONE
+from swift_zoomin.arguments import INCOMPLETE, NOTHING_DONE, counted
 from swift_zoomin.detection.listing import UNREADABLE_FOLDERS, Listing, shown
 from swift_zoomin.predictions import Outcome
 
@@ -30,7 +30,7 @@ class Summary:
         """`3 images: 2 with a verdict, 1 unreadable; 1 of them done before this run; left out: 1 hidden (._a.jpg)`."""
         total = self.outcomes.total()
         counts = [f"{self.outcomes[outcome]} {outcome.value}" for outcome in Outcome if self.outcomes[outcome]]
-        parts = [f"{total} {'image' if total == 1 else 'images'}: {', '.join(counts)}"]
+        parts = [f"{counted(total, 'image')}: {', '.join(counts)}"]
         if self.done:
             parts.append(f"{self.done} of them done before this run")
         if self.listing.left_out:

@@ -5,7 +5,7 @@ import json
 
 from swift_zoomin import arguments
 from swift_zoomin.arguments import INCOMPLETE, complain
-from swift_zoomin.evaluation.metrics import evaluate, pair, table
+from swift_zoomin.evaluation.metrics import figures, pair, table
 from swift_zoomin.outputs import check_figures_output, write_output
 from swift_zoomin.predictions import read_predictions
 from swift_zoomin.records import RecordError, read_records
@@ -27,14 +27,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     if options.out:
         check_figures_output(options.out, (options.records, options.predictions))
-    records, predictions = read_records(options.records, decode=False), read_predictions(options.predictions)
+    records = read_records(options.records, decode=False)
+    predictions = read_predictions(options.predictions)
     if not predictions:
         raise RecordError(f"{options.predictions}: holds no prediction")
-    missing = [record.image.path for record, prediction in pair(records, predictions) if prediction is None]
+    pairs = pair(records, predictions)
+    missing = [record.image.path for record, prediction in pairs if prediction is None]
     if len(missing) == len(records):
         names = f"{options.records} names {missing[0]}, and {options.predictions} {next(iter(predictions))}"
         raise RecordError(f"no prediction belongs to a record: {names}; paths are relative to the file they stand in")
-    metrics = evaluate(records, predictions)
+    metrics = figures(pairs)
     print(table(metrics))
     if missing:
         count = f"{len(missing)} of {len(records)}"
