@@ -57,9 +57,68 @@ def make(size: str, folder: Path) -> None:
         make_model.make_model(folder)
 
 
+class SecondStep:
+    """What the second step of a training holds, in bytes, and the shapes that it works on: `found`."""
+
+    def __init__(self, recipe: str, out: Path) -> None:
+        import torch
+
+        self.recipe, self.out = recipe, out
+        self.found: dict[str, Any] = {}
+        self._kept_bytes = 0
+        self._profiler = torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True)
+
+    def begin(self, trainer: Any, model: Any, inputs: Any) -> None:
+        import torch
+
+        self._see_shapes(model)
+        reference = getattr(trainer, "ref_model", None)
+        models = [model, reference] if reference is not None else [model]
+        weights = [[*one.parameters(), *one.buffers()] for one in models]
+        states = [list(state.values()) for state in trainer.optimizer.state.values()]
+        self._kept_bytes = _bytes_of([*weights, *states, inputs])
+        if torch.cuda.is_available():
+            torch.cuda.reset_peak_memory_stats()
+        else:
+            self._profiler.start()
+
+    def _see_shapes(self, model: Any) -> None:
+        def see_text(module: Any, _: Any, options: dict[str, Any]) -> None:
+            self.found["rows"], self.found["tokens"] = options["inputs_embeds"].shape[:2]
+
+        def see_images(module: Any, _: Any, options: dict[str, Any]) -> None:
+            self.found["patches"] = options["grid_thw"].prod(-1).tolist()
+
+        def see_kept(module: Any, hidden: tuple[Any]) -> None:
+            self.found["kept"] = hidden[0].shape[1] - (self.recipe == "grpo")  # GRPO drops the last
+
+        whole = getattr(model, "get_base_model", lambda: model)()  # within adapters
+        whole.model.language_model.register_forward_pre_hook(see_text, with_kwargs=True)
+        whole.model.visual.register_forward_pre_hook(see_images, with_kwargs=True)
+        whole.lm_head.register_forward_pre_hook(see_kept)
+
+    def end(self) -> None:
+        import torch
+
+        if torch.cuda.is_available():
+            most = torch.cuda.max_memory_allocated()
+        else:
+            self._profiler.stop()
+            self._profiler.export_chrome_trace(str(self.out / "trace.json"))
+            events = json.loads((self.out / "trace.json").read_text())["traceEvents"]
+            changes = sorted((event["ts"], event["args"]["Bytes"]) for event in events if event["name"] == "[memory]")
+            most = self._kept_bytes + max(accumulate(change for _, change in changes))
+        (self.out / "measured.json").write_text(json.dumps({"measured": most, "batch": self.found}))
+
+
+def _bytes_of(held: Any) -> int:
+    import torch
+
+    return sum(leaf.nbytes for leaf in torch.utils._pytree.tree_leaves(held) if isinstance(leaf, torch.Tensor))
+
+
 def train(recipe: str, out: Path, arguments: list[str]) -> None:
     """Run ms-swift in this process; write what its second step held, in bytes, and the shapes that it worked on."""
-    import torch
     from swift import rlhf_main, sft_main
     from swift.rlhf_trainers import GRPOTrainer
     from swift.trainers import Seq2SeqTrainer
@@ -68,54 +127,17 @@ def train(recipe: str, out: Path, arguments: list[str]) -> None:
 
     trainer_class, main = (GRPOTrainer, rlhf_main) if recipe == "grpo" else (Seq2SeqTrainer, sft_main)
     compute_loss, training_step = trainer_class.compute_loss, trainer_class.training_step
-    profiler = torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True)
-    found: dict[str, Any] = {}
-
-    def size(held: Any) -> int:
-        return sum(leaf.nbytes for leaf in torch.utils._pytree.tree_leaves(held) if isinstance(leaf, torch.Tensor))
+    second_step = SecondStep(recipe, out)
 
     def seen_loss(trainer: Any, model: Any, inputs: Any, *rest: Any, **options: Any) -> Any:
-        if trainer.state.global_step == 0:
-            return compute_loss(trainer, model, inputs, *rest, **options)
-
-        def see_text(module: Any, _: Any, options: dict[str, Any]) -> None:
-            found["rows"], found["tokens"] = options["inputs_embeds"].shape[:2]
-
-        def see_images(module: Any, _: Any, options: dict[str, Any]) -> None:
-            found["patches"] = options["grid_thw"].prod(-1).tolist()
-
-        def see_kept(module: Any, hidden: tuple[torch.Tensor]) -> None:
-            found["kept"] = hidden[0].shape[1] - (recipe == "grpo")  # GRPO drops the last
-
-        whole = getattr(model, "get_base_model", lambda: model)()  # within adapters
-        whole.model.language_model.register_forward_pre_hook(see_text, with_kwargs=True)
-        whole.model.visual.register_forward_pre_hook(see_images, with_kwargs=True)
-        whole.lm_head.register_forward_pre_hook(see_kept)
-        reference = getattr(trainer, "ref_model", None)
-        models = [model, reference] if reference is not None else [model]
-        kept = [[*one.parameters(), *one.buffers()] for one in models]
-        states = [list(state.values()) for state in trainer.optimizer.state.values()]
-        found["kept_bytes"] = size([*kept, *states, inputs])
-        if torch.cuda.is_available():
-            torch.cuda.reset_peak_memory_stats()
-        else:
-            profiler.start()
+        if trainer.state.global_step > 0:
+            second_step.begin(trainer, model, inputs)
         return compute_loss(trainer, model, inputs, *rest, **options)
 
     def seen_step(trainer: Any, *rest: Any) -> Any:
         loss = training_step(trainer, *rest)
-        if trainer.state.global_step == 0:
-            return loss
-        kept = found.pop("kept_bytes")
-        if torch.cuda.is_available():
-            most = torch.cuda.max_memory_allocated()
-        else:
-            profiler.stop()
-            profiler.export_chrome_trace(str(out / "trace.json"))
-            events = json.loads((out / "trace.json").read_text())["traceEvents"]
-            changes = sorted((event["ts"], event["args"]["Bytes"]) for event in events if event["name"] == "[memory]")
-            most = kept + max(accumulate(change for _, change in changes))
-        (out / "measured.json").write_text(json.dumps({"measured": most, "batch": found}))
+        if trainer.state.global_step > 0:
+            second_step.end()
         return loss
 
     with patch.multiple(trainer_class, compute_loss=seen_loss, training_step=seen_step):
