@@ -22,6 +22,8 @@ from swift_zoomin.images import ImageRef, load_references
 from swift_zoomin.records import Record, read_records
 from swift_zoomin.replies import render_reply
 
+pytestmark = pytest.mark.sandbox
+
 ALL_WEAVES = [weave for kinds in WEAVES.values() for weave in kinds]
 ONE_PANEL = {side: Scenes(panels=(1, 1), discs=0, sides=(side, side), weaves=1) for side in (3, 4)}
 CORE_PX = 20  # side of the middle of a weave, away from where it fades

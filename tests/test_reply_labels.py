@@ -206,6 +206,10 @@ LONG += [MANY[:-5], MANY.replace('"', "'"), MANY.replace("x", "y: '")]
 
 @pytest.mark.parametrize("text", LONG, ids=lambda text: f"{text[:9]!a}")
 def test_hostile_text_is_read_in_time_linear_in_its_length(text: str) -> None:
-    start = time.thread_time()
-    parse_reply(text)
-    assert time.thread_time() - start < 0.9  # json-repair needs over 20 s for some
+    """The best of up to three readings: beside other work a processor is slower, in its own time too."""
+    seconds = []
+    while len(seconds) < 3 and min(seconds, default=1.0) >= 0.9:
+        start = time.thread_time()
+        parse_reply(text)
+        seconds.append(time.thread_time() - start)
+    assert min(seconds) < 0.9  # json-repair needs over 20 s for some

@@ -30,7 +30,12 @@ def make_data(folder: Path) -> Path:
 def zoomin_command(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str, str]]:
-    """Runs the command; its exit code, what it printed, and its errors."""
+    """Runs the command; its exit code, what it printed, and its errors.
+
+    A test before it may have loaded a model in this process, and ms-swift then leaves its limits in the environment.
+    """
+    for name in ("IMAGE_MAX_TOKEN_NUM", "IMAGE_MIN_TOKEN_NUM"):
+        monkeypatch.delenv(name, raising=False)
 
     def run(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr("sys.argv", ["zoomin", *map(str, arguments)])
