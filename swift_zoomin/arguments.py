@@ -17,37 +17,37 @@ def complain(message: str) -> None:
     print(f"zoomin: {message}", file=sys.stderr)
 
 
-def text(given: str) -> str:
+def text(value: str) -> str:
     """Raises ArgumentTypeError for an empty one."""
-    if not given:
+    if not value:
         raise argparse.ArgumentTypeError("empty; is a variable unset?")
-    return given
+    return value
 
 
-def path(given: str) -> Path:
+def path(value: str) -> Path:
     """Raises ArgumentTypeError for an empty one, which would be the current folder."""
-    return Path(text(given))
+    return Path(text(value))
 
 
-def count(given: str, most: int = _MOST) -> int:
+def count(value: str, most: int = _MOST) -> int:
     """A whole number from 1. Raises ArgumentTypeError."""
     try:
-        number = int(given)
+        number = int(value)
     except ValueError:
         number = 0
     if not 1 <= number <= most:
-        raise argparse.ArgumentTypeError(f"{given!r}; expected a whole number from 1 to {most}")
+        raise argparse.ArgumentTypeError(f"{value!r}; expected a whole number from 1 to {most}")
     return number
 
 
-def share(given: str) -> float:
+def share(value: str) -> float:
     """A number above 0 and at most 1. Raises ArgumentTypeError."""
     try:
-        number = float(given)
+        number = float(value)
     except ValueError:
         number = 0.0
     if not 0 < number <= 1:
-        raise argparse.ArgumentTypeError(f"{given!r}; expected a share above 0 and at most 1")
+        raise argparse.ArgumentTypeError(f"{value!r}; expected a share above 0 and at most 1")
     return number
 
 

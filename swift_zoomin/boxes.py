@@ -61,7 +61,7 @@ def _size_problem(shown: Size, limits: PixelLimits) -> str | None:
     if max(width, height) > MAX_ASPECT * min(width, height):
         return f" would be shown as {width}x{height}; expected an aspect ratio of at most {MAX_ASPECT}"
     if _smart_resize(shown, limits.min_pixels, limits.max_pixels) != shown:
-        # Nearly every image, where the two limits are equal: few shapes fill just so many whole tokens.
+        # Nearly every image, where the two limits are equal: two sides of whole tokens seldom have exactly that area.
         problem = f"no size of its shape, with sides of whole {PATCH_PX} pixels, within the limits of {limits} pixels"
         return f"; {problem}; raise MAX_PIXELS or lower MIN_PIXELS"
     return None

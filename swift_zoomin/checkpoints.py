@@ -130,18 +130,18 @@ def is_hub_name(model: str) -> bool:
 
 def read_checkpoint(folder: Path | str) -> Checkpoint:
     """Look at a model folder or a LoRA adapter before anything is loaded. Raises CheckpointError."""
-    given, folder = folder, Path(folder).absolute()
+    name, folder = folder, Path(folder).absolute()
     if not folder.is_dir():
-        raise CheckpointError(f"{given}: no such model folder; expected one, or a hub's name like {_HUB_EXAMPLE}")
+        raise CheckpointError(f"{name}: no such model folder; expected one, or a hub's name like {_HUB_EXAMPLE}")
     adapter = _read_json(folder / "adapter_config.json")
     if adapter:
-        base = _base_of(given, adapter)
+        base = _base_of(name, adapter)
         _check_family(base)
         settings = read_settings(folder)
         if settings.prompts is None:  # an adapter that says nothing was trained as its base model was
             settings = read_settings(base)
         return Checkpoint(folder, settings, base)
-    _check_family(given)
+    _check_family(name)
     return Checkpoint(folder, read_settings(folder))
 
 
@@ -177,11 +177,15 @@ def read_settings(folder: Path | str) -> Settings:
     if not isinstance(processor, dict):
         file = folder / "preprocessor_config.json"
         processor = _read_json(file)
-    size, mark = processor.get("size"), processor.get(MARK)
+    size = processor.get("size")
     edges = size if isinstance(size, dict) else {}
     lowest = processor.get("min_pixels") or edges.get("shortest_edge") or QWEN_LIMITS.min_pixels
     highest = processor.get("max_pixels") or edges.get("longest_edge") or QWEN_LIMITS.max_pixels
-    return Settings(_limits(file, lowest, highest), str(mark.get("prompts")) if isinstance(mark, dict) else None)
+    limits = _limits(file, lowest, highest)
+    mark = processor.get(MARK)
+    if not isinstance(mark, dict):
+        return Settings(limits)
+    return Settings(limits, str(mark.get("prompts")))
 
 
 def _limits(file: Path, lowest: Any, highest: Any) -> PixelLimits:

@@ -5,6 +5,8 @@
 
 SFT rows, rollouts and inference all ask through this one class, so their prompts are equal. Query 2 depends on nothing
 but the image and the text of the first reply. The one-turn variants of Table 1 ask a single question instead.
+
+An engine of your own is any object that is an `Engine`: it is shown `Conversation`s and gives an `Answer` to each.
 """
 
 import random
@@ -59,7 +61,8 @@ def random_boxes(boxes_px: list[list[float]], image: ImageRef) -> list[list[floa
     rng = random.Random(PurePath(image.path).name)
     moved = []
     for x1, y1, x2, y2 in boxes_px[:MAX_CROPS]:
-        left, top = rng.uniform(0, image.size[0] - (x2 - x1)), rng.uniform(0, image.size[1] - (y2 - y1))
+        left = rng.uniform(0, image.size[0] - (x2 - x1))
+        top = rng.uniform(0, image.size[1] - (y2 - y1))
         moved.append([left, top, left + x2 - x1, top + y2 - y1])
     return moved
 
@@ -87,7 +90,8 @@ class Episode:
     def next_question(self) -> Question | None:
         """What to ask now; None when all is asked. The image must say its model's pixel limits."""
         if not self.replies:
-            return Question(ONE_TURN[self.one_turn][0] if self.one_turn else prompts.QUERY1, [self.image])
+            prompt = ONE_TURN[self.one_turn][0] if self.one_turn else prompts.QUERY1
+            return Question(prompt, [self.image])
         if len(self.replies) > 1 or self.one_turn:
             return None
         usable = [box for box in self.boxes_px if box_area(box) > 0]

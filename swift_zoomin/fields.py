@@ -57,7 +57,9 @@ def field_faults(rows: Iterable[Row]) -> Iterator[str]:
     """Faults of further fields: each holds one kind of value in all rows, and only values that a column can hold."""
     kinds: dict[str, str] = {}
     for where, row in rows:
-        for name, value in further_fields(row).items() if isinstance(row, dict) else ():
+        if not isinstance(row, dict):
+            continue  # said elsewhere
+        for name, value in further_fields(row).items():
             if value is None:
                 continue
             kind = _KINDS.get(type(value), type(value).__name__)

@@ -19,9 +19,9 @@ def write_whole(path: Path, content: bytes) -> None:
 
 def cache_folder() -> Path:
     """The user's folder for files that may be deleted at any time. It may not exist, and may not be writable."""
-    given = os.environ.get("XDG_CACHE_HOME", "")
-    if os.path.isabs(given):  # the XDG specification has other values ignored
-        return Path(given) / "swift_zoomin"
+    cache_home = os.environ.get("XDG_CACHE_HOME", "")
+    if os.path.isabs(cache_home):  # the XDG specification has other values ignored
+        return Path(cache_home) / "swift_zoomin"
     try:
         return Path.home() / ".cache" / "swift_zoomin"
     except RuntimeError:  # a container's user without a home
@@ -30,9 +30,9 @@ def cache_folder() -> Path:
 
 def plain_path(path: Path | str) -> Path:
     """The absolute path, without `.` and `..`; links are not followed, but for one that `..` steps out of."""
-    given = str(Path(path).absolute())
-    plain = os.path.normpath("/" + given.lstrip("/"))  # two leading slashes would be kept
-    if ".." not in given.split(os.sep) or os.path.realpath(given) == os.path.realpath(plain):
+    absolute = str(Path(path).absolute())
+    plain = os.path.normpath("/" + absolute.lstrip("/"))  # two leading slashes would be kept
+    if ".." not in absolute.split(os.sep) or os.path.realpath(absolute) == os.path.realpath(plain):
         return Path(plain)
-    folder, name = os.path.split(given)
-    return Path(os.path.realpath(given)) if name == ".." else Path(os.path.realpath(folder), name)
+    folder, name = os.path.split(absolute)
+    return Path(os.path.realpath(absolute)) if name == ".." else Path(os.path.realpath(folder), name)

@@ -33,7 +33,7 @@ from swift_zoomin.records import RecordError, json_line, json_rows, list_faults
 from swift_zoomin.replies import GENERATED, REAL, VERDICTS, Reply, as_box, parse_reply
 
 Prediction = dict[str, Any]
-_CUT = re.compile(cut_error(0).replace("0", r"\d"))
+_CUT_ERRORS = (cut_error(1), cut_error(2))
 # How a row begins that this package writes: by this a row that was cut short is told from a file of another kind.
 _BEGINNING = re.compile(rb'\{"image": "(?:[^"\\]|\\.)*", "verdict": ')
 # What file systems answer that know no locks.
@@ -53,7 +53,7 @@ class Outcome(Enum):
 def outcome(prediction: Prediction) -> Outcome:
     """What became of an image, by a row of `zoomin detect`."""
     error = prediction["error"]
-    was_cut = error is not None and _CUT.fullmatch(error) is not None
+    was_cut = error in _CUT_ERRORS
     could_not_be_read = error is not None and not was_cut
     if could_not_be_read or not prediction["replies"]:
         return Outcome.UNREAD  # also where the file was gone when query 2 wanted its crops

@@ -40,10 +40,17 @@ class Turns:
 
 @dataclass(frozen=True)
 class Purpose:
-    """What builds the rows of a record, and the fields of `Record` that it cannot do without."""
+    """What builds the rows of a record, and the fields of `Record` that it cannot do without.
+
+    `has_answers`: there is something to learn in them. `has_first_reply`: their conversations hold a reply, so GRPO
+    would not make its own. `draws`: first replies are drawn, from all records of a run.
+    """
 
     build: Callable[[Record, Donors], list[Turns]]
     needs: tuple[str, ...] = ()
+    has_answers: bool = True
+    has_first_reply: bool = False
+    draws: bool = False
 
 
 def records_to_rows(
@@ -63,10 +70,10 @@ def records_to_rows(
     if faults:
         raise RecordError(list_faults(faults))
     donors = _donors(records if lenders is None else lenders)
-    if purpose in DRAWN and (fault := _lenders_fault(donors)):
+    chosen = PURPOSES[purpose]
+    if chosen.draws and (fault := _lenders_fault(donors)):
         raise RecordError(f"{path}: {purpose} {fault}")
-    build = PURPOSES[purpose].build
-    return [_row(record, turns) for record in records for turns in build(record, donors)]
+    return [_row(record, turns) for record in records for turns in chosen.build(record, donors)]
 
 
 def _faults(record: Record, purpose: str) -> Iterator[str]:
@@ -194,17 +201,14 @@ def _verdict(record: Record, donors: Donors) -> list[Turns]:
 
 
 PURPOSES: dict[str, Purpose] = {
-    "sft": Purpose(_sft, needs=("explanation", "boxes_px")),
-    "sft_joint": Purpose(_sft_joint, needs=("explanation", "boxes_px")),
-    "query1": Purpose(_query1_alone),
-    "query2": Purpose(_query1_alone),
+    "sft": Purpose(_sft, needs=("explanation", "boxes_px"), has_first_reply=True, draws=True),
+    "sft_joint": Purpose(_sft_joint, needs=("explanation", "boxes_px"), has_first_reply=True),
+    "query1": Purpose(_query1_alone, has_answers=False),
+    "query2": Purpose(_query1_alone, has_answers=False),
     "explain": Purpose(_explain, needs=("explanation",)),
     "ground": Purpose(_ground, needs=("explanation", "boxes_px")),
     "verdict": Purpose(_verdict),
 }
-UNANSWERED = ("query1", "query2")  # nothing to learn in them: GRPO makes the replies
-DRAWN = ("sft",)  # their first replies are drawn, from all records of a run
-WITH_FIRST_REPLY = ("sft", "sft_joint")  # their conversations hold a reply, so GRPO would not make its own
 
 
 def query_of(row: dict[str, Any]) -> int:

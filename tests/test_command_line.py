@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from swift_zoomin.plugin.command import Command, read_command, records_file
+from swift_zoomin.plugin.command_line import Command, read_command, records_file
 
 SFT = ["/site-packages/swift/cli/sft.py"]
 GRPO = ["/site-packages/swift/cli/rlhf.py", "--rlhf_type", "grpo"]

@@ -14,7 +14,7 @@ from swift.template import get_template
 
 import swift_zoomin.register.swift_zoomin_register  # noqa: F401
 from swift_zoomin.images import ImageRef
-from swift_zoomin.plugin.command import read_command
+from swift_zoomin.plugin.command_line import read_command
 
 REPLY = "<think>\n\n</think>\n\nThought: a sign. Action: look, <tool_call>{} é</tool_call> then \ud800 Action: answer"
 

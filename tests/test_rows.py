@@ -13,7 +13,7 @@ from swift_zoomin.fields import column_name
 from swift_zoomin.images import ImageRef
 from swift_zoomin.records import Record, RecordError
 from swift_zoomin.replies import VERDICTS, Reply, parse_reply
-from swift_zoomin.rows import PURPOSES, UNANSWERED, WITH_FIRST_REPLY, query_of, records_to_rows
+from swift_zoomin.rows import PURPOSES, query_of, records_to_rows
 
 
 def test_rows_need_no_ms_swift() -> None:
@@ -32,10 +32,10 @@ def test_no_further_field_becomes_a_column_of_ms_swift() -> None:
 
 def test_purposes_are_named_by_what_their_rows_hold() -> None:
     lenders = with_own_words(4)
-    for purpose in PURPOSES:
-        rows = records_to_rows(lenders[:1], purpose, LIMITS, lenders=lenders)
-        assert (purpose in UNANSWERED) == (rows[0]["messages"][-1]["role"] == "user")
-        assert (purpose in WITH_FIRST_REPLY) == (query_of(rows[-1]) == 2)
+    for name, purpose in PURPOSES.items():
+        rows = records_to_rows(lenders[:1], name, LIMITS, lenders=lenders)
+        assert purpose.has_answers == (rows[0]["messages"][-1]["role"] == "assistant")
+        assert purpose.has_first_reply == (query_of(rows[-1]) == 2)
 
 
 # First replies that are drawn. How they are drawn is free; these hold however it is done.

@@ -24,8 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--side-px", type=_side_px, default=512, help="side of the square images in pixels")
 
 
-def _side_px(given: str) -> int:
-    return arguments.count(given, _MOST_SIDE_PX)
+def _side_px(value: str) -> int:
+    return arguments.count(value, _MOST_SIDE_PX)
 
 
 def run(options: argparse.Namespace) -> int:

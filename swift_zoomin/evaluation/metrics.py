@@ -54,7 +54,10 @@ def evaluate(records: Iterable[Record], predictions: dict[Path, Prediction]) -> 
 
 
 def figures(pairs: Sequence[Pair]) -> dict[str, Any]:
-    """All figures by name, shares as 0..1, and under `intervals` the bounds of each: [low, high], or None as it is."""
+    """All figures by name, shares as 0..1, and under `intervals` the bounds of each, [low, high].
+
+    A figure that is not applicable is None, and so are its bounds.
+    """
     # A record without a prediction counts like one whose prediction says nothing.
     answered = [(record, prediction or {}) for record, prediction in pairs]
     shares = _verdict_hits(answered)

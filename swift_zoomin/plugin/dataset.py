@@ -24,7 +24,7 @@ from swift.utils import get_logger, is_local_master, use_hf_hub
 from swift_zoomin.boxes import PixelLimits
 from swift_zoomin.images import ImageRef
 from swift_zoomin.plugin.columns import to_dataset, with_common_types
-from swift_zoomin.plugin.command import RECORDS_NAMES, read_command, records_file
+from swift_zoomin.plugin.command_line import RECORDS_NAMES, read_command, records_file
 from swift_zoomin.plugin.lengths import check_lengths
 from swift_zoomin.plugin.template import current_template
 from swift_zoomin.records import Record, RecordError, read_records

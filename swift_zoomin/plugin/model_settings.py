@@ -17,7 +17,7 @@ from swift_zoomin.checkpoints import (
     read_settings,
     settings_in_force,
 )
-from swift_zoomin.plugin.command import read_command
+from swift_zoomin.plugin.command_line import read_command
 
 
 def settings_of_model(processor: Any) -> Settings:

@@ -7,7 +7,7 @@ from swift.template import register_template
 from swift.template.templates.qwen import QwenTemplateMeta
 from swift.trainers import TrainerFactory
 
-from swift_zoomin.plugin.command import RECORDS_NAMES, read_command
+from swift_zoomin.plugin.command_line import RECORDS_NAMES, read_command
 from swift_zoomin.plugin.dataset import RecordsLoader, mixing
 from swift_zoomin.plugin.rewards import REWARDS
 from swift_zoomin.plugin.scheduler import ZoomInQuery2Scheduler, ZoomInScheduler

@@ -47,7 +47,8 @@ class ReplyTokens:
     def without_images(self, reply: Any, is_last: bool) -> Any:
         """A reply of sampled ids as ms-swift has it, a list or `{"token_ids": ..., "loss_scale": ...}`, all of it text.
 
-        Blanks in it are without loss. Of a plain list before the last reply nothing says what is trained; it stays one.
+        Each token that stands for an image becomes a blank without loss. A plain list before the last reply stays a
+        plain list, because there something else says what is trained.
         """
         is_weighed = isinstance(reply, dict)
         ids = reply["token_ids"] if is_weighed else reply
@@ -71,9 +72,10 @@ def _encodable(text: str) -> str:
 def _loss_where_no_scheduler_ran(are_text: list[bool]) -> list[int]:
     """The loss mask of a single-turn reply with tokens that stand for images.
 
-    Its log probabilities are one for each sampled token. ms-swift drops them where two or more are too many; one too
-    many it takes for the last, and gives every token behind a blank the log probability of the token before it. So
-    where there is one blank, the token behind it is not trained either. Of a blank at the very end the last is right.
+    There is one log probability for each sampled token, and blanks are not trained. Where there are two more log
+    probabilities than trained tokens, or even more, ms-swift drops them all. Where there is one more, it leaves out the
+    last: every token behind the blank then gets the log probability of the token before it. So where there is one
+    blank, the token behind it is not trained either, which makes two. A blank at the very end does no harm.
     """
     mask = [int(is_text) for is_text in are_text]
     blank = mask.index(0)

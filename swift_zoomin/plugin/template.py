@@ -78,8 +78,9 @@ class ZoomInTemplate(Qwen2_5VLTemplate):
         """Of a trajectory, which ms-swift asks not to end with a token of its own, only what was sampled is trained.
 
         After every other reply, where `<|im_end|>` follows a token under loss, ms-swift trains that and the line's end.
-        In a trajectory it follows where a reply ended in `<|endoftext|>`, and nobody sampled it. Nor did anybody sample
-        the earlier answers in a prompt of another data set: texts, which ms-swift trains beside --multi_turn_scheduler.
+        In a trajectory it follows where a reply ended in `<|endoftext|>`, and nobody sampled it. Another data set may
+        have answers in its prompts. They are texts that nobody sampled either, and ms-swift would train them beside
+        --multi_turn_scheduler.
         """
         is_trajectory = inputs.extra_kwargs.get("add_eos") is False
         if not is_trajectory:

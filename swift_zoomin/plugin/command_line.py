@@ -18,7 +18,7 @@ from swift.dataset import DatasetSyntax
 from swift.loss_scale import ALL_BASE_STRATEGY
 
 from swift_zoomin.records import RECORDS_SUFFIXES
-from swift_zoomin.rows import PURPOSES, UNANSWERED, WITH_FIRST_REPLY
+from swift_zoomin.rows import PURPOSES
 
 RECORDS_NAMES = ("records.jsonl", "records.parquet")  # ms-swift finds these by name, whoever calls it
 _ROLES = ("", "base", *ALL_BASE_STRATEGY)  # parts of --loss_scale that go by the role of a message, not by its words
@@ -43,13 +43,14 @@ class Command:
 
     def problem(self, path: str, purpose: str) -> str | None:
         """Why rows of this purpose are of no use to this command; None where they are."""
-        if self.teaches and purpose in UNANSWERED:
-            taught = ", ".join(name for name in PURPOSES if name not in UNANSWERED)
+        if self.teaches and not PURPOSES[purpose].has_answers:
+            taught = ", ".join(name for name, other in PURPOSES.items() if other.has_answers)
             return f"{path}:{purpose} holds no answers to learn; expected one of {taught} (GRPO: swift rlhf)"
         if not self.rolls_out:
             return None
-        if purpose in WITH_FIRST_REPLY and self._names_as_prompts(path, purpose):
-            return f"{path}:{purpose} holds replies, and GRPO makes its own; expected {' or '.join(UNANSWERED)}"
+        if PURPOSES[purpose].has_first_reply and self._names_as_prompts(path, purpose):
+            unanswered = " or ".join(name for name, other in PURPOSES.items() if not other.has_answers)
+            return f"{path}:{purpose} holds replies, and GRPO makes its own; expected {unanswered}"
         # Answers to imitate are read as text, so there the patterns have words to look at.
         if self.patterns and not self.imitated:
             option = f"--loss_scale {'+'.join(self.patterns)}"
