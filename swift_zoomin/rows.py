@@ -11,6 +11,7 @@ Images stay references and boxes in the answers are model pixels, so the rows ho
 which the references name.
 """
 
+import os
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -25,7 +26,7 @@ from swift_zoomin.records import Record, RecordError, list_faults
 from swift_zoomin.replies import PARTS, VERDICTS, Reply, render_reply
 
 Message = dict[str, Any]
-Donors = dict[str, list[Record]]  # by verdict: the records whose words a drawn reply may have
+Donors = dict[str, list[tuple[str, Record]]]  # by verdict: image files, and records whose words a drawn reply may have
 
 _SECOND = ("explanation", "verdict")  # the parts of an answer to query 2
 
@@ -51,6 +52,11 @@ class Purpose:
     has_answers: bool = True
     has_first_reply: bool = False
     draws: bool = False
+
+    @property
+    def shows_regions(self) -> bool:
+        """Whether the model is taught the regions, or is rolled out and rewarded for them."""
+        return "boxes_px" in self.needs or not self.has_answers
 
 
 def records_to_rows(
@@ -88,20 +94,28 @@ def _faults(record: Record, purpose: str) -> Iterator[str]:
 
 
 def _donors(records: list[Record]) -> Donors:
-    """The records that have words to lend, by verdict."""
-    able = [record for record in records if record.explanation.strip()]
-    return {verdict: [record for record in able if record.label == verdict] for verdict in VERDICTS}
+    """The records that have words to lend, by verdict, each with its image."""
+    donors: Donors = {verdict: [] for verdict in VERDICTS}
+    for record in records:
+        if record.explanation.strip():
+            donors[record.label].append((_image_file(record), record))
+    return donors
+
+
+def _image_file(record: Record) -> str:
+    """The file behind whatever links and dots lead to an image, by which two records of one image are told."""
+    return os.path.realpath(record.image.path)
 
 
 def _lenders_fault(donors: Donors) -> str | None:
     """Why drawn replies would tell right verdicts from wrong ones: some would have no words, or the record's own."""
-    images = {verdict: {record.image.path for record in donors[verdict]} for verdict in VERDICTS}
+    images = {verdict: {image for image, _ in donors[verdict]} for verdict in VERDICTS}
     if all(len(paths) >= 2 for paths in images.values()):
         return None
     found = " and ".join(f"{len(paths)} {verdict}" for verdict, paths in images.items())
     return (
         "lends the words of first replies from record to record, and needs two images of each label in the data sets "
-        f"of a run together; found {found} (name the files of both labels after one --dataset)"
+        f"of a run together; found {found} (name the files of both labels after one --dataset, or put them into one)"
     )
 
 
@@ -136,9 +150,10 @@ def drawn_reply(record: Record, donors: Donors) -> Reply:
     """
     rng = random.Random(record.name)
     verdict = rng.choice(VERDICTS)
-    donor = rng.choice(donors[verdict])
-    while donor.image.path == record.image.path:
-        donor = rng.choice(donors[verdict])
+    own_image = _image_file(record)
+    image, donor = rng.choice(donors[verdict])
+    while image == own_image:
+        image, donor = rng.choice(donors[verdict])
     labels = [text for text in donor.box_labels if text]
     gold = gold_reply(record)
     drawn_labels = [rng.choice(labels) if labels else "" for _ in gold.boxes_model]

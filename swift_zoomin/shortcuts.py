@@ -14,7 +14,6 @@ as compression.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import comb
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,7 @@ import numpy as np
 from swift_zoomin.records import Record
 from swift_zoomin.replies import VERDICTS
 
-LABEL_WORDS = "the words of region labels"
+LABEL_WORDS = "the wording of region labels"
 _CHANCE = 0.5
 _WORTH_SAYING = 0.55  # share guessed right; below it a model has better things to learn
 _BY_CHANCE = 0.001  # how probable as many right guesses are by chance alone, at most
@@ -87,7 +86,7 @@ def _guessed_right(values: list[Any], labels: list[str]) -> float | None:
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
     fewest = min(labels.count(label) for label in VERDICTS)
-    if fewest < 2 or 1 / comb(len(labels), fewest) > _BY_CHANCE:  # where all right may still be chance
+    if fewest < 2:
         return None
     folds = StratifiedKFold(min(_FOLDS, fewest), shuffle=True, random_state=0)
     guesses = cross_val_predict(_guesser(values), values, labels, cv=folds)
@@ -180,3 +179,4 @@ _PROPERTIES = (
     _Property("the order of regions", _has_several, _region_order, None, _REGIONS),
     _Property(LABEL_WORDS, _has_label_words, _label_words, None, _WORDS),
 )
+REGIONS = tuple(kind.name for kind in _PROPERTIES if kind.measure is not _image_size)

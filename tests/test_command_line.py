@@ -142,12 +142,19 @@ def test_replies_to_imitate_beside_grpo_are_no_prompts() -> None:
     [
         ("a.jsonl", ["a.jsonl", "b.parquet"]),
         ("b.parquet", ["a.jsonl", "b.parquet"]),
-        ("c.jsonl", ["c.jsonl"]),
+        ("c.jsonl", ["a.jsonl", "b.parquet", "c.jsonl"]),
         ("d.jsonl", ["d.jsonl", "a.jsonl"]),
-        ("elsewhere.jsonl", ["elsewhere.jsonl"]),
+        ("elsewhere.jsonl", []),
     ],
 )
 def test_files_of_one_option_stand_beside_each_other(path: str, expected: list[str]) -> None:
     given = ["--dataset", "a.jsonl:sft", "chat.jsonl", "b.parquet:sft#5", "a.jsonl:verdict"]
     given += ["--val_dataset", "c.jsonl:sft", "--chord_sft_dataset", "d.jsonl:sft", "a.jsonl:sft"]
     assert read_command(["cli/sft.py", *given]).files_beside(path) == expected
+
+
+def test_a_worker_of_ray_reads_the_command_where_ms_swift_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["default_worker.py", "--node-ip-address", "127.0.0.1"])
+    monkeypatch.setenv("RAY_SWIFT_ARGS", '["--dataset", "a.jsonl:sft", "b.jsonl:sft"]')
+    assert read_command().files_beside("a.jsonl") == ["a.jsonl", "b.jsonl"]
+    assert read_command(["cli/sft.py"]).files_beside("a.jsonl") == []

@@ -11,6 +11,7 @@ from PIL import Image
 from swift_zoomin.plugin.template import ZoomInTemplate
 from swift_zoomin.records import RecordError
 from swift_zoomin.replies import parse_reply
+from swift_zoomin.shortcuts import LABEL_WORDS
 
 
 @pytest.fixture(autouse=True)
@@ -93,15 +94,57 @@ def test_words_are_lent_over_all_files_of_a_run(folder: Path, monkeypatch: pytes
         assert reply.explanation.startswith(f"{reply.verdict} ")
 
 
-def test_each_option_lends_among_its_own_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is validated on is not shown in training."""
+def test_what_is_validated_on_lends_nothing_to_training(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = {option: write_lending(folder / option, explanation=option) for option in ("train", "val")}
     given = ["--dataset", f"{files['train']}:sft", "--val_dataset", f"{files['val']}:sft"]
     monkeypatch.setattr("sys.argv", ["cli/sft.py", *given])
+    lent: dict[str, set[str]] = {"train": set(), "val": set()}
     for option, path in files.items():
-        for row in load(f"{path}:sft").select(range(8)):
-            assert row["explanation"] == option
-            assert f"<explanation>{option}</explanation>" in row["messages"][1]["content"]
+        for row in load(f"{path}:sft", shuffle=False).select(range(1, 8, 2)):
+            lent[option].add(parse_reply(row["messages"][1]["content"]).explanation)
+    assert lent["train"] == {"train"}
+    assert lent["val"] <= {"train", "val"}
+
+
+def test_a_small_file_to_validate_on_borrows_from_training(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train, val = write_lending(folder / "train"), of_one_class(folder / "val", "real", 1)
+    monkeypatch.setattr("sys.argv", ["cli/sft.py", "--dataset", f"{train}:sft", "--val_dataset", f"{val}:sft"])
+    assert len(load(f"{val}:sft")) == 2
+
+
+def test_a_file_that_no_command_names_borrows_from_itself_and_that_is_said(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write_lending(folder / "1")
+    with caplog.at_level("WARNING", "swift"):
+        load(f"{path}:sft")
+        load(f"{path}:query1")
+    [said] = [record.getMessage() for record in caplog.records]
+    assert said.startswith(f"swift_zoomin: {path}: no command line names this file, so its first replies borrow words ")
+
+
+@pytest.mark.parametrize(("purpose", "is_said"), [("sft", False), ("ground", False), ("sft_joint", True)])
+def test_label_words_are_named_where_a_second_look_is_taught_to_repeat_them(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, purpose: str, is_said: bool
+) -> None:
+    words = {"real": "sharp hand", "generated": "melted hand"}
+    run = [f"{of_one_class(folder / label, label, 9, box_labels=[words[label]])}:{purpose}" for label in LABELS]
+    monkeypatch.setattr("sys.argv", ["cli/sft.py", "--dataset", *run])
+    with caplog.at_level("WARNING", "swift"):
+        load(*run)
+    assert [LABEL_WORDS in record.getMessage() for record in caplog.records] == [True] * is_said
+
+
+@pytest.mark.parametrize("purpose", ["verdict", "explain"])
+def test_of_rows_that_show_no_region_no_region_is_said(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, purpose: str
+) -> None:
+    real, generated = of_one_class(folder / "real", "real", boxes=[]), of_one_class(folder / "generated", "generated")
+    run = [f"{real}:{purpose}", f"{generated}:{purpose}"]
+    monkeypatch.setattr("sys.argv", ["cli/sft.py", "--dataset", *run])
+    with caplog.at_level("WARNING", "swift"):
+        load(*run)
+    assert caplog.records == []
 
 
 def test_a_missing_file_of_a_run_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import LIMITS
+from conftest import LIMITS, run_example
 from PIL import Image
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.feature_extraction.text import CountVectorizer
@@ -23,7 +23,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from swift_zoomin import rows as rows_module
 from swift_zoomin.cli import main
 from swift_zoomin.images import ImageRef
-from swift_zoomin.records import Record, RecordError
+from swift_zoomin.records import Record, RecordError, read_records
 from swift_zoomin.replies import VERDICTS, Reply, parse_reply
 from swift_zoomin.rows import PURPOSES, records_to_rows
 from swift_zoomin.shortcuts import LABEL_WORDS, find_shortcuts
@@ -175,6 +175,17 @@ def test_a_class_that_has_nothing_to_lend_is_refused(real: int, generated: int, 
     assert records_to_rows(make("a", real, generated), "query1", LIMITS)
 
 
+def test_an_image_by_another_name_is_the_same_image(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "link").symlink_to("images")
+    file = [replace(each, image=replace(each.image, path=f"{tmp_path}/images/{each.name}")) for each in make("a", 4, 1)]
+    [generated] = [each for each in file if each.label == "generated"]
+    for folder in ("images/../images", "link"):
+        again = replace(generated, image=replace(generated.image, path=f"{tmp_path}/{folder}/{generated.name}"))
+        with pytest.raises(RecordError, match="found 4 real and 1 generated"):
+            records_to_rows([*file, again], "sft", LIMITS)
+
+
 def test_two_records_of_one_image_are_one_image() -> None:
     file = [*make("a", 4, 1), *make("a", 4, 1)]
     with pytest.raises(RecordError, match="found 4 real and 1 generated"):
@@ -234,6 +245,30 @@ def test_the_words_of_region_labels_are_named() -> None:
     assert (found.name, found.right > 0.95) == (LABEL_WORDS, True)
     assert find_shortcuts(make("words", 100, 100, plain_words)) == []
     assert find_shortcuts(make("words", 100, 100), without=(LABEL_WORDS,)) == []
+
+
+def test_the_clearest_shortcut_is_named_first() -> None:
+    def change(rng: random.Random, label: str) -> dict[str, Any]:
+        count = 2 if (label == "real") == (rng.random() < 0.75) else 1  # right in three of four
+        boxes = [[0, 0, 50, 50]] * count
+        return {"size": (500, 400) if label == "real" else (448, 448), "boxes": boxes, "box_labels": ["hand"] * count}
+
+    found = find_shortcuts(make("two", 100, 100, change), without=(LABEL_WORDS,))
+    shares = [shortcut.right for shortcut in found]
+    assert shares == sorted(shares, reverse=True)
+    assert found[0].right == 1.0
+    assert 0.65 < next(each.right for each in found if each.name == "the number of regions") < 0.85
+
+
+@pytest.mark.sandbox
+def test_rows_of_the_benchmark_do_not_tell_their_labels(tmp_path: Path) -> None:
+    run_example("make_benchmark.py", tmp_path, "--scenes", "full", "--train", 400, "--test", 0)
+    records = read_records(tmp_path / "train/records.jsonl")
+    assert find_shortcuts(records, without=(LABEL_WORDS,)) == []
+    for purpose in PURPOSES:
+        rows = last_query(rows_of([records], purpose), purpose)
+        limit = by_chance([row["label"] for row in rows])
+        assert (guessed_right(rows) > limit) == (purpose == "sft_joint"), purpose
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -7,6 +7,7 @@ that are named before ours mix with them whatever their columns.
 """
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -67,14 +68,16 @@ class Command:
         return [named.dataset for named in self._named() if _needs_a_name(named)]
 
     def files_beside(self, path: str) -> list[str]:
-        """The records files that stand with this one after the same option, itself among them."""
+        """The records files whose words this one's rows may show, itself among them; empty where it is not named.
+
+        They stand after the same option. What is validated on may show words of what is trained on, not the reverse.
+        """
         file = records_file(path)
-        for option in (self.trained, self.validated, self.imitated):
-            ours = [named for named in option if named.subsets and _names_records(named)]
-            files = [records_file(named.dataset) for named in ours]
-            if file in files:
-                return list(dict.fromkeys(files))
-        return [file]
+        trained, validated, imitated = map(_records_files, (self.trained, self.validated, self.imitated))
+        for option, lenders in ((trained, trained), (validated, trained + validated), (imitated, imitated)):
+            if file in option:
+                return list(dict.fromkeys(lenders))
+        return []
 
     def _named(self) -> list[DatasetSyntax]:
         return [*self.trained, *self.validated, *self.imitated]
@@ -114,8 +117,9 @@ def records_file(path: str) -> str:
 
 def read_command(arguments: list[str] | None = None) -> Command:
     """Read a command line, by default this process's: a script of ms-swift, and its options."""
-    words = sys.argv if arguments is None else arguments
-    script, *options = words or [""]
+    script, *options = (sys.argv if arguments is None else arguments) or [""]
+    if arguments is None and os.environ.get("RAY_SWIFT_ARGS"):  # there ms-swift looks first, in a worker of Ray
+        options = json.loads(os.environ["RAY_SWIFT_ARGS"])
     found, _ = _parser().parse_known_args(options)
     return Command(
         teaches=Path(script).stem in _TEACHING or found.to_cached_dataset.lower() == "true",
@@ -139,6 +143,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rlhf_type", "--rlhf-type", nargs="?")
     parser.add_argument("--to_cached_dataset", "--to-cached-dataset", nargs="?", const="true", default="false")
     return parser
+
+
+def _records_files(option: tuple[DatasetSyntax, ...]) -> list[str]:
+    return [records_file(named.dataset) for named in option if named.subsets and _names_records(named)]
 
 
 def _folders(values: list[str | None]) -> Iterator[str]:

@@ -7,7 +7,7 @@ command cannot use, rows that do not fit, columns that cannot be mixed.
 import hashlib
 import os
 from dataclasses import replace
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 from datasets import Dataset, IterableDataset
@@ -29,7 +29,7 @@ from swift_zoomin.plugin.lengths import check_lengths
 from swift_zoomin.plugin.template import current_template
 from swift_zoomin.records import Record, RecordError, read_records
 from swift_zoomin.rows import PURPOSES, records_to_rows
-from swift_zoomin.shortcuts import LABEL_WORDS, find_shortcuts
+from swift_zoomin.shortcuts import LABEL_WORDS, REGIONS, find_shortcuts
 
 
 class MixingLoader(DatasetLoader):
@@ -106,9 +106,18 @@ def _rows_of(path: str, purpose: str) -> list[dict[str, Any]]:
     file = records_file(path)
     records = read_records(file, decode=is_local_master())
     files = read_command().files_beside(path)
-    records_of_run = [record for each in files for record in _records_once(each)]
+    if PURPOSES[purpose].draws and not files:
+        get_logger().warning(
+            f"swift_zoomin: {file}: no command line names this file, so its first replies borrow words from it alone; "
+            "where a run has several files, such words may tell them apart: put the records into one file"
+        )
+    files = files or [file]
+    is_last = file == files[-1] and is_local_master()  # by then every file has been checked
+    records_of_run = records
+    if PURPOSES[purpose].draws or is_last:
+        records_of_run = [record for each in files for record in _records_once(each)]
     rows = records_to_rows(records, purpose, limits, file, lenders=records_of_run)
-    if file == files[-1] and is_local_master():  # by now every file has been checked
+    if is_last:
         _warn_of_shortcuts(records_of_run, purpose, limits)
     check_lengths(rows, f"{file}:{purpose}", template)
     return rows
@@ -128,7 +137,7 @@ def _records_once(file: str) -> list[Record]:
     return _records_as_of(file, changed_ns)
 
 
-@lru_cache
+@cache
 def _records_as_of(file: str, changed_ns: int) -> list[Record]:
     """The records of a file that was last changed then; after another change they are read again."""
     return read_records(file, decode=False)
@@ -137,7 +146,11 @@ def _records_as_of(file: str, changed_ns: int) -> list[Record]:
 def _warn_of_shortcuts(records: list[Record], purpose: str, limits: PixelLimits) -> None:
     """Say before training what could be learned instead of the picture."""
     seen = [replace(record, image=record.image.under(limits)) for record in records]
-    hidden = () if purpose == "sft_joint" else (LABEL_WORDS,)  # only there a record's own words are shown
+    hidden: tuple[str, ...] = (LABEL_WORDS,)  # drawn replies have another record's, rollouts the model's own
+    if purpose == "sft_joint":
+        hidden = ()
+    elif not PURPOSES[purpose].shows_regions:
+        hidden = REGIONS
     for shortcut in find_shortcuts(seen, without=hidden):
         get_logger().warning(f"swift_zoomin: {shortcut}")
 

@@ -44,7 +44,7 @@ class TurnCreditTrainer(GRPOTrainer):
         for batch, encoded in zip(self.split_by_mini_batches(samples), batch_encoded_inputs, strict=True):
             grpo_batch = encoded["grpo_batch"]
             if grpo_batch.teacher_per_token_logps is not None:
-                raise ValueError("swift_zoomin.turn_credit knows no teacher; the dataset has a column for one")
+                raise ValueError("swift_zoomin.turn_credit knows no teacher models; a column of the dataset has them")
             grpo_batch.advantages = advantages_of(batch, grpo_batch.completion_mask, self.template)
 
     def _advantages_of(self, query: int) -> torch.Tensor:
