@@ -94,7 +94,7 @@ def test_what_is_added_to_a_recipes_command_is_known_before_it_starts(model_dir:
 
 
 def test_no_variable_repeats_a_flag_of_swift() -> None:
-    variables = {"MODEL", "DATA", "OUT", "GPUS", "DISK", "PURPOSE", "STAGE"}
+    variables = {"MODEL", "DATA", "OUT", "GPUS", "DISK", "STAGE"}
     for recipe in RECIPES:
         body = (ROOT / "shell" / recipe).read_text().split("\nMODEL=")[-1]
         assert set(re.findall(r"\$\{(\w+):?[-=]", body)) <= variables, recipe
