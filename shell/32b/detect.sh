@@ -13,6 +13,7 @@ GPUS=${GPUS:-4} DISK=${DISK:-1}
 # shellcheck source-path=SCRIPTDIR source=../common.sh
 source "$(dirname "$0")/../common.sh"
 check MODEL DATA OUT
+# status 3: some image has no answer, which counts as wrong
 run zoomin detect "$DATA" --model "$(weights "$MODEL")" --out "$OUT/predictions.jsonl" \
-    --engine vllm --gpus "$((GPUS ? GPUS : 1))" --max-new-tokens 1024 "$@" || [ $? = 3 ] # 3: no answer counts as wrong
+    --engine vllm --gpus "$((GPUS ? GPUS : 1))" --max-new-tokens 1024 "$@" || [ $? = 3 ]
 run zoomin evaluate "$DATA" "$OUT/predictions.jsonl" --out "$OUT/metrics.json" || [ $? = 3 ] # 3: no verdict at all
