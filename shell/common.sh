@@ -8,9 +8,9 @@
 #   weights FOLDER              what is to be loaded of it
 #
 # Every recipe takes from its environment: MODEL, DATA, OUT; MAX_PIXELS (that of the checkpoint in OUT that it goes on
-# from, else what MODEL was trained with, else 262144: 512 x 512); GPUS (0: a CPU; examples/tiny.sh shows the arguments
-# that go with it), DISK (GB that must be free); DRY_RUN=1 prints the commands instead of running them. Arguments after
-# the script's name go to swift, and win over what stands in the recipe.
+# from, else what MODEL was trained with, else 262144: 512 x 512); GPUS (0: a CPU, for which the
+# recipe adds arguments), DISK (GB that must be free); DRY_RUN=1 prints the commands instead of running them. Arguments
+# after the script's name go to swift, and win over what stands in the recipe.
 set -euo pipefail
 recipe=$(basename "$(dirname "$0")")/$(basename "$0")
 
@@ -117,7 +117,19 @@ state = json.load(open(sys.argv[1] + "/trainer_state.json"))
 sys.exit(state["global_step"] < state["max_steps"])' "$1"
 }
 
-# leave_out_vllm COMMAND ...: the same as `command`, without vLLM's flags: ms-swift refuses them with --use_vllm false.
+# is_without_vllm ARGUMENTS ...: whether their last --use_vllm says no, in any of the ways that ms-swift reads.
+is_without_vllm() {
+    local word before='' said=''
+    for word in "$@"; do
+        if [ "$before" = --use_vllm ]; then said=$word; fi
+        if [[ $word == --use_vllm=* ]]; then said=${word#*=}; fi
+        before=$word
+    done
+    [[ ${said,,} =~ ^(no|false|f|n|0)$ ]]
+}
+
+# leave_out_vllm COMMAND ...: sets `command`, a local variable of its caller's, to the same words without vLLM's flags,
+# which ms-swift refuses with --use_vllm false.
 leave_out_vllm() {
     local word leaving=
     command=()
@@ -144,7 +156,7 @@ start_or_resume() {
     # ms-swift would ask the hub whether this folder is its newest copy of a model.
     if [ -d "$MODEL" ]; then added+=(--check_model false); fi
     command=("$1" "$2" "${added[@]}" "${@:3}")
-    if [[ " $* " == *" --use_vllm false "* ]]; then leave_out_vllm "${command[@]}"; fi
+    if is_without_vllm "$@"; then leave_out_vllm "${command[@]}"; fi
     one_process_a_gpu
     run "${command[@]}"
 }

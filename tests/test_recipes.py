@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,46 @@ def test_without_vllm_a_recipe_passes_none_of_its_flags(recipe: str) -> None:
     assert not [flag for flag in flags(kept) if flag.startswith("--vllm_")]
     with_vllm = flags(commands(recipe, "--seed", "3", MODEL="m")[0])
     assert [flag for flag in with_vllm if not flag.startswith("--vllm_")] == [*flags(kept[:-4]), "--seed"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "rolls_out"),
+    [
+        (["--use_vllm", "False"], False),
+        (["--use_vllm=false"], False),
+        (["--use_vllm", "0"], False),
+        (["--use_vllm", "false", "--use_vllm", "true"], True),  # ms-swift takes the last
+        (["--use_vllm=True"], True),
+    ],
+)
+def test_vllm_is_refused_in_every_way_that_ms_swift_reads(arguments: list[str], rolls_out: bool) -> None:
+    passed = flags(commands("7b/grpo_query1.sh", *arguments, MODEL="m")[0])
+    assert ("--vllm_mode" in passed) == rolls_out
+
+
+def last(command: list[str], flag: str) -> str | None:
+    """The value of a flag that counts: its last."""
+    return next((value for word, value in reversed(list(pairwise(command))) if word == flag), None)
+
+
+@pytest.mark.parametrize("recipe", TRAINING)
+def test_on_a_cpu_alone_a_training_needs_no_argument(recipe: str) -> None:
+    command = commands(recipe, MODEL="m", GPUS="0")[0]
+    assert last(command, "--torch_dtype") == "float32"
+    assert last(command, "--gradient_checkpointing") == "false"
+    assert not last(command, "--deepspeed")
+    if "/grpo_" in recipe:  # those with a rollout server leave vLLM to it
+        assert last(command, "--use_vllm") == "false"
+        assert not [flag for flag in flags(command) if flag.startswith("--vllm_")]
+    told = ["--torch_dtype", "bfloat16"]
+    assert commands(recipe, *told, MODEL="m", GPUS="0")[0][-2:] == told
+
+
+@pytest.mark.parametrize("recipe", DETECTING)
+def test_on_a_cpu_alone_a_detection_needs_no_argument(recipe: str) -> None:
+    for arguments, engine in ([], "transformers"), (["--engine", "vllm"], "vllm"):
+        done = run(recipe, *arguments, DRY_RUN="1", DATA="records.jsonl", MODEL="m", GPUS="0")
+        assert last(shlex.split(done.stdout.splitlines()[0]), "--engine") == engine
 
 
 @pytest.mark.parametrize(("gpus", "told"), [("", "4"), ("2", "2"), ("0", "1")])

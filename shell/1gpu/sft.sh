@@ -4,13 +4,16 @@
 #   hardware  1 GPU of 24 GB;  memory 10 GiB (3B), 19 GiB (7B);  disk 30 GB: adapters, and the merged model
 #   hours     not measured
 #   input     DATA: records (.jsonl or .parquet);  MODEL (Qwen/Qwen2.5-VL-3B-Instruct)
-#   options   GPUS (1), DISK (30: GB that must be free), MAX_PIXELS (MODEL's, else 262144);
+#   options   GPUS (1; 0: a CPU), DISK (30: GB that must be free), MAX_PIXELS (MODEL's, else 262144);
 #             DRY_RUN=1 shows the command; arguments go to swift, and win over those below: --dataset FILE:PURPOSE
 #             for the comparisons, with sft_joint, explain, ground or verdict as PURPOSE
 #   output    OUT (output/1gpu/sft): checkpoint-N (started again, it goes on from the last), merged: the whole model
 #   next      grpo_query1.sh
 MODEL=${MODEL:-Qwen/Qwen2.5-VL-3B-Instruct} OUT=${OUT:-output/1gpu/sft}
 GPUS=${GPUS:-1} DISK=${DISK:-30}
+if [ "$GPUS" = 0 ]; then # a CPU; arguments after the name still win
+    set -- --torch_dtype float32 --gradient_checkpointing false "$@"
+fi
 # shellcheck source-path=SCRIPTDIR source=../common.sh
 source "$(dirname "$0")/../common.sh"
 check MODEL DATA OUT

@@ -6,7 +6,7 @@
 #   hours     not measured
 #   input     DATA;  MODEL: the earlier stage's OUT, the same as the server's
 #   options   STAGE (query2, or query1; as the server's), CUDA_VISIBLE_DEVICES: GPUs that the server does not use;
-#             GPUS (4), DISK (360: GB that must be free), MAX_PIXELS (MODEL's, else 262144);
+#             GPUS (4; 0: a CPU), DISK (360: GB that must be free), MAX_PIXELS (MODEL's, else 262144);
 #             DRY_RUN=1 shows the command; arguments go to swift, and win over those below. Several servers share the
 #             rollouts with --vllm_server_host 10.0.0.2 10.0.0.3 --vllm_server_port 8000 8000
 #   output    OUT (output/server/STAGE): checkpoint-N; started again, it goes on from the last
@@ -14,6 +14,9 @@
 STAGE=${STAGE:-query2}
 OUT=${OUT:-output/server/$STAGE}
 GPUS=${GPUS:-4} DISK=${DISK:-360}
+if [ "$GPUS" = 0 ]; then # a CPU; arguments after the name still win
+    set -- --torch_dtype float32 --gradient_checkpointing false --deepspeed "" "$@"
+fi
 # shellcheck source-path=SCRIPTDIR source=../common.sh
 source "$(dirname "$0")/../common.sh"
 case $STAGE in
