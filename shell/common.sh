@@ -2,6 +2,7 @@
 # Sourced by the recipes: one line instead of a failed run, going on after a stop, and merging. No flag of swift's that
 # says how to train stands here: those are in the recipes.
 #
+#   replaced VARIABLE ARG ...   stops with one line where a variable of old is set
 #   check NAME ...              stops with one line and writes nothing where something is missing
 #   start_or_resume COMMAND ... runs a training, from OUT's last checkpoint where there is one
 #   merge_lora                  makes OUT/merged of the last checkpoint's LoRA
@@ -67,10 +68,22 @@ gpus_here() {
     fi
 }
 
+# replaced VARIABLE ARGUMENT ...: stop where such a variable is set: an argument has replaced it, and nothing reads it.
+replaced() {
+    while [ $# -gt 0 ]; do
+        [ -z "${!1+set}" ] || stop "$1 is no option any more; unset it, and give $2 after the recipe's name"
+        shift 2
+    done
+}
+
 # check NAME ...: stop unless these variables are set, and what they and GPUS and DISK ask for is here. Writes nothing.
 # Leaves the first GPUS of the visible GPUS visible: ms-swift would spread one process over all there are.
 check() {
     local name home used free visible
+    replaced LEARNING_RATE --learning_rate BATCH --per_device_train_batch_size STEPS --max_steps \
+        GENERATIONS --num_generations TOKENS "--max_completion_length (detect.sh: --max-new-tokens)" \
+        REWARDS --reward_funcs DEEPSPEED --deepspeed ROLLOUT "--use_vllm false" ENGINE --engine \
+        PURPOSE "--dataset FILE:PURPOSE"
     for name in "$@"; do [ -n "${!name:-}" ] || stop "set $name; the head of shell/$recipe says to what"; done
     if [ -z "${MAX_PIXELS:-}" ]; then
         MAX_PIXELS=$(trained_pixels "$(newest "${OUT:-}")") # a run that goes on keeps its limit

@@ -317,6 +317,38 @@ def test_what_cannot_work_is_refused_with_one_line_and_leaves_nothing(
 
 
 @pytest.mark.parametrize(
+    ("variable", "argument"),
+    [
+        ("LEARNING_RATE", "--learning_rate"),
+        ("BATCH", "--per_device_train_batch_size"),
+        ("STEPS", "--max_steps"),
+        ("GENERATIONS", "--num_generations"),
+        ("TOKENS", "--max_completion_length (detect.sh: --max-new-tokens)"),
+        ("REWARDS", "--reward_funcs"),
+        ("DEEPSPEED", "--deepspeed"),
+        ("ROLLOUT", "--use_vllm false"),
+        ("ENGINE", "--engine"),
+        ("PURPOSE", "--dataset FILE:PURPOSE"),
+        ("SERVERS", "--vllm_server_host and --vllm_server_port"),
+    ],
+)
+def test_a_variable_that_an_argument_has_replaced_is_not_ignored(variable: str, argument: str) -> None:
+    done = run("server/grpo.sh", DRY_RUN="1", DATA="records.jsonl", MODEL="m", **{variable: "1"})
+    wanted = f"{variable} is no option any more; unset it, and give {argument} after the recipe's name"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"server/grpo.sh: {wanted}\n")
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_recipe_knows_the_variables_of_old_and_leaves_the_systems_alone(recipe: str) -> None:
+    common = {"DRY_RUN": "1", "DATA": "records.jsonl", "MODEL": "m"}
+    assert "DEEPSPEED is no option any more" in run(recipe, **common, DEEPSPEED="").stderr  # once meant none
+    done = run(recipe, **common, HOST="node7", PORT="8080")
+    assert done.returncode == 0, done.stderr
+    told = "server/rollout.sh: HOST and PORT are no options any more; give --host and --port after the recipe's name\n"
+    assert done.stderr == (told if recipe == "server/rollout.sh" else "")
+
+
+@pytest.mark.parametrize(
     ("visible", "gpus", "expected"),
     [
         ("4,5,6,7", "2", "4,5 2"),

@@ -24,6 +24,7 @@ case $STAGE in
     query2) exchange=(--multi_turn_scheduler zoomin_query2 --reward_funcs zoomin_accuracy zoomin_bleu) ;;
     *) stop "STAGE=$STAGE; expected query1 or query2" ;;
 esac
+replaced SERVERS "--vllm_server_host and --vllm_server_port"
 check MODEL DATA OUT
 start_or_resume swift rlhf --rlhf_type grpo --custom_register_path swift_zoomin \
     --model "$(weights "$MODEL")" --model_type qwen2_5_vl --template zoomin --dataset "$DATA:$STAGE" \
