@@ -143,6 +143,9 @@ def test_on_a_cpu_alone_a_training_needs_no_argument(recipe: str) -> None:
     assert last(command, "--torch_dtype") == "float32"
     assert last(command, "--gradient_checkpointing") == "false"
     assert not last(command, "--deepspeed")
+    if "grpo" in recipe:  # one process takes a whole group
+        sizes = (last(command, "--per_device_train_batch_size"), last(command, "--gradient_accumulation_steps"))
+        assert sorted(map(str, sizes)) == ["1", "2"]
     if "/grpo_" in recipe:  # those with a rollout server leave vLLM to it
         assert last(command, "--use_vllm") == "false"
         assert not [flag for flag in flags(command) if flag.startswith("--vllm_")]

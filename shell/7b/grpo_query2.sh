@@ -11,8 +11,9 @@
 #   next      detect.sh
 MODEL=${MODEL:-output/7b/grpo1} OUT=${OUT:-output/7b/grpo2}
 GPUS=${GPUS:-4} DISK=${DISK:-360}
-if [ "$GPUS" = 0 ]; then # a CPU; arguments after the name still win
-    set -- --torch_dtype float32 --gradient_checkpointing false --deepspeed "" --use_vllm false "$@"
+if [ "$GPUS" = 0 ]; then # a CPU, whose one process takes both replies of a group; arguments after the name still win
+    set -- --torch_dtype float32 --gradient_checkpointing false --deepspeed "" --use_vllm false \
+        --per_device_train_batch_size 2 "$@"
 fi
 # shellcheck source-path=SCRIPTDIR source=../common.sh
 source "$(dirname "$0")/../common.sh"
