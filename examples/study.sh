@@ -37,7 +37,7 @@ once() {
     fi
 }
 sft() { # NAME PURPOSE [BENCHMARK]
-    MODEL=$out/pretrained DATA=${3:-$train} PURPOSE=$2 once "$1" tiny_sft --seed "$seed" \
+    MODEL=$out/pretrained DATA=${3:-$train} once "$1" tiny_sft --seed "$seed" --dataset "${3:-$train}:$2" \
         --save_steps 0.1 --save_total_limit 10
 }
 grpo() { # NAME QUERY MODEL REWARD ...

@@ -2,15 +2,16 @@
 # Sourced by the recipes: one line instead of a failed run, going on after a stop, and merging. No flag of swift's that
 # says how to train stands here: those are in the recipes.
 #
+#   replaced VARIABLE ARG ...   stops with one line where a variable of old is set
 #   check NAME ...              stops with one line and writes nothing where something is missing
 #   start_or_resume COMMAND ... runs a training, from OUT's last checkpoint where there is one
 #   merge_lora                  makes OUT/merged of the last checkpoint's LoRA
 #   weights FOLDER              what is to be loaded of it
 #
 # Every recipe takes from its environment: MODEL, DATA, OUT; MAX_PIXELS (that of the checkpoint in OUT that it goes on
-# from, else what MODEL was trained with, else 262144: 512 x 512); GPUS (0: a CPU; examples/tiny.sh shows the arguments
-# that go with it), DISK (GB that must be free); DRY_RUN=1 prints the commands instead of running them. Arguments after
-# the script's name go to swift, and win over what stands in the recipe.
+# from, else what MODEL was trained with, else 262144: 512 x 512); GPUS (0: a CPU, for which the
+# recipe adds arguments), DISK (GB that must be free); DRY_RUN=1 prints the commands instead of running them. Arguments
+# after the script's name go to swift, and win over what stands in the recipe.
 set -euo pipefail
 recipe=$(basename "$(dirname "$0")")/$(basename "$0")
 
@@ -67,10 +68,22 @@ gpus_here() {
     fi
 }
 
+# replaced VARIABLE ARGUMENT ...: stop where such a variable is set: an argument has replaced it, and nothing reads it.
+replaced() {
+    while [ $# -gt 0 ]; do
+        [ -z "${!1+set}" ] || stop "$1 is no option any more; unset it, and give $2 after the recipe's name"
+        shift 2
+    done
+}
+
 # check NAME ...: stop unless these variables are set, and what they and GPUS and DISK ask for is here. Writes nothing.
 # Leaves the first GPUS of the visible GPUS visible: ms-swift would spread one process over all there are.
 check() {
     local name home used free visible
+    replaced LEARNING_RATE --learning_rate BATCH --per_device_train_batch_size STEPS --max_steps \
+        GENERATIONS --num_generations TOKENS "--max_completion_length (detect.sh: --max-new-tokens)" \
+        REWARDS --reward_funcs DEEPSPEED --deepspeed ROLLOUT "--use_vllm false" ENGINE --engine \
+        PURPOSE "--dataset FILE:PURPOSE"
     for name in "$@"; do [ -n "${!name:-}" ] || stop "set $name; the head of shell/$recipe says to what"; done
     if [ -z "${MAX_PIXELS:-}" ]; then
         MAX_PIXELS=$(trained_pixels "$(newest "${OUT:-}")") # a run that goes on keeps its limit
@@ -117,7 +130,19 @@ state = json.load(open(sys.argv[1] + "/trainer_state.json"))
 sys.exit(state["global_step"] < state["max_steps"])' "$1"
 }
 
-# leave_out_vllm COMMAND ...: the same as `command`, without vLLM's flags: ms-swift refuses them with --use_vllm false.
+# is_without_vllm ARGUMENTS ...: whether their last --use_vllm says no, in any of the ways that ms-swift reads.
+is_without_vllm() {
+    local word before='' said=''
+    for word in "$@"; do
+        if [ "$before" = --use_vllm ]; then said=$word; fi
+        if [[ $word == --use_vllm=* ]]; then said=${word#*=}; fi
+        before=$word
+    done
+    [[ ${said,,} =~ ^(no|false|f|n|0)$ ]]
+}
+
+# leave_out_vllm COMMAND ...: sets `command`, a local variable of its caller's, to the same words without vLLM's flags,
+# which ms-swift refuses with --use_vllm false.
 leave_out_vllm() {
     local word leaving=
     command=()
@@ -144,7 +169,7 @@ start_or_resume() {
     # ms-swift would ask the hub whether this folder is its newest copy of a model.
     if [ -d "$MODEL" ]; then added+=(--check_model false); fi
     command=("$1" "$2" "${added[@]}" "${@:3}")
-    if [[ " $* " == *" --use_vllm false "* ]]; then leave_out_vllm "${command[@]}"; fi
+    if is_without_vllm "$@"; then leave_out_vllm "${command[@]}"; fi
     one_process_a_gpu
     run "${command[@]}"
 }

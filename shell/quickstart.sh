@@ -55,8 +55,10 @@ for line in open(sys.argv[1]):
     print(seen["image"].rsplit("/", 1)[-1], seen["width"], "x", seen["height"], "first", seen["initial_verdict"],
           "final", seen["verdict"])
 ' "$out/photographs.jsonl"
-python examples/show_exchange.py "$out/records.jsonl" "$out/predictions.jsonl" "$out/exchange.png"
-echo "one exchange as a picture: output/quickstart/exchange.png"
+# Where no image has two replies there is no picture; the verdict below is said all the same.
+if python examples/show_exchange.py "$out/records.jsonl" "$out/predictions.jsonl" "$out/exchange.png"; then
+    echo "one exchange as a picture: output/quickstart/exchange.png"
+fi
 echo "pipeline: $((SECONDS - started)) s; results in output/quickstart"
 python -c 'import json, sys
 seen = json.load(open(sys.argv[1]))

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,7 @@ def test_what_is_added_to_a_recipes_command_is_known_before_it_starts(model_dir:
 
 
 def test_no_variable_repeats_a_flag_of_swift() -> None:
-    variables = {"MODEL", "DATA", "OUT", "GPUS", "DISK", "PURPOSE", "STAGE"}
+    variables = {"MODEL", "DATA", "OUT", "GPUS", "DISK", "STAGE"}
     for recipe in RECIPES:
         body = (ROOT / "shell" / recipe).read_text().split("\nMODEL=")[-1]
         assert set(re.findall(r"\$\{(\w+):?[-=]", body)) <= variables, recipe
@@ -114,6 +115,49 @@ def test_without_vllm_a_recipe_passes_none_of_its_flags(recipe: str) -> None:
     assert not [flag for flag in flags(kept) if flag.startswith("--vllm_")]
     with_vllm = flags(commands(recipe, "--seed", "3", MODEL="m")[0])
     assert [flag for flag in with_vllm if not flag.startswith("--vllm_")] == [*flags(kept[:-4]), "--seed"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "rolls_out"),
+    [
+        (["--use_vllm", "False"], False),
+        (["--use_vllm=false"], False),
+        (["--use_vllm", "0"], False),
+        (["--use_vllm", "false", "--use_vllm", "true"], True),  # ms-swift takes the last
+        (["--use_vllm=True"], True),
+    ],
+)
+def test_vllm_is_refused_in_every_way_that_ms_swift_reads(arguments: list[str], rolls_out: bool) -> None:
+    passed = flags(commands("7b/grpo_query1.sh", *arguments, MODEL="m")[0])
+    assert ("--vllm_mode" in passed) == rolls_out
+
+
+def last(command: list[str], flag: str) -> str | None:
+    """The value of a flag that counts: its last."""
+    return next((value for word, value in reversed(list(pairwise(command))) if word == flag), None)
+
+
+@pytest.mark.parametrize("recipe", TRAINING)
+def test_on_a_cpu_alone_a_training_needs_no_argument(recipe: str) -> None:
+    command = commands(recipe, MODEL="m", GPUS="0")[0]
+    assert last(command, "--torch_dtype") == "float32"
+    assert last(command, "--gradient_checkpointing") == "false"
+    assert not last(command, "--deepspeed")
+    if "grpo" in recipe:  # one process takes a whole group
+        sizes = (last(command, "--per_device_train_batch_size"), last(command, "--gradient_accumulation_steps"))
+        assert sorted(map(str, sizes)) == ["1", "2"]
+    if "/grpo_" in recipe:  # those with a rollout server leave vLLM to it
+        assert last(command, "--use_vllm") == "false"
+        assert not [flag for flag in flags(command) if flag.startswith("--vllm_")]
+    told = ["--torch_dtype", "bfloat16"]
+    assert commands(recipe, *told, MODEL="m", GPUS="0")[0][-2:] == told
+
+
+@pytest.mark.parametrize("recipe", DETECTING)
+def test_on_a_cpu_alone_a_detection_needs_no_argument(recipe: str) -> None:
+    for arguments, engine in ([], "transformers"), (["--engine", "vllm"], "vllm"):
+        done = run(recipe, *arguments, DRY_RUN="1", DATA="records.jsonl", MODEL="m", GPUS="0")
+        assert last(shlex.split(done.stdout.splitlines()[0]), "--engine") == engine
 
 
 @pytest.mark.parametrize(("gpus", "told"), [("", "4"), ("2", "2"), ("0", "1")])
@@ -273,6 +317,38 @@ def test_what_cannot_work_is_refused_with_one_line_and_leaves_nothing(
         assert line.startswith(f"{recipe}: "), change
         assert complaint in line, change
         assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("variable", "argument"),
+    [
+        ("LEARNING_RATE", "--learning_rate"),
+        ("BATCH", "--per_device_train_batch_size"),
+        ("STEPS", "--max_steps"),
+        ("GENERATIONS", "--num_generations"),
+        ("TOKENS", "--max_completion_length (detect.sh: --max-new-tokens)"),
+        ("REWARDS", "--reward_funcs"),
+        ("DEEPSPEED", "--deepspeed"),
+        ("ROLLOUT", "--use_vllm false"),
+        ("ENGINE", "--engine"),
+        ("PURPOSE", "--dataset FILE:PURPOSE"),
+        ("SERVERS", "--vllm_server_host and --vllm_server_port"),
+    ],
+)
+def test_a_variable_that_an_argument_has_replaced_is_not_ignored(variable: str, argument: str) -> None:
+    done = run("server/grpo.sh", DRY_RUN="1", DATA="records.jsonl", MODEL="m", **{variable: "1"})
+    wanted = f"{variable} is no option any more; unset it, and give {argument} after the recipe's name"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"server/grpo.sh: {wanted}\n")
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_recipe_knows_the_variables_of_old_and_leaves_the_systems_alone(recipe: str) -> None:
+    common = {"DRY_RUN": "1", "DATA": "records.jsonl", "MODEL": "m"}
+    assert "DEEPSPEED is no option any more" in run(recipe, **common, DEEPSPEED="").stderr  # once meant none
+    done = run(recipe, **common, HOST="node7", PORT="8080")
+    assert done.returncode == 0, done.stderr
+    told = "server/rollout.sh: HOST and PORT are no options any more; give --host and --port after the recipe's name\n"
+    assert done.stderr == (told if recipe == "server/rollout.sh" else "")
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,15 @@
 #             weights go to vLLM, which then takes 85% of the GPU; 32 GiB of host memory keep what sleeps;  disk 30 GB
 #   hours     not measured
 #   input     DATA;  MODEL (output/1gpu/grpo1): grpo_query1.sh's OUT
-#   options   GPUS (1), DISK (30: GB that must be free), MAX_PIXELS (MODEL's, else 262144);
+#   options   GPUS (1; 0: a CPU), DISK (30: GB that must be free), MAX_PIXELS (MODEL's, else 262144);
 #             DRY_RUN=1 shows the command; arguments go to swift, and win over those below
 #   output    OUT (output/1gpu/grpo2): checkpoint-N (started again, it goes on from the last), merged: the whole model
 #   next      ../7b/detect.sh, on this GPU too
 MODEL=${MODEL:-output/1gpu/grpo1} OUT=${OUT:-output/1gpu/grpo2}
 GPUS=${GPUS:-1} DISK=${DISK:-30}
+if [ "$GPUS" = 0 ]; then # a CPU; arguments after the name still win
+    set -- --torch_dtype float32 --gradient_checkpointing false --use_vllm false "$@"
+fi
 # shellcheck source-path=SCRIPTDIR source=../common.sh
 source "$(dirname "$0")/../common.sh"
 check MODEL DATA OUT

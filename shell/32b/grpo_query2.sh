@@ -6,12 +6,16 @@
 #             weights and optimiser: with --deepspeed zero3 78 GiB a GPU leave no room (70 with --beta 0);  disk 1450 GB
 #   hours     the paper: 42.6 for all three stages on 8 A100, and at least 600 GB of GPU memory for GRPO
 #   input     DATA;  MODEL (output/32b/grpo1): grpo_query1.sh's OUT
-#   options   GPUS (8), DISK (1450: GB that must be free), MAX_PIXELS (MODEL's, else 262144);
+#   options   GPUS (8; 0: a CPU), DISK (1450: GB that must be free), MAX_PIXELS (MODEL's, else 262144);
 #             DRY_RUN=1 shows the command; arguments go to swift, and win over those below
 #   output    OUT (output/32b/grpo2): checkpoint-N; started again, it goes on from the last
 #   next      detect.sh
 MODEL=${MODEL:-output/32b/grpo1} OUT=${OUT:-output/32b/grpo2}
 GPUS=${GPUS:-8} DISK=${DISK:-1450}
+if [ "$GPUS" = 0 ]; then # a CPU, whose one process takes both replies of a group; arguments after the name still win
+    set -- --torch_dtype float32 --gradient_checkpointing false --deepspeed "" --use_vllm false \
+        --per_device_train_batch_size 2 "$@"
+fi
 # shellcheck source-path=SCRIPTDIR source=../common.sh
 source "$(dirname "$0")/../common.sh"
 check MODEL DATA OUT

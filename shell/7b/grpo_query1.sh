@@ -4,12 +4,16 @@
 #   hardware  4 GPUs of 80 GB;  memory 40 GiB a GPU to train, 67 to roll out with vLLM's 40%;  disk 360 GB
 #   hours     the paper: 35.3 for all three stages on 4 A100
 #   input     DATA;  MODEL (output/7b/sft): sft.sh's OUT
-#   options   GPUS (4), DISK (360: GB that must be free), MAX_PIXELS (MODEL's, else 262144);
+#   options   GPUS (4; 0: a CPU), DISK (360: GB that must be free), MAX_PIXELS (MODEL's, else 262144);
 #             DRY_RUN=1 shows the command; arguments go to swift, and win over those below
 #   output    OUT (output/7b/grpo1): checkpoint-N; started again, it goes on from the last
 #   next      grpo_query2.sh
 MODEL=${MODEL:-output/7b/sft} OUT=${OUT:-output/7b/grpo1}
 GPUS=${GPUS:-4} DISK=${DISK:-360}
+if [ "$GPUS" = 0 ]; then # a CPU, whose one process takes both replies of a group; arguments after the name still win
+    set -- --torch_dtype float32 --gradient_checkpointing false --deepspeed "" --use_vllm false \
+        --per_device_train_batch_size 2 "$@"
+fi
 # shellcheck source-path=SCRIPTDIR source=../common.sh
 source "$(dirname "$0")/../common.sh"
 check MODEL DATA OUT

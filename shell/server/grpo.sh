@@ -6,15 +6,18 @@
 #   hours     not measured
 #   input     DATA;  MODEL: the earlier stage's OUT, the same as the server's
 #   options   STAGE (query2, or query1; as the server's), CUDA_VISIBLE_DEVICES: GPUs that the server does not use;
-#             GPUS (4), DISK (360: GB that must be free), MAX_PIXELS (MODEL's, else 262144);
+#             GPUS (4; 0: a CPU), DISK (360: GB that must be free), MAX_PIXELS (MODEL's, else 262144);
 #             DRY_RUN=1 shows the command; arguments go to swift, and win over those below. Several servers share the
-#             rollouts with
-#             --vllm_server_host 10.0.0.2 10.0.0.3 --vllm_server_port 8000 8000
+#             rollouts with --vllm_server_host 10.0.0.2 10.0.0.3 --vllm_server_port 8000 8000
 #   output    OUT (output/server/STAGE): checkpoint-N; started again, it goes on from the last
 #   next      the same with STAGE=query2, or ../7b/detect.sh
 STAGE=${STAGE:-query2}
 OUT=${OUT:-output/server/$STAGE}
 GPUS=${GPUS:-4} DISK=${DISK:-360}
+if [ "$GPUS" = 0 ]; then # a CPU, whose one process takes both replies of a group; arguments after the name still win
+    set -- --torch_dtype float32 --gradient_checkpointing false --deepspeed "" \
+        --per_device_train_batch_size 2 "$@"
+fi
 # shellcheck source-path=SCRIPTDIR source=../common.sh
 source "$(dirname "$0")/../common.sh"
 case $STAGE in
@@ -22,6 +25,7 @@ case $STAGE in
     query2) exchange=(--multi_turn_scheduler zoomin_query2 --reward_funcs zoomin_accuracy zoomin_bleu) ;;
     *) stop "STAGE=$STAGE; expected query1 or query2" ;;
 esac
+replaced SERVERS "--vllm_server_host and --vllm_server_port"
 check MODEL DATA OUT
 start_or_resume swift rlhf --rlhf_type grpo --custom_register_path swift_zoomin \
     --model "$(weights "$MODEL")" --model_type qwen2_5_vl --template zoomin --dataset "$DATA:$STAGE" \

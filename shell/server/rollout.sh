@@ -22,6 +22,9 @@ case ${STAGE:=query2} in
     *) stop "STAGE=$STAGE; expected query1 or query2" ;;
 esac
 check MODEL
+if [ -n "${HOST+set}${PORT+set}" ]; then # which the system may have set for its own ends
+    echo "$recipe: HOST and PORT are no options any more; give --host and --port after the recipe's name" >&2
+fi
 run swift rollout --custom_register_path swift_zoomin \
     --model "$(weights "$MODEL")" --model_type qwen2_5_vl --template zoomin --torch_dtype bfloat16 \
     "${exchange[@]}" --host 127.0.0.1 --port 8000 --vllm_tensor_parallel_size "$GPUS" \
