@@ -79,16 +79,14 @@ def draw_image(
     panels, discs = places[:count], places[count:]
     colours = sorted(rng.sample(list(COLOURS), count), key=list(COLOURS).index)  # an order that can be learnt
     odd = rng.randrange(count)
-    weaves = [
-        rng.choice(WEAVES[GENERATED if label == GENERATED and at == odd else REAL][: scenes.weaves])
-        for at in range(count)
-    ]
+    classes = [GENERATED if label == GENERATED and panel == odd else REAL for panel in range(count)]
+    weaves = [rng.choice(WEAVES[panel_class][: scenes.weaves]) for panel_class in classes]
     grey = rng.randint(90, 160)
     image = Image.new("RGB", (SIDE_PX, SIDE_PX), (grey,) * 3)
     for place, colour, weave in zip(panels, colours, weaves, strict=True):
         image.paste(_woven(place, COLOURS[colour], weave, period, rng), place[:2])
     for place in discs:
-        weave = rng.choice([kinds[at] for kinds in WEAVES.values() for at in range(scenes.weaves)])
+        weave = rng.choice([kind for kinds in WEAVES.values() for kind in kinds[: scenes.weaves]])
         disc = _woven(place, (grey + rng.choice((-40, 90)),) * 3, weave, period, rng)
         mask = Image.new("L", disc.size)
         ImageDraw.Draw(mask).ellipse((0, 0, disc.width - 1, disc.height - 1), fill=255)

@@ -8,9 +8,10 @@ it is run there too, forward and backward, with the loss that ms-swift computes,
 lives. What DeepSpeed and vLLM add is arithmetic on their settings in ms-swift 4.6. Not counted: CUDA's own memory,
 NCCL's buffers, fragmentation, what vLLM needs to compute; leave a few GiB a GPU for them.
 
-The sequence, unless told otherwise: an image of 512 x 512 is 504 x 504 to the model, 324 tokens; with six crops of at
-most that size 7 x 324 = 2268, two replies of at most 1024 (`--max_completion_length`), and 300 for both questions and
-the chat's frame: 4616 tokens. Logits are computed for the last reply alone (--kept, if another scheduler trains both).
+The sequence, unless told otherwise (--tokens): an image of 512 x 512 is 504 x 504 to the model, 324 tokens; with
+MAX_CROPS crops of at most that size (1 + MAX_CROPS) x 324, two replies of at most 1024 (`--max_completion_length`), and
+300 for both questions and the chat's frame. Logits are computed for the last reply alone (--kept, if another scheduler
+trains both).
 
 Check: a 32B model has 33.45e9 parameters. At 16 bytes each ZeRO-3 keeps 535 GB of weights, gradients, fp32 weights and
 Adam's moments; with the reference model's 67 GB that is 602 GB: the paper's "at least 600 GB" for GRPO at 32B.
@@ -19,26 +20,16 @@ Adam's moments; with the reference model's 67 GB that is 602 GB: the paper's "at
 import argparse
 import math
 import re
-import weakref
 from collections import Counter
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from measured_step import IMAGE_PATCHES, IMAGES, REPLY_TOKENS, TOKENS, Batch, training_step
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
-from swift_zoomin.episode import MAX_CROPS
-
 GIB = 2**30
-IMAGE_PATCHES = 36 * 36  # 504 x 504 pixels in patches of 14
-IMAGES = 1 + MAX_CROPS
-REPLY_TOKENS, PROMPT_TOKENS = 1024, 300
-TOKENS = IMAGES * IMAGE_PATCHES // 4 + 2 * REPLY_TOKENS + PROMPT_TOKENS
 LIVE_PARAMETERS = SUB_GROUP = 1e9  # stage3_max_live_parameters, sub_group_size in ms-swift's zero3*.json
 # Text: hidden, intermediate, layers, heads, key-value heads, vocabulary, tied embeddings; vision: intermediate.
 SIZES = {
@@ -46,16 +37,53 @@ SIZES = {
     "7b": (3584, 18944, 28, 28, 4, 152064, False, 3420),
     "32b": (5120, 27648, 64, 40, 8, 152064, False, 3456),
 }
+USUAL_BATCH = Batch()
 
 
 @dataclass(frozen=True)
-class Batch:
-    """What one forward pass sees: rows of `tokens`, the last `kept` with logits; the patches of each image in it."""
+class Settings:
+    """What a run is started with. `vllm_gpus`: over how many GPUs vLLM shards its weights; 0 rolls out without vLLM."""
 
-    rows: int = 1
-    tokens: int = TOKENS
-    kept: int = REPLY_TOKENS
-    patches: tuple[int, ...] = (IMAGE_PATCHES,) * IMAGES
+    gpus: int = 1
+    recipe: str = "sft"
+    tuner: str = "full"
+    deepspeed: str = "none"
+    precision: str = "bfloat16"
+    batch: Batch = USUAL_BATCH
+    checkpointing: bool = True
+    accumulation: int = 1
+    beta: float = 0.04
+    vllm_gpus: int = 1
+    move_model_batches: int | None = None
+    on_cpu: bool = False
+
+    @property
+    def lora(self) -> bool:
+        return self.tuner == "lora"
+
+    @property
+    def grpo(self) -> bool:
+        return self.recipe == "grpo"
+
+    @property
+    def zero3(self) -> bool:
+        return self.deepspeed != "none"
+
+    @property
+    def offload(self) -> bool:
+        return self.deepspeed == "zero3_offload"
+
+    @property
+    def gradients_come_and_go(self) -> bool:
+        """One device, one batch a step: gradients are set to None first, so they come as activations go."""
+        return not self.zero3 and not self.lora and self.accumulation == 1
+
+    @property
+    def share(self) -> float:
+        """Of what is sharded, the part that one GPU holds."""
+        if self.offload:
+            return 0
+        return 1 / self.gpus if self.zero3 else 1
 
 
 @dataclass(frozen=True)
@@ -96,70 +124,6 @@ class Plan:
         return max(self.training, self.rollout)
 
 
-class Live(TorchDispatchMode):
-    """Counts bytes of the meta tensors that are alive, by what they are for; `at_peak` when they were most."""
-
-    def __init__(self, model: torch.nn.Module) -> None:
-        super().__init__()
-        self.purpose = "activations"
-        self.bytes: Counter[str] = Counter()
-        self.at_peak: Counter[str] = Counter()
-        known = [*model.parameters(), *model.buffers()]
-        self.storages = {tensor.untyped_storage()._cdata: (0, "weights") for tensor in known}
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        for tensor in tree_leaves(result):
-            if not isinstance(tensor, torch.Tensor) or tensor.device.type != "meta":
-                continue
-            storage = tensor.untyped_storage()
-            if storage._cdata not in self.storages:
-                self.storages[storage._cdata] = (storage.nbytes(), self.purpose)
-                self.bytes[self.purpose] += storage.nbytes()
-                weakref.finalize(storage, self.drop, storage._cdata)
-        if self.bytes.total() > self.at_peak.total():
-            self.at_peak = self.bytes.copy()
-        return result
-
-    def drop(self, key: int) -> None:
-        size, purpose = self.storages.pop(key)
-        self.bytes[purpose] -= size
-
-    def set_purpose(self, purpose: str, *_: Any) -> None:
-        self.purpose = purpose
-
-    def keep_gradient(self, parameter: torch.nn.Parameter) -> None:
-        key = parameter.grad.untyped_storage()._cdata
-        size, purpose = self.storages[key]
-        self.storages[key] = (size, "gradients")
-        self.bytes[purpose] -= size
-        self.bytes["gradients"] += size
-
-
-def fused_attention(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, **options: Any) -> torch.Tensor:
-    """What CPUs and GPUs keep of attention; torch would take the meta device through all of its scores."""
-    mask, scale = options["attn_mask"], options["scale"]
-    mask = mask.to(query.dtype) if mask is not None else None
-    fused = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-    return fused(query, key, value, 0.0, options["is_causal"], attn_mask=mask, scale=scale)[0]
-
-
-def fused_dropout(value: torch.Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> torch.Tensor:
-    """A GPU's dropout, whose mask has a byte an element; a CPU's has a float."""
-    return torch.native_dropout(value, p, training)[0]
-
-
-def autocast_linear(
-    dtype: torch.dtype, value: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None
-) -> torch.Tensor:
-    """Float32 adapters among bfloat16 weights, as autocast computes them: it knows no meta device."""
-    return torch._C._nn.linear(value.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype))
-
-
-def drop_gradient(parameter: torch.nn.Parameter) -> None:
-    parameter.grad = None
-
-
 def load_config(model: str) -> Qwen2_5_VLConfig:
     """Of a named size, or of a model's folder or its config.json."""
     if model not in SIZES:
@@ -189,70 +153,6 @@ def load_config(model: str) -> Qwen2_5_VLConfig:
     return Qwen2_5_VLConfig(text_config=text, vision_config=vision, tie_word_embeddings=tied)
 
 
-def training_step(
-    model: Qwen2_5_VLForConditionalGeneration,
-    batch: Batch,
-    grpo: bool,
-    keep_gradients: bool,
-    upcast: bool,
-    on_cpu: bool,
-) -> Counter[str]:
-    """Bytes at the peak of one forward and backward pass, without weights; gradients as far as they are kept."""
-    live, core, shape = Live(model), model.model, (batch.rows, batch.tokens)
-    for parameter in model.parameters():
-        if parameter.requires_grad:
-            parameter.register_post_accumulate_grad_hook(live.keep_gradient if keep_gradients else drop_gradient)
-    model.lm_head.register_forward_pre_hook(partial(live.set_purpose, "logits"))
-    empty, vision = partial(torch.empty, device="meta"), core.visual.config
-    # Windows are a detail of the kernel that costs no memory: give every block the whole images.
-    lengths = torch.tensor([0, *batch.patches]).cumsum(0).int()
-    patches = sum(batch.patches)
-    patch_values = vision.in_channels * vision.temporal_patch_size * vision.patch_size**2
-    kernels = {"linear": partial(autocast_linear, model.dtype), "scaled_dot_product_attention": fused_attention}
-    if not on_cpu:
-        kernels["dropout"] = fused_dropout
-    with patch.multiple(torch.nn.functional, **kernels), live:
-        embedded = model.get_input_embeddings()(empty(shape, dtype=torch.long))
-        pixels = empty(patches, patch_values)
-        with torch.set_grad_enabled(any(parameter.requires_grad for parameter in core.visual.parameters())):
-            image = core.visual(
-                pixels.to(embedded.dtype),
-                grid_thw=torch.tensor([[1, 2, count // 2] for count in batch.patches]),
-                position_ids=empty(patches, 2, dtype=torch.long),
-                cu_seqlens=lengths,
-                cu_window_seqlens=lengths,
-                window_index=empty(patches // vision.spatial_merge_size**2, dtype=torch.long),
-            ).pooler_output
-        mask = empty(*shape, 1, dtype=torch.bool).expand_as(embedded)
-        hidden = core.language_model(
-            inputs_embeds=embedded.masked_scatter(mask, image),
-            position_ids=empty(3, *shape, dtype=torch.long),
-            # Rows of one length need no mask.
-            attention_mask={
-                "full_attention": empty(batch.rows, 1, *shape[1:] * 2, dtype=torch.bool) if batch.rows > 1 else None
-            },
-            use_cache=False,
-        ).last_hidden_state
-        del embedded, image, mask
-        hidden.register_hook(partial(live.set_purpose, "activations"))
-        labels = empty(batch.rows, batch.kept, dtype=torch.long)
-        if grpo:
-            from trl.trainer.utils import selective_log_softmax
-
-            logits = model.lm_head(hidden[:, -batch.kept - 1 :])
-            logits = (logits.float() if upcast else logits)[:, :-1]
-            loss = selective_log_softmax(logits.div_(1.0), labels).sum()
-            del logits
-        else:
-            vocabulary = model.config.text_config.vocab_size
-            logits = model.lm_head(hidden[:, -batch.kept :])
-            loss = model.loss_function(logits=logits, labels=labels, vocab_size=vocabulary)
-            del logits
-        del hidden
-        loss.backward()
-    return live.at_peak
-
-
 def add_adapters(model: Qwen2_5_VLForConditionalGeneration, dtype: torch.dtype) -> None:
     """ms-swift's default LoRA: rank 8 on the language model's linear layers; the rest is frozen."""
     from peft import LoraConfig, get_peft_model
@@ -274,74 +174,101 @@ def handover_parameters(model: torch.nn.Module, batches: int | None) -> int:
     return max(groups.values()) if batches else groups.total()
 
 
-def plan(
-    model: str,
-    *,
-    gpus: int = 1,
-    recipe: str = "sft",
-    tuner: str = "full",
-    deepspeed: str = "none",
-    precision: str = "bfloat16",
-    batch: Batch | None = None,
-    checkpointing: bool = True,
-    accumulation: int = 1,
-    beta: float = 0.04,
-    vllm_gpus: int = 1,
-    move_model_batches: int | None = None,
-    on_cpu: bool = False,
-) -> Plan:
-    """The bytes of a run. `vllm_gpus`: over how many GPUs vLLM shards its weights; 0 rolls out without vLLM."""
-    batch = batch or Batch()
-    lora, grpo, zero3, offload = tuner == "lora", recipe == "grpo", deepspeed != "none", deepspeed == "zero3_offload"
-    with torch.device("meta"):
-        net = Qwen2_5_VLForConditionalGeneration(load_config(model)).to(getattr(torch, precision)).train()
-    parameters, width = sum(parameter.numel() for parameter in net.parameters()), net.dtype.itemsize
-    largest_handover = handover_parameters(net, move_model_batches) if zero3 else 0
-    if lora:
-        add_adapters(net, net.dtype if zero3 else torch.float32)
-    if checkpointing:
-        net.gradient_checkpointing_enable({"use_reentrant": True})
-        net.enable_input_require_grads()
-        if lora:  # the vision tower is frozen and runs without gradients
-            net.model.visual.gradient_checkpointing_disable()
-        else:
-            net.model.visual.enable_input_require_grads()
-    trained = sum(parameter.numel() for parameter in net.parameters() if parameter.requires_grad)
-    # One device, one batch a step: gradients are set to None first, so they come as activations go.
-    come_and_go = not zero3 and not lora and accumulation == 1
-    upcast = not zero3 and precision != "float32"  # autocast returns float32
-    peak = training_step(net, batch, grpo, keep_gradients=come_and_go, upcast=upcast, on_cpu=on_cpu)
+def make_trainable(network: Qwen2_5_VLForConditionalGeneration, settings: Settings) -> None:
+    """Adapters and gradient checkpointing, as ms-swift adds them."""
+    if settings.lora:
+        add_adapters(network, network.dtype if settings.zero3 else torch.float32)
+    if not settings.checkpointing:
+        return
+    network.gradient_checkpointing_enable({"use_reentrant": True})
+    network.enable_input_require_grads()
+    if settings.lora:  # the vision tower is frozen and runs without gradients
+        network.model.visual.gradient_checkpointing_disable()
+    else:
+        network.model.visual.enable_input_require_grads()
 
+
+def training_states(settings: Settings, parameters: int, trained: int, width: int) -> dict[str, float]:
+    """Bytes of a Plan's fields that follow from the number of parameters alone; `width`: bytes of a frozen one."""
     # Bytes a trained parameter. Without DeepSpeed, Adam works in the type of the weights; adapters are float32.
-    own = 2 if zero3 else 4 if lora else width
-    moments = 12 if zero3 else 2 * own
-    frozen = parameters if lora else 0
-    share = 0 if offload else 1 / gpus if zero3 else 1  # of what is sharded, on one GPU
-    states = own * trained * share
-    reference = parameters * width if grpo and beta and not lora else 0
-    vllm_weights = parameters * width / vllm_gpus if grpo and vllm_gpus else 0
-    text = net.config.text_config
+    own = 2 if settings.zero3 else 4 if settings.lora else width
+    moments = 12 if settings.zero3 else 2 * own
+    states = own * trained * settings.share
+    frozen = parameters if settings.lora else 0
+    steps_in_parts = settings.zero3 and not settings.offload
+    return {
+        "weights": frozen * width * settings.share + states,
+        "gradients": states,
+        "optimiser": moments * trained * settings.share,
+        "reference": reference_model(settings, parameters, width) * settings.share,
+        "gathered": width * min(parameters, LIVE_PARAMETERS) if settings.zero3 else 0,
+        "step": (2 + 4) * min(trained / settings.gpus, SUB_GROUP) if steps_in_parts else 0,
+        "rollout_gradients": states if settings.zero3 else 0,
+        "checkpoint": (own + moments) * trained,
+    }
+
+
+def reference_model(settings: Settings, parameters: int, width: int) -> int:
+    """Bytes of the model that the KL term compares with; under adapters it is the model without them."""
+    needs_one = settings.grpo and settings.beta and not settings.lora
+    return parameters * width if needs_one else 0
+
+
+def vllm_sizes(
+    settings: Settings, network: Qwen2_5_VLForConditionalGeneration, parameters: int, largest_handover: int
+) -> dict[str, float]:
+    """Bytes of what a GPU holds for vLLM; `largest_handover` in parameters."""
+    if not settings.grpo or not settings.vllm_gpus:
+        return {"vllm_weights": 0, "vllm_cache": 0, "handover": 0}
+    width, text, batch = network.dtype.itemsize, network.config.text_config, settings.batch
     cached = 2 * text.num_hidden_layers * text.num_key_value_heads * text.hidden_size // text.num_attention_heads
-    host = gpus * vllm_weights  # asleep while training, at sleep_level 1
-    if offload:  # weights, gradients in bfloat16 and in float32, optimiser
-        host += frozen * width + (2 + 2 + 4 + 12) * trained + reference
+    return {
+        "vllm_weights": parameters * width / settings.vllm_gpus,
+        "vllm_cache": cached * width * batch.tokens * batch.rows * settings.accumulation,
+        "handover": width * largest_handover,
+    }
+
+
+def host_memory(settings: Settings, parameters: int, trained: int, width: int, vllm_weights: float) -> float:
+    """Bytes of all GPUs together."""
+    host = settings.gpus * vllm_weights  # asleep while training, at sleep_level 1
+    if settings.offload:  # weights, gradients in bfloat16 and in float32, optimiser
+        frozen = parameters if settings.lora else 0
+        trained_states = (2 + 2 + 4 + 12) * trained
+        host += frozen * width + trained_states + reference_model(settings, parameters, width)
+    return host
+
+
+def plan(model: str, **chosen: Any) -> Plan:
+    """The bytes of a run, whose settings are named as the fields of Settings."""
+    settings = Settings(**chosen)
+    with torch.device("meta"):
+        network = Qwen2_5_VLForConditionalGeneration(load_config(model)).to(getattr(torch, settings.precision)).train()
+    width = network.dtype.itemsize
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    largest_handover = handover_parameters(network, settings.move_model_batches) if settings.zero3 else 0
+    make_trainable(network, settings)
+    trained = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
+    peak = training_step(
+        network,
+        settings.batch,
+        settings.grpo,
+        keep_gradients=settings.gradients_come_and_go,
+        upcast=not settings.zero3 and settings.precision != "float32",  # autocast returns float32
+        on_cpu=settings.on_cpu,
+    )
+    states = training_states(settings, parameters, trained, width)
+    if settings.gradients_come_and_go:
+        states["gradients"] = peak["gradients"]
+    vllm = vllm_sizes(settings, network, parameters, largest_handover)
     return Plan(
         parameters=parameters,
         trained=trained,
-        weights=frozen * width * share + states,
-        gradients=peak["gradients"] if come_and_go else states,
-        optimiser=moments * trained * share,
-        reference=reference * share,
-        gathered=width * min(parameters, LIVE_PARAMETERS) if zero3 else 0,
         activations=peak["activations"],
         logits=peak["logits"],
-        step=(2 + 4) * min(trained / gpus, SUB_GROUP) if zero3 and not offload else 0,
-        vllm_weights=vllm_weights,
-        vllm_cache=cached * width * batch.tokens * batch.rows * accumulation if vllm_weights else 0,
-        handover=width * largest_handover if vllm_weights else 0,
-        rollout_gradients=states if zero3 else 0,
-        host=host,
-        checkpoint=(own + moments) * trained,
+        host=host_memory(settings, parameters, trained, width, vllm["vllm_weights"]),
+        **states,
+        **vllm,
     )
 
 
@@ -385,7 +312,7 @@ if __name__ == "__main__":
     parser.add_argument("--deepspeed", choices=("zero3", "zero3_offload", "none"), default="none")
     parser.add_argument("--precision", choices=("bfloat16", "float32"), default="bfloat16", help="float32: on a CPU")
     parser.add_argument("--batch", type=int, default=1, help="per_device_train_batch_size")
-    parser.add_argument("--tokens", type=int, default=TOKENS, help="of a row")
+    parser.add_argument("--tokens", type=int, default=TOKENS, help="of a row (%(default)s)")
     parser.add_argument("--kept", type=int, default=REPLY_TOKENS, help="tokens of a row that have logits")
     parser.add_argument("--accumulation", type=int, default=1, help="gradient_accumulation_steps")
     parser.add_argument("--vllm-gpus", type=int, default=1, help="vllm_tensor_parallel_size; 0: --use_vllm false")

@@ -52,15 +52,13 @@ def pay() -> dict[str, dict[str, float | None]]:
         "boxes": [TRUTH] * samples,
     }
     scores = {name: reward(None)(list(REPLIES.values()), **columns) for name, reward in REWARDS.items()}
-    return {reply: {name: scores[name][at] for name in REWARDS} for at, reply in enumerate(REPLIES)}
+    return {reply: {name: scores[name][row] for name in REWARDS} for row, reply in enumerate(REPLIES)}
 
 
 if __name__ == "__main__":
     names = [name.removeprefix("zoomin_") for name in REWARDS]
     print(f"{'':30}" + "".join(f"  {name}" for name in names))
-    for name, scores in pay().items():
-        cells = [
-            f"  {'-' if score is None else f'{score:.3f}':>{len(names[at])}}"
-            for at, score in enumerate(scores.values())
-        ]
-        print(f"{name:30}" + "".join(cells))
+    for described, scores in pay().items():
+        figures = ["-" if score is None else f"{score:.3f}" for score in scores.values()]
+        cells = [f"  {figure:>{len(name)}}" for figure, name in zip(figures, names, strict=True)]
+        print(f"{described:30}" + "".join(cells))

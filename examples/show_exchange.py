@@ -4,7 +4,7 @@
 
 Shows the image that `--image` names as the records do; else, of those whose first verdict was wrong and whose second is
 right, the one with most regions, and of those the one whose regions lie best. Crops are cut by the code that cuts them
-for the model, at the pixel limits that `made_by` states, and bear the numbers of their regions.
+for the model, of the regions and at the pixel limits that `made_by` states, and bear the numbers of their regions.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont, ImageText
 
 from swift_zoomin.boxes import PixelLimits
-from swift_zoomin.episode import Episode
+from swift_zoomin.episode import CHOOSERS, BoxChooser, Episode
 from swift_zoomin.evaluation.metrics import pair
 from swift_zoomin.images import ImageError, ImageRef, load_references
 from swift_zoomin.pictures import open_upright
@@ -76,8 +76,9 @@ def _worth_showing(shown: tuple[Record, Prediction]) -> tuple[bool, int, float]:
 
 def draw_exchange(record: Record, prediction: Prediction) -> Image.Image:
     """The picture of one exchange, in three columns: the annotated image, the first look, the second."""
+    chooser = _chooser(prediction)
     image = record.image.under(_limits(prediction))
-    question = Episode(image, replies=prediction["replies"][:1]).next_question()
+    question = Episode(image, prediction["replies"][:1], chooser).next_question()
     crops = question.images if question else []
     first_look, *close_ups = load_references([image, *crops])
     original = open_upright(image.path)
@@ -92,10 +93,25 @@ def draw_exchange(record: Record, prediction: Prediction) -> Image.Image:
 
 def _limits(prediction: Prediction) -> PixelLimits:
     """The pixel limits of the model that made a prediction."""
-    stated = re.search(r"\|pixels (\d+)-(\d+)\|", prediction["made_by"])
+    least, most = _stated(prediction, r"\|pixels (\d+)-(\d+)\|", "pixels LEAST-MOST")
+    return PixelLimits(int(least), int(most))
+
+
+def _chooser(prediction: Prediction) -> BoxChooser:
+    """What chose the regions that the second look was shown."""
+    names = "|".join(CHOOSERS)
+    (name,) = _stated(prediction, rf"\|regions ({names})\|", f"regions {names}")
+    return CHOOSERS[name]
+
+
+def _stated(prediction: Prediction, pattern: str, expected: str) -> tuple[str, ...]:
+    """What `made_by` says of a setting. Raises RecordError where it does not."""
+    made_by = str(prediction.get("made_by", ""))
+    stated = re.search(pattern, made_by)
     if not stated:
-        raise RecordError(f'made_by "{prediction["made_by"]}"; expected "pixels LEAST-MOST" in it')
-    return PixelLimits(int(stated[1]), int(stated[2]))
+        came = f'made_by "{made_by}"' if made_by else "no made_by"
+        raise RecordError(f'{prediction["image"]}: {came}; expected "{expected}" in it, as `zoomin detect` writes it')
+    return stated.groups()
 
 
 def _pixels(image: Image.Image) -> str:

@@ -27,8 +27,8 @@ train=$out/benchmark/train/records.jsonl
 test=$out/benchmark/test/records.jsonl
 mkdir -p "$out"
 
-# once NAME COMMAND ...: run a stage that writes to $out/NAME, unless it is finished.
-once() {
+# run_once NAME COMMAND ...: run a stage that writes to $out/NAME, unless it is finished.
+run_once() {
     if [ ! -e "$out/$1/finished" ]; then
         echo "$(date +%T) $1"
         mkdir -p "$out/$1"
@@ -37,56 +37,56 @@ once() {
     fi
 }
 sft() { # NAME PURPOSE [BENCHMARK]
-    MODEL=$out/pretrained DATA=${3:-$train} once "$1" tiny_sft --seed "$seed" --dataset "${3:-$train}:$2" \
+    MODEL=$out/pretrained DATA=${3:-$train} run_once "$1" tiny_sft --seed "$seed" --dataset "${3:-$train}:$2" \
         --save_steps 0.1 --save_total_limit 10
 }
 grpo() { # NAME QUERY MODEL REWARD ...
-    MODEL=$out/$3 DATA=$train once "$1" tiny_grpo "$2" --seed "$seed" --reward_funcs "${@:4}" \
+    MODEL=$out/$3 DATA=$train run_once "$1" tiny_grpo "$2" --seed "$seed" --reward_funcs "${@:4}" \
         --max_steps "$steps" --max_completion_length "$tokens" --save_steps 0.2 --save_total_limit 5
 }
-look() { # ROW MODEL [zoomin detect's arguments]
-    MODEL=$out/$2 DATA=${data:-$test} once "$1" tiny_detect --max-new-tokens "$tokens" "${@:3}"
+detect_and_evaluate() { # ROW MODEL [zoomin detect's arguments]
+    MODEL=$out/$2 DATA=${data:-$test} run_once "$1" tiny_detect --max-new-tokens "$tokens" "${@:3}"
 }
 
-once model python examples/make_model.py "$out/model" --seed "$seed"
+run_once model python examples/make_model.py "$out/model" --seed "$seed"
 # Qwen2.5-VL can read, locate and describe before anyone fine-tunes it. So can this model after scenes of one panel.
-once simple python examples/make_benchmark.py "$out/simple" --seed "$seed" --train "${TRAIN_IMAGES:-6000}" --test 0
-MODEL=$out/model DATA=$out/simple/train/records.jsonl once pretrained tiny_sft --seed "$seed"
-once benchmark python examples/make_benchmark.py "$out/benchmark" --scenes "$scenes" --seed "$seed" \
+run_once simple python examples/make_benchmark.py "$out/simple" --seed "$seed" --train "${TRAIN_IMAGES:-6000}" --test 0
+MODEL=$out/model DATA=$out/simple/train/records.jsonl run_once pretrained tiny_sft --seed "$seed"
+run_once benchmark python examples/make_benchmark.py "$out/benchmark" --scenes "$scenes" --seed "$seed" \
     --train "${TRAIN_IMAGES:-$images}" --test "${TEST_IMAGES:-300}"
 
 sft sft sft
-look "rows/SFT, decoupled rows" sft
+detect_and_evaluate "rows/SFT, decoupled rows" sft
 grpo grpo1 query1 sft zoomin_format zoomin_iou
-look "rows/SFT and GRPO stage 1" grpo1
+detect_and_evaluate "rows/SFT and GRPO stage 1" grpo1
 grpo grpo2 query2 grpo1 zoomin_accuracy zoomin_bleu
-look "rows/ZoomIn" grpo2
+detect_and_evaluate "rows/ZoomIn" grpo2
 if [ "$rows" != all ]; then exit; fi
 
 sft joint sft_joint
-look "rows/SFT, joint rows" joint
+detect_and_evaluate "rows/SFT, joint rows" joint
 for variant in explain ground verdict; do
     sft $variant $variant
-    look "rows/one-turn: $variant" $variant --one-turn $variant
+    detect_and_evaluate "rows/one-turn: $variant" $variant --one-turn $variant
 done
 grpo no_bleu query2 grpo1 zoomin_accuracy
-look "rows/no BLEU reward" no_bleu
+detect_and_evaluate "rows/no BLEU reward" no_bleu
 grpo dual1 query1 sft zoomin_format zoomin_iou zoomin_accuracy_query1
 grpo dual2 query2 dual1 zoomin_accuracy zoomin_bleu
-look "rows/dual verdict reward" dual2
+detect_and_evaluate "rows/dual verdict reward" dual2
 for regions in random largest-3 largest-4; do
-    look "rows/regions: $regions" grpo2 --regions $regions
+    detect_and_evaluate "rows/regions: $regions" grpo2 --regions $regions
 done
 
-# The control needs fewer images: what one look can see is soon learned.
-once visible python examples/make_benchmark.py "$out/visible" --scenes "$scenes" --seed "$seed" --visible \
+# The control needs fewer images: what one look can see is soon learned. I-Acc. is what it is about.
+run_once visible python examples/make_benchmark.py "$out/visible" --scenes "$scenes" --seed "$seed" --visible \
     --train "${TRAIN_IMAGES:-$((images * 2 / 3))}" --test "${TEST_IMAGES:-300}"
 sft visible_sft sft "$out/visible/train/records.jsonl"
-data=$out/visible/test/records.jsonl look "rows/control: visible evidence" visible_sft  # I-Acc. is what it is about
+data=$out/visible/test/records.jsonl detect_and_evaluate "rows/control: visible evidence" visible_sft
 
 data=$out/benchmark/test/curves.jsonl
 head -n 150 "$test" >"$data"
 for checkpoint in "$out"/{sft,grpo1,grpo2}/checkpoint-*; do
     stage=$(basename "$(dirname "$checkpoint")")
-    look "curves/$stage-${checkpoint##*-}" "$stage/${checkpoint##*/}"
+    detect_and_evaluate "curves/$stage-${checkpoint##*-}" "$stage/${checkpoint##*/}"
 done

@@ -37,7 +37,10 @@ COLUMNS = {
     "iou": "IoU",
 }
 WITH_INTERVAL = ("accuracy", "iou")  # in the table; all of them would be too wide to read
-BEGIN, END = "<!-- begin: written by study_report.py -->", "<!-- end: written by study_report.py -->"
+BEGIN, END = (
+    "<!-- begin: study_report.py --readme replaces this -->",
+    "<!-- end: study_report.py --readme replaces this -->",
+)
 STAGES = {"sft": "SFT", "grpo1": "GRPO stage 1", "grpo2": "GRPO stage 2"}
 
 

@@ -16,7 +16,7 @@ out=$PWD/output/turn_credit
 train=$from/benchmark/train/records.jsonl
 mkdir -p "$out"
 
-look() { # NAME
+detect_and_evaluate() { # NAME
     MODEL=$out/$1 DATA=$from/benchmark/test/records.jsonl OUT=$out/$1 quietly "$out/$1.detect.log" \
         tiny_detect --max-new-tokens 80
     python -c 'import json, sys
@@ -28,7 +28,7 @@ print(sys.argv[1].ljust(16), *(f"{name} {seen[name]:.3f}" for name in ("iou", "a
 if [ ! -e "$out/sft/metrics.json" ]; then
     MODEL=$from/model DATA=$train OUT=$out/sft quietly "$out/sft.log" tiny_sft --max_steps "${SFT_STEPS:-1100}"
 fi
-look sft
+detect_and_evaluate sft
 for seed in ${SEEDS:-1 2 3}; do
     for register in swift_zoomin swift_zoomin.turn_credit; do
         name=${register#swift_zoomin}
@@ -41,6 +41,6 @@ for seed in ${SEEDS:-1 2 3}; do
                 --learning_rate 2e-5 --per_device_train_batch_size 32 --num_generations 4 \
                 --max_completion_length 80 --max_steps "${GRPO_STEPS:-60}"
         fi
-        look "$name"
+        detect_and_evaluate "$name"
     done
 done

@@ -14,6 +14,7 @@ from swift.rlhf_trainers.utils import encode_sample
 from swift.rollout import multi_turns, run_multi_turn
 
 import swift_zoomin.register.swift_zoomin_register  # noqa: F401
+from swift_zoomin.episode import MAX_CROPS
 from swift_zoomin.records import Record, read_records
 from swift_zoomin.rows import records_to_rows
 
@@ -68,7 +69,11 @@ def test_query_2_has_the_same_prompt_ids_in_sft_transformers_and_vllm(
     config = RequestConfig(max_tokens=4, **GREEDY)
     of_transformers = [response.prompt_token_ids for response in trained_engine.infer(requests, config)]
     vllm = GRPOVllmEngine(
-        str(trained_dir), **ENGINE, max_model_len=1024, enforce_eager=True, limit_mm_per_prompt={"image": 7, "video": 0}
+        str(trained_dir),
+        **ENGINE,
+        max_model_len=1024,
+        enforce_eager=True,
+        limit_mm_per_prompt={"image": 1 + MAX_CROPS, "video": 0},
     )
     of_vllm = [output.response.prompt_token_ids for output in vllm.infer(requests, config)]
     vllm.engine.engine_core.shutdown()  # its worker process would stay as long as this one

@@ -207,7 +207,7 @@ def test_the_table_is_what_the_report_writes() -> None:
             interval = rf" \({figure}\.\.{figure}\)" if column in WITH_INTERVAL else ""
             assert re.fullmatch(f"-|{figure}{interval}", cell), row
     study = re.sub(r"\$(variant|regions)", "*", (ROOT / "examples/study.sh").read_text())
-    kinds = re.findall(r'look "rows/(.*?)"', study)
+    kinds = re.findall(r'detect_and_evaluate "rows/(.*?)"', study)
     assert all(any(fnmatch(name, kind) for kind in kinds) for name in names)
     assert names == sorted(names, key=rank)
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from swift_zoomin.images import ImageRef
-from swift_zoomin.records import Record, RecordError, read_records, write_records
+from swift_zoomin.records import _SHOWN_FAULTS, Record, RecordError, read_records, write_records
 from swift_zoomin.replies import text_problem
 
 ROW = {"image": "images/a.png", "label": "real"}
@@ -141,18 +141,20 @@ def test_a_fault_is_reported_with_row_and_field(folder: Path, row: Any, fault: s
 
 
 def test_all_faults_are_reported_at_once_in_order(folder: Path) -> None:
-    reported = faults_of(write(folder, *(row for row, _ in FAULTS[:20])))
-    for number, (line, (_, fault)) in enumerate(zip(reported, FAULTS[:20], strict=True), 1):
+    reported = faults_of(write(folder, *(row for row, _ in FAULTS[:_SHOWN_FAULTS])))
+    for number, (line, (_, fault)) in enumerate(zip(reported, FAULTS[:_SHOWN_FAULTS], strict=True), 1):
         assert line.startswith(f"{number}: {fault}")
     row = {"label": 0, "explanation": "<regions>", "boxes": [[0, 0, 9, 99], 1], "box_labels": ["a"]}
     fields = [fault.split()[1] for fault in faults_of(write(folder, row))]
     assert sorted(fields) == ["box_labels", "boxes", "boxes", "explanation", "label"]
 
 
-def test_more_than_20_faults_are_counted(folder: Path) -> None:
-    reported = faults_of(write(folder, *[{"label": "fake"}] * 23))
-    assert [line.split(":")[0] for line in reported[:20]] == [str(number) for number in range(1, 21)]
-    assert reported[20:] == ["... and 3 more"]
+def test_faults_beyond_those_shown_are_counted(folder: Path) -> None:
+    reported = faults_of(write(folder, *[{"label": "fake"}] * (_SHOWN_FAULTS + 3)))
+    assert [line.split(":")[0] for line in reported[:_SHOWN_FAULTS]] == [
+        str(row) for row in range(1, _SHOWN_FAULTS + 1)
+    ]
+    assert reported[_SHOWN_FAULTS:] == ["... and 3 more"]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import inspect
 import pickle
 
 import pytest
-from swift.rewards import orms
+from swift.rewards import ORM, orms
 
 import swift_zoomin.register.swift_zoomin_register  # noqa: F401  registers the rewards
 from swift_zoomin.plugin.rewards import REWARDS, ZoomInReward
@@ -25,6 +25,7 @@ def test_these_rewards_are_offered_under_the_names_of_their_classes() -> None:
     """ms-swift logs a reward under the name of its class, and finds it under its key."""
     assert list(REWARDS) == NAMES
     assert [reward.__name__ for reward in REWARDS.values()] == NAMES
+    assert all(issubclass(reward, ORM) for reward in REWARDS.values())
     assert {name: orms[name] for name in NAMES} == REWARDS
 
 

@@ -26,6 +26,7 @@ from swift.rollout import multi_turns, run_multi_turn
 
 import swift_zoomin.register.swift_zoomin_register  # noqa: F401
 from swift_zoomin.boxes import iou
+from swift_zoomin.episode import MAX_CROPS
 from swift_zoomin.images import ImageRef
 from swift_zoomin.records import Record, read_records
 from swift_zoomin.rows import records_to_rows
@@ -95,7 +96,7 @@ def roll_out_async(model: Path, records: list[Record], schedulers: tuple[str, ..
     """By each scheduler's own driver on vLLM in this process, all requests at once."""
     from swift.infer_engine import GRPOVllmEngine
 
-    limits = {"max_model_len": MAX_MODEL_LEN, "limit_mm_per_prompt": {"image": 7, "video": 0}}
+    limits = {"max_model_len": MAX_MODEL_LEN, "limit_mm_per_prompt": {"image": 1 + MAX_CROPS, "video": 0}}
     engine = GRPOVllmEngine(str(model), **ENGINE, **limits, use_async_engine=True, enforce_eager=True)
 
     async def roll_out_all() -> list[list[RolloutOutput]]:

@@ -81,6 +81,43 @@ def test_crops_stand_in_the_order_of_the_numbers_at_their_regions(files: tuple[P
     assert not marked[100, 10:190].any()
 
 
+def test_crops_are_those_that_made_by_says_were_shown(files: tuple[Path, Path]) -> None:
+    """Of four regions the second is the smallest: "largest-3" shows the others, in the order they were named."""
+    four = [[0, 0, 56, 56], [60, 60, 70, 70], [56, 0, 112, 56], [0, 56, 56, 112]]
+    answer = prediction("corrected.png", four, "real", "generated")
+    answer["made_by"] = answer["made_by"].replace("regions first", "regions largest-3")
+    files[1].write_text(json.dumps(answer) + "\n")
+    page = np.asarray(draw_exchange(*choose(pair(read_records(files[0]), read_predictions(files[1])), None)))
+    half = (PANEL_PX - GAP_PX) // 2
+    second = (TOP_PX + NUMBER_PX + 20, THIRD_LEFT + half + GAP_PX + half // 2)
+    fourth = (TOP_PX + half + GAP_PX + half // 2, second[1])
+    assert tuple(page[second]) == (0, 255, 0)  # the third region that was named
+    assert tuple(page[fourth]) == (255, 255, 255)  # there is no fourth crop
+
+
+@pytest.mark.parametrize(
+    ("made_by", "fault"),
+    [
+        (None, 'no made_by; expected "regions first|largest-3|largest-4|random" in it'),
+        ("model a|regions best|pixels 1-2|", 'made_by "model a|regions best|pixels 1-2|"; expected "regions first'),
+        ("model a|regions first|", 'made_by "model a|regions first|"; expected "pixels LEAST-MOST" in it'),
+    ],
+)
+def test_a_prediction_that_does_not_say_how_it_was_made_is_one_line(
+    files: tuple[Path, Path], tmp_path: Path, made_by: str | None, fault: str
+) -> None:
+    answer = prediction("corrected.png", [[0, 0, 56, 56]], "real", "generated")
+    answer["made_by"] = made_by
+    if made_by is None:
+        del answer["made_by"]
+    files[1].write_text(json.dumps(answer) + "\n")
+    script = [sys.executable, str(ROOT / "examples/show_exchange.py")]
+    done = subprocess.run([*script, *files, tmp_path / "x.png"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"show_exchange: corrected.png: {fault}")
+    assert done.stderr.count("\n") == 1
+
+
 def test_a_fault_of_the_input_is_one_line(files: tuple[Path, Path], tmp_path: Path) -> None:
     script = [sys.executable, str(ROOT / "examples/show_exchange.py")]
     done = subprocess.run([*script, tmp_path / "gone.jsonl", files[1], "x.png"], capture_output=True, text=True)

@@ -1,16 +1,12 @@
 """The sandbox's tiny model: what its file says about it, and its seed."""
 
 import re
-import sys
 from pathlib import Path
 
+import make_model
 import pytest
 import torch
-from conftest import ROOT
 from safetensors.torch import load_file
-
-sys.path.insert(0, str(ROOT / "examples"))
-import make_model
 
 VOCABULARY = "model.embed_tokens.weight"  # the output's weights are the same ones
 
