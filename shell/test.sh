@@ -3,7 +3,7 @@
 # draw the example benchmark by the thousand.
 #
 #   bash shell/test.sh         # everything
-#   bash shell/test.sh unit    # a minute on 2 cores, after installation
+#   bash shell/test.sh unit    # 90 seconds on 2 cores, once installed
 #
 #   needs   what setup.sh needs; 8 GB of memory
 #   hours   0.5 on 2 cores, installation included; 20 minutes once installed
