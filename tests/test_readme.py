@@ -19,6 +19,7 @@ from swift.arguments import RLHFArguments, SftArguments
 from swift.utils import parse_args
 
 from swift_zoomin.cli import main
+from swift_zoomin.detection import Detector
 
 READMES = ("README.md", "shell/README.md", "examples/README.md")
 PROGRAMS = r"bash|python|\.venv/bin/python|swift|zoomin|pip|source|tiny_\w+|export|\w+=\S+"
@@ -121,7 +122,9 @@ def test_the_documented_python_compiles_and_its_imports_work() -> None:
     (snippet,) = re.findall(r"^    (from swift_zoomin.*?)\n\n", (ROOT / "README.md").read_text(), re.DOTALL | re.M)
     tree = ast.parse(re.sub(r"^    ", "", snippet, flags=re.M))
     imports = ast.Module([node for node in tree.body if isinstance(node, ast.ImportFrom)], [])
-    exec(compile(imports, "README.md", "exec"), {})
+    names: dict[str, object] = {}
+    exec(compile(imports, "README.md", "exec"), names)
+    assert names["Detector"] is Detector
 
 
 # ---- swift

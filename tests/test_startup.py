@@ -79,7 +79,7 @@ def test_a_name_that_is_not_ours_means_to_ms_swift_what_it_meant(tmp_path: Path)
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    for theirs in ("/home/user/my_plugin.py", "my_plugin.py", "swift_zoomin.py", "", "swift_zoomin.other"):
+    for theirs in (str(tmp_path / "my_plugin.py"), "my_plugin.py", "swift_zoomin.py", "", "swift_zoomin.other"):
         assert module.import_external_file(theirs) == f"imported {theirs}"
     for ours, file in FILES.items():
         assert module.import_external_file(ours) == f"imported {file}"

@@ -7,6 +7,7 @@ A reward is called like its class, because ms-swift logs it under the name of th
 """
 # ruff: noqa: N801
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -22,7 +23,7 @@ Score = float | None
 Boxes = list[list[float]]
 
 
-class ZoomInReward(ORM):
+class ZoomInReward(ORM, ABC):
     """Base of the rewards: `score` judges one trajectory; `query` says whose reply earns it."""
 
     query: int
@@ -41,8 +42,9 @@ class ZoomInReward(ORM):
         self.watch.observe(batch, scores, columns)
         return scores
 
+    @abstractmethod
     def score(self, trajectory: Trajectory) -> Score:
-        raise NotImplementedError
+        """Judge one trajectory that comes from a record."""
 
 
 class BoxesReward(ZoomInReward):

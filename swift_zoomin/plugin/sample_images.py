@@ -8,7 +8,7 @@ from PIL import Image
 from swift.utils import SafeMediaPath
 
 from swift_zoomin.boxes import PixelLimits
-from swift_zoomin.images import ImageError, ImageRef, LimitsError, load_references, open_upright, source_of
+from swift_zoomin.images import ImageError, ImageRef, LimitsError, is_remote, load_references, open_upright, source_of
 
 
 def reference_of(image: Any) -> ImageRef | None:
@@ -54,7 +54,7 @@ def open_images(images: list[Any], limits: PixelLimits, is_training: bool) -> li
 
 def _opened(source: Any) -> Any:
     """An image upright; the address of one on the web, which ms-swift fetches, as it is."""
-    if isinstance(source, str) and source.startswith(("http://", "https://")):
+    if is_remote(source):
         return source
     _check_named_file(source)
     return open_upright(source)
