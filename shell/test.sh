@@ -1,20 +1,25 @@
 #!/usr/bin/env bash
-# Set up, lint, check types and run the tests: all of them, or with `unit` those that neither train nor start vLLM, nor
-# draw the example benchmark by the thousand.
+# Set up, lint, check types and run the tests: all of them, or with `unit` those that neither train nor start vLLM, a
+# browser or a server, nor draw the example benchmark by the thousand.
 #
 #   bash shell/test.sh         # everything
 #   bash shell/test.sh unit    # 90 seconds on 2 cores, once installed
 #
-#   needs   what setup.sh needs; 8 GB of memory
+#   needs   what setup.sh needs; 8 GB of memory; Chromium, which is installed where it is missing (as root, on Debian)
 #   hours   0.5 on 2 cores, installation included; 20 minutes once installed
 set -euo pipefail
 cd "$(dirname "$0")/.."
 case "$#:${1:-}" in
     0:) tests=() ;;
-    1:unit) tests=(-m "not swift and not vllm and not sandbox" --numprocesses 2 --dist loadfile) ;;
+    1:unit) tests=(-m "not swift and not vllm and not sandbox and not browser and not server" --numprocesses 2 --dist loadfile) ;;
     *) echo "test.sh: $*; expected nothing, or unit" >&2 && exit 2 ;;
 esac
 bash shell/setup.sh
+# The browser tests open pages in Debian's Chromium.
+if [ "$#" -eq 0 ] && ! command -v chromium >/dev/null; then
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null
+fi
 export PATH="$PWD/.venv/bin:$PATH"
 ruff check .
 ruff format --check .

@@ -14,13 +14,9 @@ detector that is not ours joins in with `image` and `verdict` alone.
 import errno
 import os
 import re
-import stat
-import sys
-import uuid
 from collections.abc import Container
 from contextlib import ExitStack
 from enum import Enum
-from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -28,6 +24,7 @@ from typing import Any
 from swift_zoomin.episode import ONE_TURN, Episode, cut_error
 from swift_zoomin.file_kind import parsed_json
 from swift_zoomin.files import plain_path
+from swift_zoomin.locked_files import is_at, open_locked, replaced, write_all
 from swift_zoomin.outputs import make_folder, naming
 from swift_zoomin.records import RecordError, json_line, json_rows, list_faults
 from swift_zoomin.replies import GENERATED, REAL, VERDICTS, Reply, as_box, parse_reply
@@ -36,9 +33,6 @@ Prediction = dict[str, Any]
 _CUT_ERRORS = (cut_error(1), cut_error(2))
 # How a row begins that this package writes: by this a row that was cut short is told from a file of another kind.
 _BEGINNING = re.compile(rb'\{"image": "(?:[^"\\]|\\.)*", "verdict": ')
-# What file systems answer that know no locks.
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
-_OPENINGS = 10  # tries to open the file: another run may replace it between our opening and our locking
 
 
 class Outcome(Enum):
@@ -192,7 +186,7 @@ class PredictionsFile:
         make_folder(self.path.parent)
         self._is_new = not self.path.exists()
         with naming(self.path):
-            self._file = _open_locked(self.path)
+            self._file = open_locked(self.path)
         with ExitStack() as undo:
             undo.callback(self.close)
             self._read()
@@ -255,7 +249,7 @@ class PredictionsFile:
         kept = {image: line for image, line in self._lines.items() if image not in images}
         if not self._is_clean or len(kept) < len(self._lines):
             with naming(self.path):
-                self._file = _replaced(self._file, Path(os.path.realpath(self.path)), b"".join(kept.values()))
+                self._file = replaced(self._file, Path(os.path.realpath(self.path)), b"".join(kept.values()))
         self.outcomes = {image: self.outcomes[image] for image in kept}
         self._lines = {}
 
@@ -264,74 +258,14 @@ class PredictionsFile:
         image = os.path.relpath(prediction["image"], self._home)
         line = json_line({**prediction, "image": image, "made_by": self._made_by})
         with naming(self.path):
-            if not _is_at(self._file, self.path):
+            if not is_at(self._file, self.path):
                 raise FileNotFoundError(errno.ENOENT, "removed or replaced by something else during this run")
             size = os.fstat(self._file.fileno()).st_size
             try:
-                _write(self._file, line.encode())
+                write_all(self._file, line.encode())
             except OSError:
                 self._file.truncate(size)
                 raise
         became = outcome(prediction)
         self.outcomes[Path(prediction["image"])] = became
         return became
-
-
-def _open_locked(path: Path) -> FileIO:
-    """Open a file for reading and appending, made where there is none, and locked until it is closed."""
-    for _ in range(_OPENINGS):
-        with ExitStack() as undo:
-            file = undo.enter_context(open(path, "a+b", buffering=0))
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise RecordError(f"{path}: no regular file; choose another --out")
-            _lock(file, path)
-            if _is_at(file, path):  # else another run has replaced it since it was opened
-                undo.pop_all()
-                file.seek(0)
-                return file
-    raise RecordError(f"{path}: replaced again and again while it was opened; choose another --out")
-
-
-def _lock(file: FileIO, path: Path) -> None:
-    import fcntl  # of Unix alone, and only detection writes under a lock
-
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise RecordError(f"{path}: another run is writing to it; wait for its end or choose another --out") from None
-    except OSError as error:
-        if error.errno not in _NO_LOCKS:
-            raise
-        print(f"zoomin: {path}: no locks on this file system; start no second run that writes to it", file=sys.stderr)
-
-
-def _is_at(file: FileIO, path: Path) -> bool:
-    """Whether the open file still has this name."""
-    try:
-        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
-    except FileNotFoundError:
-        return False
-
-
-def _replaced(file: FileIO, path: Path, content: bytes) -> FileIO:
-    """A file with this content that takes the place of the open one, in one step, and is locked before it does."""
-    unfinished = path.with_name(f".zoomin-{uuid.uuid4().hex}")
-    with ExitStack() as undo:
-        new = undo.enter_context(open(unfinished, "x+b", buffering=0))
-        undo.callback(unfinished.unlink, missing_ok=True)
-        _lock(new, path)
-        os.fchmod(new.fileno(), stat.S_IMODE(os.fstat(file.fileno()).st_mode))
-        _write(new, content)
-        os.fsync(new.fileno())
-        os.replace(unfinished, path)
-        undo.pop_all()
-    file.close()
-    return new
-
-
-def _write(file: FileIO, content: bytes) -> None:
-    """Write all of it; a full disk may take a part before it raises OSError."""
-    left = memoryview(content)
-    while left:
-        written = file.write(left) or 0
-        left = left[written:]

@@ -34,9 +34,9 @@ from swift_zoomin import prompts
 from swift_zoomin.checkpoints import read_checkpoint
 from swift_zoomin.cli import main
 from swift_zoomin.detection.engine import SwiftEngine
-from swift_zoomin.detection.listing import list_images
 from swift_zoomin.episode import Answer, Conversation, Episode
 from swift_zoomin.images import ImageError, ImageRef
+from swift_zoomin.listing import list_images
 from swift_zoomin.plugin.scheduler import ZoomInScheduler
 from swift_zoomin.plugin.template import first_image
 from swift_zoomin.records import read_records

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from swift_zoomin.detection import listing
-from swift_zoomin.detection.listing import list_images
+from swift_zoomin import listing
 from swift_zoomin.files import plain_path
+from swift_zoomin.listing import list_images
 from swift_zoomin.pictures import IMAGE_SUFFIXES
 from swift_zoomin.records import write_records
 

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swift_zoomin import predictions
+from swift_zoomin import locked_files
 from swift_zoomin.predictions import Outcome, PredictionsFile, cut_error, outcome, read_predictions
 from swift_zoomin.records import RecordError, json_line
 
@@ -229,7 +229,7 @@ def test_who_gets_the_lock_of_a_file_that_is_no_longer_there_opens_again(
 ) -> None:
     """Another run has ended between this one's opening and locking."""
     before = write(out, answered("a.png"))
-    lock, locked = predictions._lock, []
+    lock, locked = locked_files.lock, []
 
     def lock_late(file: Any, path: Path) -> None:
         if not locked and other == "replaces":
@@ -240,7 +240,7 @@ def test_who_gets_the_lock_of_a_file_that_is_no_longer_there_opens_again(
         locked.append(file)
         lock(file, path)
 
-    monkeypatch.setattr(predictions, "_lock", lock_late)
+    monkeypatch.setattr(locked_files, "lock", lock_late)
     with PredictionsFile(out, ME) as file:
         assert (len(locked), len(file.outcomes)) == (2, 2 if other == "replaces" else 0)
         assert locked[0].closed
@@ -251,7 +251,7 @@ def test_who_gets_the_lock_of_a_file_that_is_no_longer_there_opens_again(
 
 def test_a_file_that_is_never_the_one_that_was_opened_does_not_hang(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Some file systems of user space number a file anew at every look."""
-    monkeypatch.setattr(predictions, "_is_at", lambda *_: False)
+    monkeypatch.setattr(locked_files, "is_at", lambda *_: False)
     with pytest.raises(RecordError, match="replaced again and again"), PredictionsFile(out, ME):
         pass
 

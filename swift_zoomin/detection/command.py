@@ -12,10 +12,10 @@ from swift_zoomin import arguments
 from swift_zoomin.arguments import complain
 from swift_zoomin.checkpoints import Checkpoint, differences, settings_in_force
 from swift_zoomin.detection.detector import Detector, open_checkpoint
-from swift_zoomin.detection.listing import list_images
 from swift_zoomin.detection.summary import STATUS_HELP, Summary
 from swift_zoomin.episode import CHOOSERS, ONE_TURN
 from swift_zoomin.images import ImageError, ImageRef
+from swift_zoomin.listing import list_images
 from swift_zoomin.predictions import Outcome, Prediction, PredictionsFile, to_prediction
 
 _HELP = """\

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from swift_zoomin.arguments import INCOMPLETE, NOTHING_DONE, counted
-from swift_zoomin.detection.listing import UNREADABLE_FOLDERS, Listing, shown
+from swift_zoomin.listing import UNREADABLE_FOLDERS, Listing, shown
 from swift_zoomin.predictions import Outcome
 
 STATUS_HELP = """\
