@@ -1,0 +1,1 @@
+"""From pictures to records: explanations, boxes and their purification, asked of vision-language models."""
