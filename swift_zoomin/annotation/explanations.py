@@ -36,7 +36,7 @@ def read_explanation(answer: Answer) -> str | Unusable:
     text = plain_text(text)
     problem = text_problem(text)
     if problem:
-        return Unusable(problem.partition(";")[0])
+        return Unusable(problem.removesuffix("; remove it"))
     if CONTROL_TOKEN.search(text):
         return Unusable("holds tokens that steer a model")
     if not is_english(text):

@@ -43,7 +43,7 @@ def read_boxes(answer: Answer, seen: Seen) -> Grounded | Unusable:
             return Grounded()
         return Unusable("holds no readable box and no empty list")
     if len(reply.boxes_model) > MAX_BOXES:
-        return Unusable(f"gives {len(reply.boxes_model)} boxes, more than {MAX_BOXES}")
+        return Unusable(f"gives more than {MAX_BOXES} boxes ({len(reply.boxes_model)})")
     placed = [
         _place(box_model, clean_label(label), seen)
         for box_model, label in zip(reply.boxes_model, reply.box_labels, strict=True)

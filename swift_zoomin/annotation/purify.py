@@ -82,12 +82,12 @@ def read_decisions(answer: Answer, boxes: int) -> list[Decision] | Unusable:
     for number, decision in _decisions_in(text):
         given = decisions.setdefault(number, decision)
         if given.decision != decision.decision:
-            return Unusable(f"decides twice about box {number}" if number <= boxes else "decides twice about one box")
+            return Unusable(f"decides differently about one box (number {number})")
     missing = [str(number) for number in range(1, boxes + 1) if number not in decisions]
     if len(missing) == boxes:
         return Unusable("holds no readable decision")
     if missing:
-        return Unusable(f"has no readable decision about box {', '.join(missing)}")
+        return Unusable(f"lacks a readable decision about a box (number {', '.join(missing)})")
     return [decisions[number] for number in range(1, boxes + 1)]
 
 

@@ -69,7 +69,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Unusable:
-    """An answer that cannot be used: a clause that finishes "your answer ..."."""
+    """An answer that cannot be used: a clause that finishes "the answer ...", particulars in brackets."""
 
     problem: str
 
@@ -101,7 +101,7 @@ class Dropped:
 
 @dataclass(frozen=True)
 class Annotation:
-    """What became of the image. With `rejected` it became no record, for this reason."""
+    """What became of the image. With `rejected` it became no record, for this reason, particulars in brackets."""
 
     explanation: str = ""
     boxes_px: list[list[float]] = field(default_factory=list)
