@@ -101,16 +101,21 @@ def _version(*texts: str) -> str:
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:8]
 
 
-_BOXES = (LabelledBox([1, 2, 3, 4], "a"),)
-_FIRST = {
-    Step.EXPLAIN: _version(explain(REAL), explain(GENERATED)),
-    Step.GROUND: _version(*(ground("a", frame, (8, 9)) for frame in Frame)),
-    Step.FILTER: _version(*(filter_boxes(_BOXES, frame, (8, 9), (8, 9)) for frame in Frame)),
-}
+def versions() -> dict[Step, str]:
+    """The version of each step's first question."""
+    boxes = [LabelledBox([1, 2, 3, 4], "a")]
+    return {
+        Step.EXPLAIN: _version(explain(REAL), explain(GENERATED)),
+        Step.GROUND: _version(*(ground("a", frame, (8, 9)) for frame in Frame)),
+        Step.FILTER: _version(*(filter_boxes(boxes, frame, (8, 9), (8, 9)) for frame in Frame)),
+    }
+
+
+_VERSIONS = versions()
 
 
 def version(step: Step, attempt: int = 1) -> str:
     """Which words a question was asked in: 8 hex digits. Those of a second question also cover `asked_again`."""
     if attempt == 1:
-        return _FIRST[step]
-    return _version(_FIRST[step], asked_again("a", "b"))
+        return _VERSIONS[step]
+    return _version(_VERSIONS[step], asked_again("a", "b"))
