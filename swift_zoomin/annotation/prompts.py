@@ -16,7 +16,6 @@ from swift_zoomin.replies import GENERATED, REAL
 DECISIONS = ("keep", "object", "redundant")
 
 _KIND = {REAL: "a real photograph, taken with a camera", GENERATED: "AI-generated"}
-_LOOKS = {REAL: "real", GENERATED: "generated"}
 _LOOKED_FOR = {
     REAL: (
         "Look for what is hard to make up: coherent small text and logos, hands, faces and fur with plausible detail, "
@@ -33,7 +32,7 @@ def explain(label: str) -> str:
     """Asks for the forensic reasons of an image of known label."""
     return (
         f"You are an expert in image forensics. This image is {_KIND[label]}. Write the examination report that shows "
-        f"why it looks {_LOOKS[label]}.\n"
+        f"why it looks {label}.\n"
         "Go through the objects and their parts, their arrangement, perspective and scale, light, shadow and "
         "reflection, texture and material, any text, and the anatomy of people and animals; write only about those "
         f"that give evidence here. {_LOOKED_FOR[label]}\n"

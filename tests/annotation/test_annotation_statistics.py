@@ -23,51 +23,32 @@ def dropped(reason: str) -> Dropped:
     return Dropped("rule", BOX, "a", reason)
 
 
+TOO_LARGE, REDUNDANT = dropped("over half of the image: 51.0%"), dropped("redundant: twice")
+COUNTED = [
+    (REAL, Annotation("The texture and the shadow.", [BOX] * 3, ["a"] * 3, boxes_read=3)),
+    (REAL, Annotation("A shadow; the Shadow, again the shadow.", [], [], [dropped(TOO_LARGE.cause)], boxes_read=1)),
+    (GENERATED, Annotation("No shadows.", [BOX] * 2, ["a"] * 2, [TOO_LARGE, REDUNDANT, REDUNDANT], None, 5, 2)),
+    (GENERATED, Annotation(rejected="ground: the answer gives more than 50 boxes (51), asked 2 times")),
+    (GENERATED, Annotation(rejected="ground: the answer gives more than 50 boxes (99), asked 2 times")),
+    (REAL, Annotation(rejected="explain: the answer is empty, asked 2 times")),
+]
+
+
 def test_statistics_equal_a_hand_count() -> None:
-    found = counted(
-        (REAL, Annotation("The texture and the shadow.", [BOX] * 3, ["a"] * 3, boxes_read=3)),
-        (
-            REAL,
-            Annotation(
-                "A shadow; the Shadow, again the shadow.",
-                [],
-                [],
-                [dropped("over half of the image: 60.0%")],
-                boxes_read=1,
-            ),
-        ),
-        (
-            GENERATED,
-            Annotation(
-                "Texture without shadows.",
-                [BOX] * 2,
-                ["a"] * 2,
-                [dropped("over half of the image: 51.0%"), dropped("redundant: twice"), dropped("redundant")],
-                boxes_read=5,
-                boxes_beyond=2,
-            ),
-        ),
-        (GENERATED, Annotation(rejected="ground: the answer gives more than 50 boxes (51), asked 2 times")),
-        (
-            GENERATED,
-            Annotation(rejected="ground: the answer gives more than 50 boxes (99), asked 2 times", boxes_read=0),
-        ),
-        (REAL, Annotation(rejected="explain: the answer is empty, asked 2 times")),
-    )
-    assert found.summary() == {
+    assert counted(*COUNTED).summary() == {
         "images": 3,
         "share_with_boxes": 2 / 3,
         "boxes_per_image": 5 / 3,  # over all three, the one without a box too
         "by_label": {
-            "generated": {"images": 1, "share_with_boxes": 1.0, "boxes_per_image": 2.0},
-            "real": {"images": 2, "share_with_boxes": 0.5, "boxes_per_image": 1.5},
+            GENERATED: {"images": 1, "share_with_boxes": 1.0, "boxes_per_image": 2.0},
+            REAL: {"images": 2, "share_with_boxes": 0.5, "boxes_per_image": 1.5},
         },
         "rejected": {
             "ground: the answer gives more than 50 boxes, asked 2 times": 2,
             "explain: the answer is empty, asked 2 times": 1,
         },
         "dropped_boxes": {"over half of the image": 2, "redundant": 2},
-        "keywords": {"shadow": 2, "texture": 2, "shadows": 1},  # explanations, not occurrences
+        "keywords": {"shadow": 2, "shadows": 1, "texture": 1},  # explanations, not occurrences
         "boxes_read": 9,
         "share_beyond_frame": 2 / 9,
     }
