@@ -10,11 +10,12 @@ from swift_zoomin.annotation.leaning import leaning_phrase
 
 LEANING = [
     "As stated, the image is generated.",
-    "As previously mentioned, this is a real photograph.",
+    "As previously stated, this is a real photograph.",
     "As you mentioned, the picture is fake.",
     "As indicated, the photo is synthetic.",
     "As it was stated, the image is real.",
     "as stated in the prompt, the picture is real",
+    "as mentioned in your question, the picture is real",
     "This is real, as indicated by the label.",
     "It is fake, as specified in the given task.",
     "This agrees with the given label.",
@@ -43,6 +44,7 @@ NOT_LEANING = [
     "The light comes from the left, as indicated by the shadows.",
     "As noted above, the fingers merge.",
     "As mentioned earlier, the sign is garbled.",
+    "As noted, the fingers merge, and as described the cup floats.",
     "The given perspective does not fit the horizon.",
     "The price, as stated on the sign, is a garbled 4.",
     "The bottle is labelled as mayonnaise.",
