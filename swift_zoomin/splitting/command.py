@@ -33,7 +33,7 @@ _SHOWN_STRATA = 20
 _SHOWN_GROUPS = 3
 _MOST_DISTANCE = 16  # bits of 64; different photographs differ in 12 and more
 _MOST_SEED = 2**32
-_MUCH_OFF = 0.2  # of a file's wished size
+_MUCH_OFF = 0.1  # of a file's wished size
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
