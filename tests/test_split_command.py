@@ -315,3 +315,9 @@ def test_a_stratum_of_single_images_is_at_most_two_records_off_in_each_part(stra
     for stratum, records in total.items():
         for part, share in SHARES.items():
             assert abs(held[stratum, part] - share * records) <= 2
+
+
+def test_many_sources_of_one_image_each_still_fill_every_part() -> None:
+    strata = [[Stratum(VERDICTS[number % 2], str(number))] for number in range(200)]
+    parts = assign(strata, SHARES, [str(number) for number in range(200)])
+    assert Counter(parts) == {"train": 170, "val": 10, "test": 20}
