@@ -183,7 +183,7 @@ def test_thirty_records_are_split_and_what_is_absent_is_said(zoomin, tmp_path: P
     assert sum(held.values()) == 30
     assert held["test"] == 3
     assert held["val"] in (1, 2)
-    assert "zoomin: warning: real rare: none of 1 record in val and test\n" in err
+    assert "zoomin: warning: too few to be in every file; none of real rare (1 record) in val and test\n" in err
 
 
 def test_a_group_of_most_records_is_kept_whole_and_said(zoomin, tmp_path: Path) -> None:
