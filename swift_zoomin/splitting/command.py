@@ -24,8 +24,8 @@ split a records file into files for training, validation and test
 
 Records of one image, of near-duplicate images (saved again, scaled, cut a little), and with equal values in their field
 `group` stay together. Labels, and sources where records have the field `source`, get their share of every file. Which
-images go where depends on the images and the seed, not on the order of the records. Mirrored copies, and crops of more
-than a few hundredths, are not recognised: give such images one `group`.
+images go where depends on the images and the seed, not on the order of the records. Mirrored copies, and crops by more
+than one or two hundredths, are not recognised: give such images one `group`.
 """
 _TRAIN, _VAL, _TEST = "train", "val", "test"
 _SUMMARY = "split.json"
