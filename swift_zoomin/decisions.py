@@ -2,10 +2,10 @@
 
     {"records": "records.jsonl", "decisions": {"images/000017.png": "accept", "images/000018.png": "reject"}}
 
-`records` is the name of the records file, which lies in the same folder. `decisions` has an image's name, as the records
-give it, and what was decided of it: of all records with that image. What is not named is undecided, and stays; further
-fields are ignored. The page of `zoomin review` writes the file, and what makes other files of records leaves rejected
-ones out. Training reads a records file as it is.
+`records` is the name of the records file, in the same folder. `decisions` says of an image, named as in the records,
+what was decided: of all records with that image. What is not named is undecided, and stays; further fields are ignored.
+The page of `zoomin review` writes the file, and commands that make other records files leave rejected records out.
+Training reads a records file as it is.
 """
 
 import json
