@@ -21,7 +21,7 @@ DESKTOP, PHONE = (1440, 900), (390, 844)  # CSS pixels; the second is an iPhone'
 
 @dataclass
 class Seen:
-    """An open page; the addresses it asked for besides its own file and data URIs; errors of scripts and the console."""
+    """An open page; addresses it asked for besides its own file and data URIs; errors of scripts and the console."""
 
     page: Any
     requests: list[str] = field(default_factory=list)

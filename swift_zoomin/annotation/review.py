@@ -108,7 +108,7 @@ def render(path: Path, sample: Sample, seed: int) -> str:
         "decisions_file": FILE_NAME,
         "total": sample.total,
         "records": records,
-        "decisions": read_decisions(path) or {},
+        "decisions": read_decisions(path),
         "colours": BOX_COLOURS,
     }
     # Nothing is fetched and no other script runs, even if something of a record were not escaped.
