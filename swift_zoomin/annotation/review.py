@@ -156,9 +156,9 @@ def _shrunken(records: list[Record]) -> Iterator[tuple[str, Size]]:
         width, height = record.image.size
         with budget.hold(width * height):
             image = open_upright(record.image.path)
-        image.thumbnail((_SIDE_PX, _SIDE_PX), Image.Resampling.LANCZOS)
+        image.thumbnail((_SIDE_PX, _SIDE_PX), Image.Resampling.LANCZOS, reducing_gap=3.0)
         content = io.BytesIO()
-        image.save(content, "WEBP", quality=_QUALITY, use_sharp_yuv=True)
+        image.save(content, "WEBP", quality=_QUALITY, method=2, use_sharp_yuv=True)  # 4 takes twice the time for 2%
         return base64.b64encode(content.getvalue()).decode(), image.size
 
     with ThreadPoolExecutor() as pool:  # Pillow works outside the interpreter lock
