@@ -61,14 +61,16 @@ def test_decisions_by_key_are_counted_marked_and_undone(open_page: OpenPage, fol
     press(page, "ar")
     assert text(page, "#name") == "2.png"
     assert text(page, "#progress") == "2 of 6 decided: 1 accepted, 1 rejected."
-    assert text(page, "#status") == "Rejected: 1.png. 2 of 6 decided: 1 accepted, 1 rejected."
+    # What changes is read aloud, with the count.
+    said = page.locator("#status[aria-live=polite]").evaluate("status => status.textContent")
+    assert said == "Rejected: 1.png. 2 of 6 decided: 1 accepted, 1 rejected."
     press(page, "<")
     assert (text(page, "#name"), text(page, "#decision")) == ("1.png", "rejected")
     press(page, "uu")
     assert (text(page, "#name"), text(page, "#decision")) == ("0.png", "undecided")
     assert text(page, "#progress").startswith("0 of 6 decided")
     press(page, "u")
-    assert text(page, "#status") == "Nothing to undo."
+    assert text(page, "#status").strip() == "Nothing to undo."
 
 
 def test_undo_brings_an_earlier_decision_back(open_page: OpenPage, folder: Path) -> None:
@@ -212,7 +214,7 @@ def test_a_review_by_keyboard_alone(open_page: OpenPage, folder: Path) -> None:
     press(page, "aaaaa")
     assert text(page, "#progress") == "6 of 6 decided: 5 accepted, 1 rejected."
     press(page, "f")
-    assert text(page, "#status") == "Every record is decided."
+    assert text(page, "#status").strip() == "Every record is decided."
     page.locator("#save").focus()
     with page.expect_download():
         page.keyboard.press("Enter")

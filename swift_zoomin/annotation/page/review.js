@@ -61,7 +61,7 @@ function decide(decision) {
   else if (!shown.includes(current) && shown.length) current = shown[shown.length - 1];
   keep();
   render();
-  say(`${DONE[decision]}: ${title}. ${progress()}`);
+  say(`${DONE[decision]}: ${title}.`, progress());
 }
 
 function apply(changes) {
@@ -83,7 +83,7 @@ function undo() {
   keep();
   render();
   const what = before.length > 1 ? `an import of ${counted(before.length, "decision")}` : titleOf(before[0][0]);
-  return say(`Undone: ${what}. ${progress()}`);
+  return say(`Undone: ${what}.`, progress());
 }
 
 // ---- moving ----
@@ -166,7 +166,7 @@ async function importFile(file) {
     render();
     const left = changes.length - here.length;
     const rest = left ? ` ${left} of records that are not on this page ${taken === here ? "left out" : "kept"}.` : "";
-    say(`Imported ${counted(here.length, "decision")}.${rest} ${progress()}`);
+    say(`Imported ${counted(here.length, "decision")}.${rest}`, progress());
   } catch (error) {
     const reason = error instanceof SyntaxError ? "it is not JSON" : error.message;
     complain(`${file.name} was not imported: ${reason}.`);
@@ -198,8 +198,9 @@ function titleOf(name) {
   return records.find((record) => record.name === name)?.title ?? name;
 }
 
-function say(text) {
-  byId("status").textContent = text.charAt(0).toUpperCase() + text.slice(1);
+// What happened; `more` is on the page already, and is only read aloud.
+function say(text, more = "") {
+  byId("status").replaceChildren(text.charAt(0).toUpperCase() + text.slice(1), make("span", "unseen", ` ${more}`));
 }
 
 function complain(text) {
