@@ -22,6 +22,11 @@ def text(page: Any, selector: str) -> str:
     return str(page.locator(selector).inner_text())
 
 
+def wait_for(page: Any, selector: str, text: str) -> None:
+    """Wait until an element shows a text: the page's policy forbids what `wait_for_function` does."""
+    page.locator(selector).filter(has_text=text).wait_for()
+
+
 def press(page: Any, keys: str) -> None:
     """Keys one after the other; `<` and `>` are the arrows."""
     for key in keys:

@@ -1,9 +1,9 @@
 """The command `zoomin review`: one HTML page to accept or reject records with, which loads nothing from elsewhere.
 
 It stands beside the records file as `review.html`. What is decided there is kept in the browser, under a hash of the
-records file, and downloaded as `decisions.json` (`swift_zoomin.decisions`); decisions that lie beside the records file
-already are those that the page begins with. Whatever records hold is text there: the page's policy lets only its own
-script run and nothing be fetched. Not covered: editing records; more images than a browser opens at once.
+records file, and downloaded as `decisions.json` (`swift_zoomin.decisions`). Where the browser has kept nothing of this
+file yet, the page begins with the decisions that lay beside it. Whatever records hold is text there: the page's policy
+lets only its own script run and nothing be fetched. Not covered: editing records; more images than a browser opens.
 """
 
 import argparse

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from browser import DESKTOP, PHONE, Seen, has_sideways_scrolling
-from review_pages import downloaded, make_folder, press, text
+from review_pages import downloaded, make_folder, press, text, wait_for
 from zoomin_command import zoomin_command
 
 from swift_zoomin.records import read_records
@@ -106,7 +106,7 @@ def test_a_reload_loses_nothing_and_undo_still_works(open_page: OpenPage, folder
 def test_two_tabs_of_one_page_lose_nothing_to_each_other(open_page: OpenPage, folder: Path) -> None:
     first, second = opened(open_page, folder), opened(open_page, folder)
     press(first, "aa")
-    second.wait_for_function("document.getElementById('progress').textContent.startsWith('2 of 6')")
+    wait_for(second, "#progress", "2 of 6 decided")
     press(second, ">>r")
     assert downloaded(second, folder)["decisions"] == {"0.png": "accept", "1.png": "accept", "2.png": "reject"}
 
@@ -145,7 +145,7 @@ def test_an_import_is_merged_and_undone_in_one_step(open_page: OpenPage, folder:
     decisions = {"0.png": "reject", "5.png": "accept", "9.png": "reject"}
     file.write_text(json.dumps({"records": "records.jsonl", "decisions": decisions}))
     page.locator("#file").set_input_files(file)
-    page.wait_for_function("document.getElementById('status').textContent.startsWith('Imported')")
+    wait_for(page, "#status", "Imported")
     assert text(page, "#status").startswith("Imported 2 decisions. 1 of records that are not on this page left out.")
     assert downloaded(page, folder)["decisions"] == {"0.png": "reject", "5.png": "accept"}
     press(page, "u")
@@ -168,7 +168,7 @@ def test_a_file_that_cannot_be_imported_changes_nothing(
     press(page, "a")
     (tmp_path / "wrong.json").write_text(content)
     page.locator("#file").set_input_files(tmp_path / "wrong.json")
-    page.wait_for_function("document.getElementById('problem').textContent")
+    wait_for(page, "#problem", "wrong.json")
     assert text(page, "#problem") == f"wrong.json was not imported: {reason}."
     assert text(page, "#progress").startswith("1 of 6 decided")
 
@@ -268,11 +268,11 @@ def test_a_phone_shows_it_without_scrolling_sideways(
     assert not has_sideways_scrolling(page)
     page.locator("summary").tap()
     assert not has_sideways_scrolling(page)
-    page.locator("#accept").tap()
-    assert text(page, "#progress") == "1 of 1 decided: 1 accepted, 0 rejected."
     box = page.locator("#accept").bounding_box()
     assert box["y"] + box["height"] <= PHONE[1]  # within reach, however long the record is
     assert min(box["width"], box["height"]) >= 44  # pixels, for a finger
+    page.locator("#accept").tap()
+    assert text(page, "#progress") == "1 of 1 decided: 1 accepted, 0 rejected."
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert ground == ("rgb(13, 17, 23)" if dark else "rgb(255, 255, 255)")
 
