@@ -77,6 +77,17 @@ def test_each_record_comes_once_with_all_its_fields(zoomin, tmp_path: Path) -> N
             assert getattr(record, name) == getattr(given_record, name)
 
 
+def test_what_a_review_rejected_is_in_no_file(zoomin, tmp_path: Path) -> None:
+    records = make(tmp_path / "data", [{}] * 40)
+    rejected = {f"images/{number}.png": "reject" for number in (3, 5)}
+    decisions = {"records": records.name, "decisions": {**rejected, "images/4.png": "accept"}}
+    (tmp_path / "data" / "decisions.json").write_text(json.dumps(decisions))
+    status, printed, _ = zoomin("split", records, "--out", tmp_path / "out")
+    assert (status, printed.splitlines()[0]) == (0, "2 records left out by decisions.json")
+    names = {Path(name).name for name in part_of_each(tmp_path / "out")}
+    assert names == {f"{number}.png" for number in range(40) if number not in (3, 5)}
+
+
 def test_single_images_are_dealt_out_exactly_and_every_label_and_source_has_its_share(zoomin, tmp_path: Path) -> None:
     kinds = [(REAL, "camera"), (GENERATED, "flux"), (GENERATED, "sd")]
     rows = [{"label": label, "source": source} for label, source in kinds for _ in range(40)]
