@@ -5,13 +5,14 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from zoomin_command import zoomin_command
 
 from swift_zoomin.boxes import PixelLimits
 from swift_zoomin.checkpoints import Settings
@@ -121,6 +122,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "ms_swift" in item.path.parts or NEED_MS_SWIFT & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.swift)
+
+
+@pytest.fixture
+def zoomin(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    return zoomin_command(monkeypatch, capsys)
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    from scripted_commands import scripted_engine  # which takes its module from here
+
+    return scripted_engine(monkeypatch, tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
