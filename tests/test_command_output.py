@@ -64,12 +64,12 @@ sys.modules["qwen_vl_utils"] = SimpleNamespace(vision_process=SimpleNamespace(**
 class Slow:
     limits = QWEN_LIMITS
     def __init__(self, *_): self.asked = 0
-    def ask(self, given):
+    def ask(self, conversations):
         self.asked += 1
         if self.asked > 1:
             print("waiting", flush=True)
             time.sleep(60)
-        return [Answer("no", [1], True) for _ in given]
+        return [Answer("no", [1], True) for _ in conversations]
 sys.modules["swift_zoomin.detection.engine"] = SimpleNamespace(SwiftEngine=Slow)
 from swift_zoomin.cli import main
 sys.exit(main())

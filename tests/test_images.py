@@ -123,12 +123,12 @@ def test_what_is_no_image_is_an_image_error_that_names_it(tmp_path: Path, conten
 def test_an_image_given_itself_is_seen_like_its_file(tmp_path: Path, form: str, orientation: int, kind: str) -> None:
     content = encoded(noise(60, 40), kind, exif=exif(bytes([orientation])))
     (tmp_path / "file").write_bytes(content)
-    given = IMAGE_FORMS[form](content)
+    image = IMAGE_FORMS[form](content)
     upright = open_upright(tmp_path / "file")
     for _ in range(2):  # a Pillow image is left as it was
-        assert upright_size(given) == upright.size
-        assert open_upright(given).tobytes() == upright.tobytes()
-        assert ImageRef.of(given) == ImageRef("", upright.size)
+        assert upright_size(image) == upright.size
+        assert open_upright(image).tobytes() == upright.tobytes()
+        assert ImageRef.of(image) == ImageRef("", upright.size)
 
 
 @pytest.mark.parametrize("use", [open_upright, upright_size, ImageRef.of])

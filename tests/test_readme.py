@@ -115,8 +115,8 @@ def test_the_documented_python_compiles_and_its_imports_work() -> None:
 
 def options(command: list[str]) -> dict[str, list[str]]:
     """Each option of a command and its values, the last where one is given again."""
-    at = [*(number for number, word in enumerate(command) if word.startswith("--")), len(command)]
-    return {command[start]: command[start + 1 : end] for start, end in pairwise(at)}
+    starts = [*(number for number, word in enumerate(command) if word.startswith("--")), len(command)]
+    return {command[start]: command[start + 1 : end] for start, end in pairwise(starts)}
 
 
 @pytest.mark.parametrize(("stage", "command"), TRAINING)

@@ -152,8 +152,8 @@ def test_vllm_is_told_of_the_image_and_the_most_crops(recipe: str) -> None:
 def test_server_and_trainer_hear_the_same_of_the_exchange(stage: str, told: list[str]) -> None:
     for recipe in ("server/rollout.sh", "server/grpo.sh"):
         command = commands(recipe, MODEL="m", STAGE=stage)[0]
-        at = command.index("--multi_turn_scheduler")
-        assert command[at : at + len(told)] == told
+        place = command.index("--multi_turn_scheduler")
+        assert command[place : place + len(told)] == told
         assert ("--max_turns" in command) == ("--max_turns" in told)
         refused = run(recipe, DRY_RUN="1", DATA="records.jsonl", MODEL="m", STAGE="query3")
         assert (refused.returncode, refused.stderr) == (2, f"{recipe}: STAGE=query3; expected query1 or query2\n")
@@ -282,9 +282,17 @@ def test_a_recipe_sees_no_more_gpus_than_it_was_given(
     script = (
         'source common.sh; check MODEL DATA OUT; one_process_a_gpu; echo "$CUDA_VISIBLE_DEVICES ${NPROC_PER_NODE-none}"'
     )
-    given = {"GPUS": gpus, "CUDA_VISIBLE_DEVICES": visible, "NPROC_PER_NODE": "4"}  # the last from an earlier command
+    visibility = {
+        "GPUS": gpus,
+        "CUDA_VISIBLE_DEVICES": visible,
+        "NPROC_PER_NODE": "4",
+    }  # the last from an earlier command
     more = {"MODEL": str(model_dir), "DATA": str(tmp_path / "records.jsonl"), "OUT": str(tmp_path), "DISK": "0"}
     done = subprocess.run(
-        ["bash", "-c", script], cwd=ROOT / "shell", env=environment(**given, **more), capture_output=True, text=True
+        ["bash", "-c", script],
+        cwd=ROOT / "shell",
+        env=environment(**visibility, **more),
+        capture_output=True,
+        text=True,
     )
     assert (done.stdout, done.stderr) == (f"{expected}\n", "")

@@ -53,6 +53,6 @@ def zoomin_command(
 
 def predict(folder: Path, *verdicts: str | None) -> Path:
     """Predictions for the first images of the data."""
-    rows = [{"image": f"../data/images/{at}.png", "verdict": verdict} for at, verdict in enumerate(verdicts)]
+    rows = [{"image": f"../data/images/{index}.png", "verdict": verdict} for index, verdict in enumerate(verdicts)]
     write_records(folder / "predictions.jsonl", rows)
     return folder / "predictions.jsonl"

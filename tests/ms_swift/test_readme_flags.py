@@ -35,8 +35,8 @@ def test_every_flag_of_a_training_command_is_known_to_ms_swift(
     # Half precision needs a GPU already to be parsed.
     arguments = replaced(arguments, model=model_dir, dataset=data, output_dir=tmp_path, torch_dtype="float32")
     if importlib.util.find_spec("deepspeed") is None:  # part of the GPU stack
-        at = arguments.index("--deepspeed")
-        del arguments[at : at + 2]
+        place = arguments.index("--deepspeed")
+        del arguments[place : place + 2]
     kind = SftArguments if command[1] == "sft" else RLHFArguments
     if command[1] == "rlhf":  # one process here, not four: two generations need two steps
         arguments += ["--steps_per_generation", "2"]
