@@ -3,7 +3,7 @@
 # nor start a browser or a server, nor draw the example benchmark by the thousand.
 #
 #   bash shell/test.sh         # everything
-#   bash shell/test.sh unit    # 90 seconds on 2 cores, once installed
+#   bash shell/test.sh unit    # ?? seconds on 2 cores, once installed
 #
 #   needs   what setup.sh needs; 8 GB of memory; Chromium, which is installed where it is missing (as root, on Debian)
 #   hours   0.5 on 2 cores, installation included; 20 minutes once installed
