@@ -1,6 +1,7 @@
 """Labels that the names of folders give, as published data sets name them: `0_real`, `1_fake`, `nature`, `ai`."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from swift_zoomin.replies import GENERATED, REAL
 
@@ -9,19 +10,23 @@ _LABEL_OF = {name: label for label, names in LABEL_FOLDERS.items() for name in n
 ALL_LABEL_FOLDERS = ", ".join(_LABEL_OF)
 
 
-def label_of_folder(name: str) -> str | None:
-    """What a folder of this name holds, in either case; None where its name does not tell."""
-    return _LABEL_OF.get(name.lower())
+class LabelFolder(NamedTuple):
+    """A folder whose name tells a label, by its place among an image's folders."""
+
+    index: int
+    label: str
 
 
-def nearest_label_folder(folders: Sequence[str]) -> int | None:
-    """The index of the last folder whose name tells a label; `folders` are an image's, from the outermost inwards.
+def nearest_label_folder(folders: Sequence[str]) -> LabelFolder | None:
+    """The last folder whose name, in either case, tells a label; `folders` are an image's, from the outermost inwards.
 
     Raises ValueError where folders of both labels are among them: `generated/nature/x.png` may be a generated picture
     of nature.
     """
-    telling = [index for index, name in enumerate(folders) if label_of_folder(name)]
-    labels = {label_of_folder(folders[index]) for index in telling}
-    if len(labels) > 1:
+    telling = []
+    for index, name in enumerate(folders):
+        if label := _LABEL_OF.get(name.lower()):
+            telling.append(LabelFolder(index, label))
+    if len({folder.label for folder in telling}) > 1:
         raise ValueError(f"lies in folders of both labels: {'/'.join(folders)}")
     return telling[-1] if telling else None

@@ -80,7 +80,11 @@ def run(options: argparse.Namespace) -> int:
     check_target(Asked(options.out, copy=options.copy))  # before the training images are read, which takes a while
     training = TrainingImages(options.exclude) if options.exclude else None
     asked = Asked(options.out, options.sample, options.seed, options.copy, training)
-    rows = layout.read_rows(options.source, getattr(options, "split", None), notes)
+    split = getattr(options, "split", None)
+    rows = list(layout.read_rows(options.source, split, notes))
+    if not rows and not notes.faults:
+        of_split = f" of split {split}" if split else ""
+        raise RecordError(f"{options.source}: no image{of_split} found; expected {layout.ABOUT}")
     print(*write(rows, notes, asked), sep="\n")
     return 0
 

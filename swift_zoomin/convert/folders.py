@@ -10,7 +10,7 @@ from pathlib import Path
 
 from swift_zoomin.convert.rows import Notes, Row
 from swift_zoomin.files import plain_path
-from swift_zoomin.folder_labels import ALL_LABEL_FOLDERS, label_of_folder, nearest_label_folder
+from swift_zoomin.folder_labels import ALL_LABEL_FOLDERS, nearest_label_folder
 from swift_zoomin.listing import list_images
 
 ABOUT = "a tree of folders 0_real and 1_fake, real and fake, or nature and ai"
@@ -31,13 +31,11 @@ def labelled_images(source: Path, notes: Notes) -> Iterator[tuple[str, str, str,
         original = image.relative_to(plain_path(source))
         folders = list(original.parts[:-1])
         try:
-            index = nearest_label_folder(folders)
+            nearest = nearest_label_folder(folders)
         except ValueError as error:
             notes.faults.append(f"{image}: {error}")
             continue
-        if index is None:
+        if nearest is None:
             notes.faults.append(f"{image}: no folder above it is named {ALL_LABEL_FOLDERS}; rename one or move it away")
             continue
-        label = label_of_folder(folders[index])
-        assert label is not None
-        yield str(image), str(original), label, folders[:index]
+        yield str(image), str(original), nearest.label, folders[: nearest.index]

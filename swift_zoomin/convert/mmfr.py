@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from swift_zoomin.convert.rows import Notes, Row, name_problem, read_json, shown_value
-from swift_zoomin.folder_labels import label_of_folder, nearest_label_folder
+from swift_zoomin.folder_labels import nearest_label_folder
 from swift_zoomin.records import RecordError
 from swift_zoomin.replies import GENERATED, REAL
 
@@ -63,8 +63,12 @@ def _evaluation_rows(file: Path, notes: Notes) -> Iterator[Row]:
             notes.faults.append(f"{where}; {problem}")
             continue
         folders = name.split("/")[:-1]
-        index = nearest_label_folder(folders)
-        if index is None:
+        try:
+            nearest = nearest_label_folder(folders)
+        except ValueError as error:
+            notes.faults.append(f"{where}: {error}")
+            continue
+        if nearest is None:
             notes.faults.append(f"{where}; expected a folder 0_real or 1_fake in the name")
             continue
         if not _are_reasons(attributes):
@@ -72,8 +76,7 @@ def _evaluation_rows(file: Path, notes: Notes) -> Iterator[Row]:
             continue
         folder = file.parent.parent if folders[0] == file.parent.name else file.parent
         said = [attributes[attribute] for attribute in sorted(attributes) if attributes[attribute] is not None]
-        label = label_of_folder(folders[index]) or REAL
-        yield Row(str(folder / name), name, label, generator, " ".join(said))
+        yield Row(str(folder / name), name, nearest.label, generator, " ".join(said))
 
 
 def _are_reasons(value: Any) -> bool:

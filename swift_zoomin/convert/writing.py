@@ -59,14 +59,10 @@ def write(rows: Iterable[Row], notes: Notes, asked: Asked) -> list[str]:
     listed = _each_file_once(rows, notes)
     if notes.faults:
         raise RecordError(list_faults(notes.faults))
-    found = Counter(row.label for row in listed)
-    order = list(range(len(listed)))
-    if asked.sample is not None:
-        random.Random(asked.seed).shuffle(order)
     make_folder(asked.folder / "images" if asked.copy else asked.folder)
-    records = _records(listed, order, notes, asked)
+    records = _records(listed, drawing_order(len(listed), asked), notes, asked)
     if not records:
-        raise RecordError("\n".join([f"no record of {counted(sum(found.values()), 'image')}", *_left_out(notes)]))
+        raise RecordError("\n".join([f"none of {counted(len(listed), 'image')} can be used", *_left_out(notes)]))
     path = asked.folder / "records.jsonl"
     with naming(path):
         write_records(path, records)
@@ -93,6 +89,14 @@ def _each_file_once(rows: Iterable[Row], notes: Notes) -> list[Row]:
         elif earlier is not row:
             notes.leave_out(AGAIN, row.original)
     return list(first.values())
+
+
+def drawing_order(number: int, asked: Asked) -> list[int]:
+    """In which order that many images are taken until there are enough: as they come, or at random for a sample."""
+    order = list(range(number))
+    if asked.sample is not None:
+        random.Random(asked.seed).shuffle(order)
+    return order
 
 
 def _records(rows: Sequence[Row], order: Sequence[int], notes: Notes, asked: Asked) -> list[dict[str, Any]]:
