@@ -1,7 +1,7 @@
 """Labels that the names of folders give, as published data sets name them: `0_real`, `1_fake`, `nature`, `ai`."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from swift_zoomin.replies import GENERATED, REAL
 
@@ -10,7 +10,8 @@ _LABEL_OF = {name: label for label, names in LABEL_FOLDERS.items() for name in n
 ALL_LABEL_FOLDERS = ", ".join(_LABEL_OF)
 
 
-class LabelFolder(NamedTuple):
+@dataclass(frozen=True)
+class LabelFolder:
     """A folder whose name tells a label, by its place among an image's folders."""
 
     index: int

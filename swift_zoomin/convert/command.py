@@ -1,7 +1,7 @@
 """The command `zoomin convert`: published data sets to records, and records to squares."""
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -23,11 +23,15 @@ from swift_zoomin.records import RecordError
 
 
 class Layout(Protocol):
-    """A module that reads one layout."""
+    """A module that reads one layout: what it is in a few words, the splits that it has, and its rows."""
 
-    ABOUT: str
-    SPLITS: tuple[str, ...]
-    read_rows: Callable[[Path, str | None, Notes], Iterator[Row]]
+    @property
+    def ABOUT(self) -> str: ...  # noqa: N802 (a constant of the module)
+
+    @property
+    def SPLITS(self) -> tuple[str, ...]: ...  # noqa: N802
+
+    def read_rows(self, source: Path, split: str | None, notes: Notes) -> Iterator[Row]: ...
 
 
 LAYOUTS: dict[str, Layout] = {

@@ -72,7 +72,7 @@ def _rows_of(file: Path, source: Path, notes: Notes) -> Iterator[Row]:
         elif not isinstance(refs, list):
             notes.faults.append(f"{where}: refs {shown_value(refs)}; expected a list")
         else:
-            image = images.setdefault(name, _Image())
+            image = images.setdefault(str(name), _Image())
             image.captions.append(caption.strip('"').strip())
             _add_refs(refs, image, where, notes)
     folder = file.parent.parent / "images"

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path, PurePath
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 from tqdm import tqdm
 
 from swift_zoomin.arguments import counted, first_few
+from swift_zoomin.boxes import Size
 from swift_zoomin.checked_images import CheckedImages
 from swift_zoomin.convert.frames import upright_box
 from swift_zoomin.convert.rows import WITHOUT_AREA, Notes, Row
@@ -25,7 +27,7 @@ from swift_zoomin.pictures import ImageError, stored_orientation
 from swift_zoomin.records import RECORDS_SUFFIXES, RecordError, list_faults, write_records
 from swift_zoomin.replies import VERDICTS, text_problem
 
-MISSING, DAMAGED, AGAIN = "missing", "damaged", "named again"
+MISSING, UNREADABLE, AGAIN = "missing", "unreadable", "named again"
 UNWRITABLE_TEXT = "holding the tags of a reply"
 _AT_ONCE = 256  # images looked at before it is asked whether there are enough
 _LONGEST_STEM = 100  # file systems take names of 255 bytes
@@ -107,11 +109,12 @@ def _records(rows: Sequence[Row], order: Sequence[int], notes: Notes, asked: Ask
     images = CheckedImages(asked.folder / "records.jsonl")
     progress = tqdm(total=min(wanted, len(order)), desc="converting", disable=len(order) < 1000)
     rest = iter(order)
+    convert = partial(_convert, images, asked)
     with ThreadPoolExecutor() as pool, progress:
         try:
             while batch := list(islice(rest, min(_AT_ONCE, wanted - len(found)))):
-                named = [(rows[index], names.of(rows[index])) for index in batch]
-                results = pool.map(lambda pair: _convert(*pair, images, asked), named)
+                of_batch = [rows[index] for index in batch]
+                results = pool.map(convert, of_batch, map(names.of, of_batch))
                 for index, result in zip(batch, results, strict=True):
                     if isinstance(result, str):
                         notes.leave_out(result, rows[index].original)
@@ -127,12 +130,14 @@ def _records(rows: Sequence[Row], order: Sequence[int], notes: Notes, asked: Ask
     return [written.record for written in in_order]
 
 
-def _convert(row: Row, name: str, images: CheckedImages, asked: Asked) -> _Written | str:
+def _convert(images: CheckedImages, asked: Asked, row: Row, name: str) -> _Written | str:
     """The record of a row under this name, or why there is none."""
     if any(map(text_problem, (row.explanation, *row.box_labels))):
         return UNWRITABLE_TEXT
-    if not os.path.exists(row.path):
+    if not os.path.isfile(row.path):
         return MISSING
+    if not os.access(row.path, os.R_OK):
+        return UNREADABLE
     if asked.training and (reason := asked.training.match(row.path, row.original)):
         return reason
     target = asked.folder / name
@@ -145,7 +150,11 @@ def _convert(row: Row, name: str, images: CheckedImages, asked: Asked) -> _Writt
     except ImageError:
         if asked.copy:
             target.unlink()
-        return DAMAGED
+        return UNREADABLE
+    return _written(row, name, size, orientation)
+
+
+def _written(row: Row, name: str, size: Size, orientation: int) -> _Written:
     record: dict[str, Any] = {"image": name, "label": row.label}
     if row.explanation:
         record["explanation"] = row.explanation
@@ -159,7 +168,13 @@ def _convert(row: Row, name: str, images: CheckedImages, asked: Asked) -> _Writt
                 record["box_labels"].append(label)
             else:
                 lost.append(label)
-    return _Written({**record, "source": row.source, ORIGINAL: row.original, **row.extra}, lost)
+    further = {"source": _as_text(row.source), ORIGINAL: _as_text(row.original), **row.extra}
+    return _Written({**record, **further}, lost)
+
+
+def _as_text(name: str) -> str:
+    """A file's name, whose bytes may be no UTF-8, as text that a column can hold."""
+    return os.fsencode(name).decode(errors="backslashreplace")
 
 
 class _Names:

@@ -1,6 +1,7 @@
 """Broken data sets: one line a fault, with file, entry and field; nothing written; nothing read from elsewhere."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,7 @@ FAULTS = [
         ': entry 2: image "doc\\\\..\\\\..\\\\x.png"; expected a path',
     ),
     ("fakevlm", CLUE, [2, "image"], "a\0.png", ': entry 2: image "a\\u0000.png"; expected the name of an image'),
+    ("fakevlm", CLUE, [2, "image"], "a\ud83d.png", ': entry 2: image "a\\ud83d.png"; expected the name of an image'),
     ("fakevlm", CLUE, [2, "label"], 2, ": entry 2: label 2; expected 0 (fake) or 1 (real)"),
     ("fakevlm", CLUE, [2, "label"], True, ": entry 2: label true; expected 0 (fake) or 1 (real)"),
     ("fakevlm", CLUE, [2, "label"], "real", ': entry 2: label "real"; expected 0 (fake) or 1 (real)'),
@@ -226,6 +228,18 @@ def test_a_split_that_is_not_there_is_named(zoomin: Zoomin, tmp_path: Path) -> N
     assert (status, "no image of split val found; expected GenImage: {generator}/{train,val}/" in err) == (1, True)
     with pytest.raises(SystemExit):
         zoomin("convert", "genimage", data, "--split", "test", "--out", tmp_path / "out")
+
+
+def test_names_that_are_no_text_are_kept_in_signs_that_are(zoomin: Zoomin, tmp_path: Path) -> None:
+    data = made.real_fake_tree(tmp_path / "data")
+    fakes = data / "deepfake" / "fake"
+    made.picture(fakes / "x.png").rename(os.fsdecode(bytes(fakes) + b"/\xff\n.png"))
+    for number, copy in enumerate([[], ["--copy"]]):
+        out = tmp_path / str(number)
+        assert zoomin("convert", "folders", data, "--out", out, *copy)[0] == 0
+        assert zoomin("check", out / "records.jsonl")[0] == 0
+        originals = [record.extra["original"] for record in read_records(out / "records.jsonl")]
+        assert "deepfake/fake/\\xff\n.png" in originals
 
 
 def test_what_lies_beside_the_images_is_counted(zoomin: Zoomin, tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def test_a_sample_is_filled_up_where_images_are_damaged(zoomin, tmp_path: Path) 
     assert (status, out.splitlines()[1]) == (0, "10 were asked for; there are no more")
     names = ", ".join(str(path.relative_to(data)) for path in damaged)
     assert sorted(out.splitlines()[2].split("(")[1].rstrip(")").split(", ")) == sorted(names.split(", "))
-    assert out.splitlines()[2].startswith("left out as damaged: 3 (")
+    assert out.splitlines()[2].startswith("left out as unreadable: 3 (")
 
 
 def test_records_stand_in_the_order_of_the_data_set_whatever_is_drawn(zoomin, tmp_path: Path) -> None:
