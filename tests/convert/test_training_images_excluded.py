@@ -35,12 +35,12 @@ def left(out: Path) -> set[str]:
     return {record.extra["original"] for record in read_records(out / "records.jsonl")}
 
 
-IMAGENET = "Midjourney/imagenet_midjourney/val/nature/ILSVRC2012_val_00000215.JPEG"
+IMAGENET = "Midjourney/imagenet_midjourney/val/nature/ILSVRC2012_val_00000216.JPEG"
 
 
 def test_a_training_image_is_known_by_its_stem_however_it_is_saved(zoomin: Zoomin, data: Path, tmp_path: Path) -> None:
     """ImageNet's image, saved anew in another size and as another kind."""
-    other = made.picture(tmp_path / "train" / "n" / "ILSVRC2012_val_00000215.png", (9, 9))
+    other = made.picture(tmp_path / "train" / "n" / "ILSVRC2012_val_00000216.png", (9, 9))
     training = train_on(tmp_path / "train", other)
     status, out, _ = zoomin("convert", "genimage", data, "--out", tmp_path / "out", "--exclude", training)
     assert (status, f"left out as a training image by its name: 1 ({IMAGENET})\n" in out) == (0, True)
