@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from swift_zoomin.replies import GENERATED, REAL
 
 LABEL_FOLDERS = {REAL: (REAL, "0_real", "nature"), GENERATED: (GENERATED, "1_fake", "fake", "ai")}
-_LABEL_OF = {name: label for label, names in LABEL_FOLDERS.items() for name in names}
-ALL_LABEL_FOLDERS = ", ".join(_LABEL_OF)
+LABEL_OF_FOLDER = {name: label for label, names in LABEL_FOLDERS.items() for name in names}
+ALL_LABEL_FOLDERS = ", ".join(LABEL_OF_FOLDER)
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ def nearest_label_folder(folders: Sequence[str]) -> LabelFolder | None:
     """
     telling = []
     for index, name in enumerate(folders):
-        if label := _LABEL_OF.get(name.lower()):
+        if label := LABEL_OF_FOLDER.get(name.lower()):
             telling.append(LabelFolder(index, label))
     if len({folder.label for folder in telling}) > 1:
         raise ValueError(f"lies in folders of both labels: {'/'.join(folders)}")

@@ -11,7 +11,7 @@ from pathlib import Path
 from swift_zoomin.convert.rows import Notes, Row
 from swift_zoomin.files import plain_path
 from swift_zoomin.folder_labels import ALL_LABEL_FOLDERS, nearest_label_folder
-from swift_zoomin.listing import list_images
+from swift_zoomin.listing import walk_images
 
 ABOUT = "a tree of folders 0_real and 1_fake, real and fake, or nature and ai"
 SPLITS: tuple[str, ...] = ()
@@ -24,10 +24,8 @@ def read_rows(source: Path, split: str | None, notes: Notes) -> Iterator[Row]:
 
 def labelled_images(source: Path, notes: Notes) -> Iterator[tuple[str, str, str, list[str]]]:
     """Each image of a tree: its path, its name in the tree, its label, and the folders above the one that tells it."""
-    listing = list_images([source])
-    for left_out, reason in listing.left_out.items():
-        notes.leave_out(f"no image ({reason})", left_out.name)
-    for image in listing.images:
+    left_out: dict[Path, str] = {}
+    for image in walk_images([source], left_out):
         original = image.relative_to(plain_path(source))
         folders = list(original.parts[:-1])
         try:
@@ -39,3 +37,5 @@ def labelled_images(source: Path, notes: Notes) -> Iterator[tuple[str, str, str,
             notes.faults.append(f"{image}: no folder above it is named {ALL_LABEL_FOLDERS}; rename one or move it away")
             continue
         yield str(image), str(original), nearest.label, folders[: nearest.index]
+    for path, reason in left_out.items():
+        notes.leave_out(f"no image ({reason})", path.name)

@@ -20,7 +20,7 @@ from swift_zoomin.boxes import Size
 from swift_zoomin.checked_images import CheckedImages
 from swift_zoomin.convert.frames import upright_box
 from swift_zoomin.convert.rows import WITHOUT_AREA, Notes, Row
-from swift_zoomin.convert.training_images import ORIGINAL, TrainingImages
+from swift_zoomin.convert.training_images import BY_NAME, ORIGINAL, TrainingImages
 from swift_zoomin.listing import shown
 from swift_zoomin.outputs import make_folder, naming
 from swift_zoomin.pictures import ImageError, stored_orientation
@@ -114,7 +114,8 @@ def _records(rows: Sequence[Row], order: Sequence[int], notes: Notes, asked: Ask
         try:
             while batch := list(islice(rest, min(_AT_ONCE, wanted - len(found)))):
                 of_batch = [rows[index] for index in batch]
-                results = pool.map(convert, of_batch, map(names.of, of_batch))
+                results = list(pool.map(convert, of_batch, map(names.of, of_batch)))
+                _exclude(results, asked)
                 for index, result in zip(batch, results, strict=True):
                     if isinstance(result, str):
                         notes.leave_out(result, rows[index].original)
@@ -138,8 +139,8 @@ def _convert(images: CheckedImages, asked: Asked, row: Row, name: str) -> _Writt
         return MISSING
     if not os.access(row.path, os.R_OK):
         return UNREADABLE
-    if asked.training and (reason := asked.training.match(row.path, row.original)):
-        return reason
+    if asked.training and asked.training.has_name(row.original):
+        return BY_NAME
     target = asked.folder / name
     if asked.copy:
         with naming(target):
@@ -152,6 +153,22 @@ def _convert(images: CheckedImages, asked: Asked, row: Row, name: str) -> _Writt
             target.unlink()
         return UNREADABLE
     return _written(row, name, size, orientation)
+
+
+def _exclude(results: list[_Written | str], asked: Asked) -> None:
+    """Put the reason in the place of each record whose image is a training image, and remove its copy."""
+    if asked.training is None:
+        return
+    paths = {
+        place: asked.folder / result.record["image"]
+        for place, result in enumerate(results)
+        if isinstance(result, _Written)
+    }
+    for (place, path), reason in zip(paths.items(), asked.training.find(list(paths.values())), strict=True):
+        if reason:
+            results[place] = reason
+            if asked.copy:
+                path.unlink()
 
 
 def _written(row: Row, name: str, size: Size, orientation: int) -> _Written:
