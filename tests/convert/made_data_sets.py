@@ -1,6 +1,7 @@
 """Miniatures of published data sets, each in the exact layout and format of its makers."""
 
 import json
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,10 @@ SIZE = (64, 48)
 
 
 def picture(path: Path, size: tuple[int, int] = SIZE, **options: Any) -> Path:
-    """A picture whose bytes and looks are its own: a gradient that its name turns."""
+    """A picture of coloured spots, other ones for every path."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    seed = sum(path.name.encode()) + 7 * sum(str(path.parent).encode())
-    place = (seed % 41 * 4 - 80, seed % 29 * 5 - 70)
-    image = Image.radial_gradient("L").rotate(seed % 360, translate=place)
-    colours = [image.point(lambda level, k=k: (level * k + seed) % 256) for k in (1, 2, 3)]
-    Image.merge("RGB", colours).resize(size).save(path, **options)
+    spots = Image.frombytes("RGB", (8, 6), random.Random(str(path)).randbytes(8 * 6 * 3))
+    spots.resize(size, Image.Resampling.BICUBIC).save(path, **options)
     return path
 
 

@@ -1,5 +1,6 @@
 """Images that a model was trained on are left out of what it is tested on."""
 
+import resource
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from PIL import Image
 from zoomin_command import zoomin_command
 
+from swift_zoomin.near_duplicates import copies_of, fingerprints, near_duplicates
 from swift_zoomin.records import read_records, write_records
 
 Zoomin = Callable[..., tuple[int, str, str]]
@@ -104,20 +106,11 @@ def test_where_all_are_training_images_nothing_is_written(zoomin: Zoomin, data: 
     assert err.startswith("zoomin: none of 12 images can be used\nleft out as a training image by its name: 12 (")
 
 
-def photograph(path: Path, seed: int) -> Path:
-    """A picture with structure: noise of a few large spots."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    import numpy as np
-
-    spots = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), np.uint8)
-    Image.fromarray(spots).resize((160, 120), Image.Resampling.BICUBIC).save(path)
-    return path
-
-
 @pytest.mark.parametrize("copy", [[], ["--copy"]])
 def test_a_training_image_is_known_by_its_looks(zoomin: Zoomin, tmp_path: Path, copy: list[str]) -> None:
     data = tmp_path / "data"
-    originals = [photograph(data / label / f"{seed}.png", seed) for seed, label in enumerate(["0_real", "1_fake"] * 3)]
+    labels = ["0_real", "1_fake"] * 3
+    originals = [made.picture(data / label / f"{number}.png", (160, 120)) for number, label in enumerate(labels)]
     (tmp_path / "train").mkdir()
     with Image.open(originals[3]) as image:
         image.resize((80, 60)).save(tmp_path / "train" / "0.jpg", quality=60)
@@ -127,3 +120,39 @@ def test_a_training_image_is_known_by_its_looks(zoomin: Zoomin, tmp_path: Path, 
     assert len(left(tmp_path / "out")) == 5
     if copy:
         assert len(list((tmp_path / "out" / "images").iterdir())) == 5
+
+
+def test_copies_are_who_is_a_near_duplicate_of_a_known_one(tmp_path: Path) -> None:
+    """Each pair by itself, as `near_duplicates` sees it; the last two are of one colour and so have no looks."""
+    known = [made.picture(tmp_path / "known" / f"{number}.png", (160, 120)) for number in range(5)]
+    known.append(tmp_path / "known" / "black.png")
+    Image.new("RGB", (160, 120)).save(known[-1])
+    others = [made.picture(tmp_path / "others" / f"{number}.png", (160, 120)) for number in range(5)]
+    others.append(Path(shutil.copy(known[0], tmp_path / "others" / "same.png")))
+    for number, quality in [(1, 30), (2, 80), (3, 5)]:
+        others.append(tmp_path / "others" / f"{number}.jpg")
+        with Image.open(known[number]) as image:
+            image.resize((90, 70)).save(others[-1], quality=quality)
+    others.append(Path(shutil.copy(known[-1], tmp_path / "others" / "black.png")))
+    others.append(tmp_path / "others" / "black.jpg")
+    Image.new("RGB", (80, 60)).save(others[-1])
+    found = copies_of(fingerprints(others), fingerprints(known))
+    pairwise = [any(near_duplicates(fingerprints([one, other])) for other in known) for one in others]
+    assert found.tolist() == pairwise
+    assert found.tolist()[:8] == [False] * 5 + [True] * 3
+    assert found.tolist()[-2:] == [True, False]
+
+
+@pytest.mark.parametrize("copy", [[], ["--copy"]])
+def test_a_full_disk_names_what_could_not_be_written(
+    zoomin: Zoomin, data: Path, tmp_path: Path, copy: list[str]
+) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        status, _, err = zoomin("convert", "genimage", data, "--out", tmp_path / "out", *copy)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    first = "images/0_midjourney_112.png" if copy else "records.jsonl"
+    assert (status, err.splitlines()[-1]) == (1, f"zoomin: {tmp_path / 'out' / first}: File too large")
+    assert not (tmp_path / "out" / "records.jsonl").exists()
