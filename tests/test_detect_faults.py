@@ -23,9 +23,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from swift_zoomin import listing
 from swift_zoomin.checkpoints import QWEN_LIMITS
 from swift_zoomin.cli import main
-from swift_zoomin.detection import listing
 from swift_zoomin.episode import Answer, Conversation
 from swift_zoomin.images import ImageError
 from swift_zoomin.records import json_line

@@ -183,7 +183,7 @@ def test_thirty_records_are_split_and_what_is_absent_is_said(zoomin, tmp_path: P
     assert sum(held.values()) == 30
     assert held["test"] == 3
     assert held["val"] in (1, 2)
-    assert "zoomin: warning: real rare: none of 1 record in val and test\n" in err
+    assert "zoomin: warning: too few to be in every file; none of real rare (1 record) in val and test\n" in err
 
 
 def test_a_group_of_most_records_is_kept_whole_and_said(zoomin, tmp_path: Path) -> None:
@@ -315,3 +315,9 @@ def test_a_stratum_of_single_images_is_at_most_two_records_off_in_each_part(stra
     for stratum, records in total.items():
         for part, share in SHARES.items():
             assert abs(held[stratum, part] - share * records) <= 2
+
+
+def test_many_sources_of_one_image_each_still_fill_every_part() -> None:
+    strata = [[Stratum(VERDICTS[number % 2], str(number))] for number in range(200)]
+    parts = assign(strata, SHARES, [str(number) for number in range(200)])
+    assert Counter(parts) == {"train": 170, "val": 10, "test": 20}

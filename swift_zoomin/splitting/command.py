@@ -24,8 +24,8 @@ split a records file into files for training, validation and test
 
 Records of one image, of near-duplicate images (saved again, scaled, cut a little), and with equal values in their field
 `group` stay together. Labels, and sources where records have the field `source`, get their share of every file. Which
-images go where depends on the images and the seed, not on the order of the records. Mirrored copies, and crops of more
-than a few hundredths, are not recognised: give such images one `group`.
+images go where depends on the images and the seed, not on the order of the records. Mirrored copies, and crops by more
+than one or two hundredths, are not recognised: give such images one `group`.
 """
 _TRAIN, _VAL, _TEST = "train", "val", "test"
 _SUMMARY = "split.json"
@@ -207,7 +207,7 @@ def _counts(records: Sequence[Record], parts: Sequence[str]) -> dict[Stratum, Co
 
 def _table(records: Sequence[Record], parts: Sequence[str], names: Sequence[str]) -> Iterator[str]:
     counts = _counts(records, parts)
-    rows = [(f"{stratum.label} {stratum.source}".strip(), of_stratum) for stratum, of_stratum in counts.items()]
+    rows = [(str(stratum), of_stratum) for stratum, of_stratum in counts.items()]
     shown = [*rows[:_SHOWN_STRATA], ("all", Counter(parts))]
     width = max(len(title) for title, _ in shown)
     yield " " * width + "".join(f"{name:>9}" for name in names)
@@ -249,11 +249,13 @@ def _warnings(
                 f"{part} holds {held[part] / len(records):.0%} of the records; {share:.0%} was asked for "
                 f"(the largest group holds {largest / len(records):.0%})"
             )
+    rare = []
     for stratum, of_stratum in _counts(records, parts).items():
         absent = [part for part in shares if not of_stratum[part]]
         if absent:
-            title = f"{stratum.label} {stratum.source}".strip()
-            yield f"{title}: none of {counted(of_stratum.total(), 'record')} in {' and '.join(absent)}"
+            rare.append(f"{stratum} ({counted(of_stratum.total(), 'record')}) in {' and '.join(absent)}")
+    if rare:
+        yield f"too few to be in every file; none of {first_few(rare, str)}"
 
 
 def _summary(
