@@ -123,9 +123,11 @@ def test_copies_of_one_name_get_names_of_their_own_and_keep_their_bytes(zoomin, 
     picture(data / "deepfake" / "fake" / "a b$ü.PNG")
     picture(data / "deepfake" / "fake" / "IMAGE.png")
     picture(data / "deepfake" / "real" / "image.png")
+    picture(data / "deepfake" / "fake" / "photo.png")
+    picture(data / "deepfake" / "real" / "PHOTO.png")
     assert zoomin("convert", "folders", data, "--out", tmp_path / "out", "--copy")[0] == 0
     records = read_records(tmp_path / "out" / "records.jsonl")
-    assert len({record.name.lower() for record in records}) == len(records) == 9
+    assert len({record.name.lower() for record in records}) == len(records) == 11
     assert {Path(record.name).parent for record in records} == {Path("images")}
     assert "images/a_b__.png" in [record.name for record in records]
     for record in records:
