@@ -42,6 +42,7 @@ def convert(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
         ("wukong/imagenet_ai_0424_wukong", "Wukong"),
         ("imagenet_ai_0419_vqdm", "VQDM"),
         ("BigGAN/imagenet_ai_0419_biggan", "BigGAN"),
+        ("Midjourney/unpacked", "Midjourney"),
         ("imagenet_ai", "imagenet_ai"),  # all generators in one, as the tutorial of GenImage has it
     ],
 )
@@ -261,7 +262,9 @@ def test_mllm_defake_objects_may_be_empty_in_every_way(convert, tmp_path: Path, 
 
 
 def test_coco_gives_real_images_without_words_or_boxes(convert, tmp_path: Path) -> None:
-    records = convert("coco", made.coco(tmp_path / "data"), "--split", "val")
+    data = made.coco(tmp_path / "data")
+    made.write_json(data / "annotations" / "stuff_val2017.json", {"images": []})  # instances come before it
+    records = convert("coco", data, "--split", "val")
     assert list(records) == ["val2017/000000000139.jpg", "val2017/000000000285.jpg"]
     for record in records.values():
         assert (record.label, record.explanation, record.boxes_px) == (REAL, "", None)
