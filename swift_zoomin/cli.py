@@ -21,7 +21,7 @@ COMMANDS = {
     "check": ("swift_zoomin.checking", "check records files and decode every image in them"),
     "convert": (
         "swift_zoomin.convert.command",
-        "centre-crop and resize the images of a records file, as the paper does for training",
+        "published data sets to records, and images of records to squares",
     ),
 }
 _INTERRUPTED, _READER_GONE = 130, 141  # 128 + SIGINT and 128 + SIGPIPE, as shells give them
