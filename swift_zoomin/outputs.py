@@ -12,7 +12,8 @@ from swift_zoomin.file_kind import parsed_json
 from swift_zoomin.files import write_whole
 from swift_zoomin.records import RecordError
 
-_MOST_FIGURES_BYTES = 1 << 20  # they take a few thousand; a larger file is something else, and is not read whole
+_MOST_FIGURES_BYTES = 1 << 25  # groups and pairs of many methods take a few; a larger file is not read whole
+_OTHER = "choose another --out"
 
 
 @contextmanager
@@ -34,13 +35,23 @@ def write_output(path: Path, content: str) -> None:
             write_whole(Path(os.path.realpath(path)), content.encode())
 
 
-def check_figures_output(path: Path, inputs: Iterable[Path]) -> None:
-    """Raises RecordError where writing figures to `path` would destroy an input, or anything but older figures."""
-    for source in inputs:
-        if path.exists() and source.exists() and path.samefile(source):
-            raise RecordError(f"{path}: the same file as {source}, which is read; choose another --out")
-    if path.is_file() and not _may_be_replaced(path):
-        raise RecordError(f"{path}: exists, and holds no figures of an earlier evaluation; choose another --out")
+def check_figures_folder(folder: Path, figures: str, tables: Iterable[str], inputs: Iterable[Path]) -> None:
+    """Raises RecordError where writing figures and tables into `folder` would destroy anything but older ones.
+
+    Tables bear no mark, so they are replaced only where figures of an earlier evaluation lie beside them.
+    """
+    if folder.suffix == ".json":
+        raise RecordError(f"{folder}: --out is a folder, for {figures} and tables; give one, as {folder.parent}")
+    is_older = (folder / figures).is_file()
+    if is_older and not _may_be_replaced(folder / figures):
+        raise RecordError(f"{folder / figures}: exists, and holds no figures of an earlier evaluation; {_OTHER}")
+    for name in (figures, *tables):
+        path = folder / name
+        for source in inputs:
+            if path.exists() and source.exists() and path.samefile(source):
+                raise RecordError(f"{path}: the same file as {source}, which is read; {_OTHER}")
+        if path.exists() and not is_older:
+            raise RecordError(f"{path}: exists, and beside it are no figures of an earlier evaluation; {_OTHER}")
 
 
 def _may_be_replaced(path: Path) -> bool:
