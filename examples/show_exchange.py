@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageText
 
 from swift_zoomin.boxes import PixelLimits
 from swift_zoomin.episode import CHOOSERS, BoxChooser, Episode
-from swift_zoomin.evaluation.metrics import pair
+from swift_zoomin.evaluation.pairing import pair
 from swift_zoomin.images import ImageError, ImageRef, load_references
 from swift_zoomin.pictures import open_upright
 from swift_zoomin.predictions import Prediction, read_predictions

@@ -40,8 +40,8 @@ def check_figures_folder(folder: Path, figures: str, tables: Iterable[str], inpu
 
     Tables bear no mark, so they are replaced only where figures of an earlier evaluation lie beside them.
     """
-    if folder.suffix == ".json":
-        raise RecordError(f"{folder}: --out is a folder, for {figures} and tables; give one, as {folder.parent}")
+    if folder.suffix == ".json" or (folder.exists() and not folder.is_dir()):
+        raise RecordError(f"{folder}: --out is a folder, for {figures} and tables; expected one, not a file")
     is_older = (folder / figures).is_file()
     if is_older and not _may_be_replaced(folder / figures):
         raise RecordError(f"{folder / figures}: exists, and holds no figures of an earlier evaluation; {_OTHER}")

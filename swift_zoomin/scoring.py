@@ -133,15 +133,8 @@ def bleu_of_counts(counts: Sequence[int], order: int, is_corpus: bool = False) -
     *n_grams, candidate_length, reference_length = counts
     orders = len(n_grams) // 2
     found, all_of_them = n_grams[:order], n_grams[orders : orders + order]
-    score = BLEU.compute_bleu(
-        found,
-        all_of_them,
-        candidate_length,
-        reference_length,
-        "exp",
-        effective_order=not is_corpus,
-        max_ngram_order=order,
-    )
+    lengths = candidate_length, reference_length
+    score = BLEU.compute_bleu(found, all_of_them, *lengths, "exp", effective_order=not is_corpus, max_ngram_order=order)
     return to_share(score)
 
 

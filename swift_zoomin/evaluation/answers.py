@@ -29,7 +29,7 @@ class Answers:
     is_generated: Column  # by the label: 1 or 0
     means: dict[str, Column]
     counts: dict[str, Column]  # what is missing, and why: 1 or 0
-    scores: Column  # the probability of "generated"
+    scores: Column  # how probable it is that the image is generated
     regions: Column  # how many the first look marked
     bleu_counts: np.ndarray  # (images, 6), as `scoring.bleu_of_counts` wants them; zeros without a reference
     strays: dict[str, int]  # rows that count nowhere

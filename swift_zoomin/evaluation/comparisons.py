@@ -2,8 +2,9 @@
 
 The accuracy of two methods on the same images is compared by McNemar's exact test. All other figures, and the accuracy
 too where images come in groups, are compared by the paired bootstrap: in how many resamples does the difference lie at
-least as far from its mean as the measured one lies from zero (with 1 added to both counts, as sacrebleu does)? P values
-are corrected after Holm (1979) over all pairs of methods, for each figure by itself.
+least as far from its mean as the measured one lies from zero (with 1 added to both counts, as sacrebleu does)? AP and
+AUC are compared only where both methods give scores to the same images. P values are corrected after Holm (1979) over
+all pairs of methods, for each figure by itself.
 """
 
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from swift_zoomin.evaluation.answers import Answers
 from swift_zoomin.evaluation.figures import Spread, percentiles
 
 COMPARED = ("accuracy", "balanced_accuracy", "f1", "bleu1", "bleu2", "rouge_l", "iou", "iou_recall", "auc", "ap")
+OF_SCORES = ("auc", "ap")
 MCNEMAR, BOOTSTRAP = "McNemar, exact", "paired bootstrap"
 
 
@@ -28,7 +30,7 @@ def compare(
         of_figure: list[dict[str, Any]] = []
         for first, second in combinations(range(len(methods)), 2):
             difference = values[first][figure] - values[second][figure]
-            if np.isnan(difference):
+            if np.isnan(difference) or (figure in OF_SCORES and not _score_the_same(methods[first], methods[second])):
                 continue
             differences = spreads[first][figure] - spreads[second][figure]
             use_mcnemar = figure == "accuracy" and not are_grouped
@@ -40,6 +42,10 @@ def compare(
         corrected = holm([row["p"] for row in of_figure])
         rows += [{**row, "p_holm": p} for row, p in zip(of_figure, corrected, strict=True)]
     return rows
+
+
+def _score_the_same(first: Answers, second: Answers) -> bool:
+    return bool((np.isnan(first.scores) == np.isnan(second.scores)).all())
 
 
 def _mcnemar(first: Answers, second: Answers) -> float:
