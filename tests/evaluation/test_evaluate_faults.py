@@ -67,12 +67,15 @@ def test_predictions_without_any_verdict_are_no_success(zoomin, data: Path, imag
             '{"image": "a.png", "verdict": "real"}',
             "exists, and holds no figures of an earlier evaluation",
         ),
-        ("metrics.json", '{"signature": ""' + " " * (1 << 25) + "}", "exists, and holds no figures of an earlier"),
+        ("metrics.json", '{"signature": ""' + " " * (1 << 10) + "}", "exists, and holds no figures of an earlier"),
         ("table.md", "my notes", "exists, and beside it are no figures of an earlier evaluation"),
         ("table.csv", "", "exists, and beside it are no figures of an earlier evaluation"),
     ],
 )
-def test_figures_replace_nothing_that_is_none(zoomin, data: Path, name: str, content: str, reason: str) -> None:
+def test_figures_replace_nothing_that_is_none(
+    zoomin, data: Path, monkeypatch: pytest.MonkeyPatch, name: str, content: str, reason: str
+) -> None:
+    monkeypatch.setattr("swift_zoomin.outputs._MOST_FIGURES_BYTES", 1 << 10)  # larger than that is not read
     command = evaluation(data, "a.png", "b.png", "c.png")
     (data / "out").mkdir()
     (data / "out" / name).write_text(content)

@@ -316,7 +316,7 @@ rows = st.tuples(
 )
 
 
-@settings(deadline=None, max_examples=10)  # 2,000 resamples of each figure; the first call imports scipy
+@settings(deadline=None, max_examples=3)  # 2,000 resamples of each figure; the first call imports scipy
 @example([("real", None, None, "", [])])  # one record, all wrong
 @example([("real", "generated", "real", "the cat", [BOX])])  # one record, all right
 @example([("real", "real", "real", "the cat", [BOX]), ("generated", None, None, "x", [HALF])])  # as far apart as can be
