@@ -1,4 +1,4 @@
-"""The command `zoomin`: detect, evaluate, check, convert. Training is ms-swift's own command line."""
+"""The command `zoomin`: detect, evaluate, tables, check, convert. Training is ms-swift's own command line."""
 
 import argparse
 import os
@@ -16,6 +16,7 @@ from swift_zoomin.records import RecordError
 COMMANDS = {
     "detect": ("swift_zoomin.detection.command", "look at images twice and write a prediction each"),
     "evaluate": ("swift_zoomin.evaluation.command", "compare predictions with records"),
+    "tables": ("swift_zoomin.evaluation.tables_command", "put the figures of several sets of images side by side"),
     "check": ("swift_zoomin.checking", "check records files and decode every image in them"),
     "convert": (
         "swift_zoomin.convert.command",

@@ -21,7 +21,7 @@ def zoomin(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
     return zoomin_command(monkeypatch, capsys)
 
 
-@pytest.mark.parametrize("command", ["detect", "evaluate", "check", "convert"])
+@pytest.mark.parametrize("command", ["detect", "evaluate", "tables", "check", "convert"])
 def test_every_command_explains_itself(zoomin, capsys: pytest.CaptureFixture[str], command: str) -> None:
     with pytest.raises(SystemExit) as done:
         zoomin(command, "--help")
@@ -29,7 +29,9 @@ def test_every_command_explains_itself(zoomin, capsys: pytest.CaptureFixture[str
     assert f"usage: zoomin {command}" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("arguments", [[], ["guess"], ["detect", "a.png"], ["evaluate"], ["convert", "records.jsonl"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["guess"], ["detect", "a.png"], ["evaluate"], ["tables"], ["convert", "records.jsonl"]]
+)
 def test_a_command_line_that_makes_no_sense_is_refused(zoomin, capsys, arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as done:
         zoomin(*arguments)

@@ -14,12 +14,12 @@ from swift_zoomin.evaluation.answers import Answers, to_answers
 from swift_zoomin.evaluation.groups import BY
 from swift_zoomin.evaluation.metrics import as_json, by_group, evaluation
 from swift_zoomin.evaluation.pairing import Pair, method_names, pair
+from swift_zoomin.evaluation.sets import METRICS
 from swift_zoomin.outputs import check_figures_folder, write_output
 from swift_zoomin.predictions import Predictions, read_predictions
 from swift_zoomin.records import RecordError, read_records
 
-METRICS, TABLES = "metrics.json", {"table.md": tables.markdown, "table.tex": tables.latex}
-TABLES["table.csv"] = tables.comma_separated
+TABLES = {"table.md": tables.markdown, "table.tex": tables.latex, "table.csv": tables.comma_separated}
 _STATUS_HELP = (
     "status: 0 figures are printed; 1 one line says what is wrong; 2 no such option; 3 figures without any verdict"
 )
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     names = method_names(options.predictions)
     if options.out:
-        check_figures_folder(options.out, METRICS, TABLES, (options.records, *options.predictions))
+        check_figures_folder(options.out, (METRICS, *TABLES), (options.records, *options.predictions))
     records = read_records(options.records, decode=False)
     notes: list[str] = []
     methods = []

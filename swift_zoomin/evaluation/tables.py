@@ -31,6 +31,7 @@ class Form(NamedTuple):
     bold: Callable[[str], str]
     interval: str
     minus: str = "-"
+    plus_minus: str = "±"
 
 
 def _unchanged(text: str) -> str:
@@ -44,7 +45,7 @@ def _bold_terminal(text: str) -> str:
 TERMINAL = Form("simple", _unchanged, _bold_terminal, " {:.2f}..{:.2f}")
 PLAIN = TERMINAL._replace(bold=_unchanged)
 MARKDOWN = Form("pipe", markup.escape_markdown, markup.bold_markdown, " ({:.3f}..{:.3f})")
-LATEX = Form("latex_raw", markup.escape_latex, markup.bold_latex, " [{:.3f}, {:.3f}]", "$-$")
+LATEX = Form("latex_raw", markup.escape_latex, markup.bold_latex, " [{:.3f}, {:.3f}]", "$-$", r"$\pm$")
 
 
 def render(evaluation: dict[str, Any], form: Form) -> list[str]:
@@ -132,8 +133,13 @@ def markdown(evaluation: dict[str, Any]) -> str:
 
 def latex(evaluation: dict[str, Any]) -> str:
     """One tabular a block; notes and signature are comments."""
-    comments = "\n".join(f"% {' '.join(text.split())}" for text in (*evaluation["notes"], evaluation["signature"]))
-    return comments + "\n" + "\n\n".join(render(evaluation, LATEX)) + "\n"
+    comments = in_comments([*evaluation["notes"], evaluation["signature"]])
+    return comments + "\n\n".join(render(evaluation, LATEX)) + "\n"
+
+
+def in_comments(lines: Sequence[str]) -> str:
+    """Lines that LaTeX passes over."""
+    return "".join(f"% {' '.join(line.split())}\n" for line in lines)
 
 
 def comma_separated(evaluation: dict[str, Any]) -> str:

@@ -68,8 +68,8 @@ def test_predictions_without_any_verdict_are_no_success(zoomin, data: Path, imag
             "exists, and holds no figures of an earlier evaluation",
         ),
         ("metrics.json", '{"signature": ""' + " " * (1 << 10) + "}", "exists, and holds no figures of an earlier"),
-        ("table.md", "my notes", "exists, and beside it are no figures of an earlier evaluation"),
-        ("table.csv", "", "exists, and beside it are no figures of an earlier evaluation"),
+        ("table.md", "my notes", "exists, and holds no figures of an earlier evaluation"),
+        ("table.csv", "a,b", "exists, and holds no figures of an earlier evaluation"),
     ],
 )
 def test_figures_replace_nothing_that_is_none(
@@ -104,7 +104,8 @@ def test_an_out_that_is_a_file_is_said_before_anything_is_read(zoomin, data: Pat
     (data / "p.jsonl").write_text("no predictions")
     before = files(data)
     status, printed, err = zoomin("evaluate", data / "records.jsonl", data / "p.jsonl", "--out", data / out)
-    expected = f"zoomin: {data / out}: --out is a folder, for metrics.json and tables; expected one, not a file\n"
+    names = "metrics.json, table.md, table.tex, table.csv"
+    expected = f"zoomin: {data / out}: --out is a folder, for {names}; expected one, not a file\n"
     assert (status, printed, err, files(data)) == (1, "", expected, before)
 
 
