@@ -52,12 +52,15 @@ class Answers:
         )
 
 
-def to_answers(name: str, pairs: Sequence[Pair], predictions: dict[Path, Prediction]) -> Answers:
-    """The columns of a method, given its predictions and the records that they belong to."""
+def to_answers(name: str, pairs: Sequence[Pair], predictions: dict[Path, Prediction], processes: int = 1) -> Answers:
+    """The columns of a method, given its predictions and the records that they belong to.
+
+    `processes` may score the texts, if they are many (`texts.py`).
+    """
     answered = [(record, prediction or {}) for record, prediction in pairs]
     is_generated = _column(record.label == GENERATED for record, _ in answered)
     scores = _column(prediction.get("score") for _, prediction in answered)
-    texts = score_texts(_explained(answered))
+    texts = score_texts(_explained(answered), processes)
     return Answers(
         name,
         is_generated,

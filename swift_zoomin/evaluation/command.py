@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from swift_zoomin.predictions import Predictions, read_predictions
 from swift_zoomin.records import RecordError, read_records
 
 TABLES = {"table.md": tables.markdown, "table.tex": tables.latex, "table.csv": tables.comma_separated}
+_MOST_PROCESSES = 8  # more gain little, and each takes 100 MB
 _STATUS_HELP = (
     "status: 0 figures are printed; 1 one line says what is wrong; 2 no such option; 3 figures without any verdict"
 )
@@ -42,13 +44,14 @@ def run(options: argparse.Namespace) -> int:
     if options.out:
         check_figures_folder(options.out, (METRICS, *TABLES), (options.records, *options.predictions))
     records = read_records(options.records, decode=False)
+    processes = min(len(os.sched_getaffinity(0)), _MOST_PROCESSES)
     notes: list[str] = []
     methods = []
     for name, file in zip(names, options.predictions, strict=True):  # one file in memory at a time
         predictions = read_predictions(file)
         pairs = pair(records, predictions)
         _check_some_belong(options.records, file, pairs, predictions)
-        methods.append(to_answers(name, pairs, predictions))
+        methods.append(to_answers(name, pairs, predictions, processes))
         notes += _count_notes(methods[-1], pairs, f"{name}: " if len(names) > 1 else "")
     judged = evaluation(records, methods)
     judged["by"] = {options.by: by_group(options.by, records, methods)} if options.by else {}

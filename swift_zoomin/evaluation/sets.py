@@ -50,7 +50,7 @@ def read_sets(folders: Sequence[Path]) -> list[ImageSet]:
         name = plain_path(folder).name
         if name in sets or name == AVERAGE:
             raise RecordError(
-                f"{folder}: another column is called {name}; a set is called as its folder, so rename this"
+                f"{folder}: another column is called {name}, and a set is called as its folder; rename it"
             )
         sets[name] = _read_set(folder / METRICS, name)
     return list(sets.values())
