@@ -1,8 +1,8 @@
 """What is asked about one image, and what becomes of the answers. No I/O: who drives it asks and answers.
 
-    dialogue = annotate(seen)
-    question = next(dialogue)               # Question("explain", "...")
-    question = dialogue.send(Answer(...))   # and so on, until StopIteration, whose value is the Annotation
+dialogue = annotate(seen)
+question = next(dialogue)               # Question("explain", "...")
+question = dialogue.send(Answer(...))   # and so on, until StopIteration, whose value is the Annotation
 """
 
 from collections.abc import Generator

@@ -22,6 +22,10 @@ from swift_zoomin.records import RecordError, read_records
 
 TABLES = {"table.md": tables.markdown, "table.tex": tables.latex, "table.csv": tables.comma_separated}
 _MOST_PROCESSES = 8  # more gain little, and each takes 100 MB
+_BY_HELP = (
+    "also a row for each group of images: their source (a generator with the real images of its own set: those of its "
+    "`set`, where records have that field, else all), the regions that the first look marked, classes of pixels, label"
+)
 _STATUS_HELP = (
     "status: 0 figures are printed; 1 one line says what is wrong; 2 no such option; 3 figures without any verdict"
 )
@@ -36,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=arguments.path, help=f"also write {METRICS} and {', '.join(TABLES)} into this folder"
     )
-    parser.add_argument("--by", choices=BY, help="also a row for each group of images")
+    parser.add_argument("--by", choices=BY, help=_BY_HELP)
 
 
 def run(options: argparse.Namespace) -> int:
