@@ -1,4 +1,4 @@
-"""The command `zoomin`: detect, evaluate, tables, check, convert. Training is ms-swift's own command line."""
+"""The command `zoomin`: from pictures to records, verdicts and figures. Training is ms-swift's own command line."""
 
 import argparse
 import os
@@ -14,6 +14,8 @@ from swift_zoomin.records import RecordError
 
 # Each command's module, which is imported when the command is called: it has `add_arguments` and `run`.
 COMMANDS = {
+    "review": ("swift_zoomin.annotation.review", "write a page to accept or reject records with, in a browser"),
+    "split": ("swift_zoomin.splitting.command", "split a records file into files for training, validation and test"),
     "detect": ("swift_zoomin.detection.command", "look at images twice and write a prediction each"),
     "evaluate": ("swift_zoomin.evaluation.command", "compare predictions with records"),
     "tables": ("swift_zoomin.evaluation.tables_command", "put the figures of several sets of images side by side"),

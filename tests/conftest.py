@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from browser import chromium, open_page  # noqa: F401  fixtures of the tests that open pages
 
 from swift_zoomin.boxes import PixelLimits
 from swift_zoomin.checkpoints import Settings
