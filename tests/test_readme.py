@@ -204,7 +204,7 @@ def test_the_table_is_what_the_report_writes() -> None:
     if made.exists():
         assert rows == made.read_text().splitlines()
     names = [row.split(" | ")[0].removeprefix("| ") for row in rows[2:]]
-    none: dict[str, object] = dict.fromkeys(COLUMNS, {"value": None})
+    none: dict[str, object] = {column: {"value": None} for column in COLUMNS}
     form = markdown({name: {**none, "accuracy_by_seed": {}} for name in names}).splitlines()
     assert rows[:2] == form[:2]
     figure = r"\d\.\d{3}"
