@@ -23,8 +23,8 @@ from swift_zoomin.records import RecordError, read_records
 TABLES = {"table.md": tables.markdown, "table.tex": tables.latex, "table.csv": tables.comma_separated}
 _MOST_PROCESSES = 8  # more gain little, and each takes 100 MB
 _BY_HELP = (
-    "also a row for each group of images: their source (a generator with the real images of its own set: those of its "
-    "`set`, where records have that field, else all), the regions that the first look marked, classes of pixels, label"
+    "also a row for each group of images: by their `source` (a generator with the real images of the same source, else "
+    "with all of the file), by the regions that the first look marked, by classes of pixels, by label"
 )
 _STATUS_HELP = (
     "status: 0 figures are printed; 1 one line says what is wrong; 2 no such option; 3 figures without any verdict"
