@@ -3,13 +3,11 @@
 import csv
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from made_predictions import prediction_rows, write_set
-from zoomin_command import zoomin_command
 
 from swift_zoomin.evaluation.columns import NAMES, Column, best_methods
 from swift_zoomin.evaluation.figures import Figure
@@ -21,10 +19,9 @@ RESAMPLES = 200  # fewer than the command's, for speed; a test of the intervals 
 METHODS = ("zoomin_7b", "npr & 100%", "verdicts|alone")
 
 
-@pytest.fixture
-def zoomin(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+@pytest.fixture(autouse=True)
+def _few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("swift_zoomin.evaluation.resampling.RESAMPLES", RESAMPLES)
-    return zoomin_command(monkeypatch, capsys)
 
 
 @pytest.fixture(scope="module")
