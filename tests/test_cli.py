@@ -54,7 +54,7 @@ def test_check_reports_all_faults_with_file_and_line(zoomin, data: Path) -> None
     assert "Traceback" not in err
 
 
-@pytest.mark.parametrize("command", [["check"], ["convert"], ["evaluate"]])
+@pytest.mark.parametrize("command", [["check"], ["convert", "square"], ["evaluate"]])
 def test_an_absent_records_file_is_named(zoomin, data: Path, command: list[str]) -> None:
     more = {"check": [], "convert": [data / "out"], "evaluate": [predict(data.parent / "run")]}[command[0]]
     code, _, err = zoomin(*command, data / "absent.jsonl", *more)
