@@ -165,7 +165,7 @@ def test_answers_and_masks_of_one_name_are_one_method(records: Path, tmp_path: P
     assert figures["iou"]["value"] == pytest.approx((1 + 0 + 0 + 1) / 4)  # b marks nothing that is annotated
     assert figures["bleu2"]["value"] > 0
     assert "read as fakeshield; read as masks" in out
-    found = f"4 images found by the end of a path: {ELSEWHERE}/real/a.png is taken for {records.parent}/real/a.png"
+    found = f"4 images found by the end of a path: {ELSEWHERE}/real/a.png is taken for real/a.png"
     assert found in out.splitlines()
 
 
