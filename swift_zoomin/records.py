@@ -55,7 +55,9 @@ class Record:
     where: str = field(default="", compare=False)  # its `file:line`, for messages
 
 
-class _Row(NamedTuple):
+class Row(NamedTuple):
+    """One row of a records file as it stands there: any JSON value, or a ValueError for a line that is no JSON."""
+
     where: str
     value: Any
     spilled: Path | None = None  # the file that the row's image bytes were put into
@@ -67,15 +69,24 @@ def read_records(path: Path | str, decode: bool = True, afresh: bool = False) ->
     `decode` also decodes each image that no earlier reading has decoded since it was changed; with `afresh`, every one.
     """
     path = Path(path)
-    _check_regular(path)
-    is_parquet = path.suffix == ".parquet"
-    rows = list(_parquet_rows(path) if is_parquet else _json_lines_rows(path))
+    rows = list(read_rows(path))
     if not rows:
-        expected = "" if is_parquet else "; expected one JSON object a line"
+        expected = "" if path.suffix == ".parquet" else "; expected one JSON object a line"
         raise RecordError(f"{path}: holds no record{expected}")
+    return check_rows(path, rows, decode, afresh)
+
+
+def read_rows(path: Path) -> Iterator[Row]:
+    """The rows of a records file, one at a time and unchecked. Raises RecordError where it cannot be read."""
+    _check_regular(path)
+    yield from _parquet_rows(path) if path.suffix == ".parquet" else _json_lines_rows(path)
+
+
+def check_rows(path: Path, rows: Sequence[Row], decode: bool = True, afresh: bool = False) -> list[Record]:
+    """The records of rows of a file, checked as `read_records` does. Raises RecordError with all faults."""
     images = CheckedImages(path, decode, afresh)
 
-    def check(row: _Row) -> Record | list[str]:
+    def check(row: Row) -> Record | list[str]:
         faults: list[str] = []
         record = _check_row(row, path, images, lambda fault: faults.append(f"{row.where}: {fault}"))
         return record if record and not faults else faults
@@ -153,12 +164,12 @@ def _json_value(line: bytes) -> Any:
         return ValueError(f"not JSON ({error})")
 
 
-def _json_lines_rows(path: Path) -> Iterator[_Row]:
+def _json_lines_rows(path: Path) -> Iterator[Row]:
     for where, value in json_rows(path):
-        yield _Row(where, value)
+        yield Row(where, value)
 
 
-def _parquet_rows(path: Path) -> Iterator[_Row]:
+def _parquet_rows(path: Path) -> Iterator[Row]:
     import pyarrow.parquet
 
     number = 0
@@ -172,15 +183,15 @@ def _parquet_rows(path: Path) -> Iterator[_Row]:
         raise RecordError(f"{path}: cannot be read as Parquet ({error})") from error
 
 
-def _parquet_row(where: str, row: dict[str, Any], path: Path) -> _Row:
+def _parquet_row(where: str, row: dict[str, Any], path: Path) -> Row:
     """A row whose image is a path, as in JSON Lines: image bytes are put into a file, so a reference stays short."""
     image = row.get("image")
     if isinstance(image, dict):  # the layout of Hugging Face datasets
         image = image.get("bytes") or image.get("path")
     if not isinstance(image, bytes):
-        return _Row(where, {**row, "image": image})
+        return Row(where, {**row, "image": image})
     file = _spill(image, path)
-    return _Row(where, {**row, "image": f"{_spill_folder(path).name}/{file.name}"}, file)
+    return Row(where, {**row, "image": f"{_spill_folder(path).name}/{file.name}"}, file)
 
 
 def _spill_folder(path: Path) -> Path:
@@ -213,7 +224,7 @@ def _written(file: Path, content: bytes) -> Path:
     return file
 
 
-def _check_row(row: _Row, path: Path, images: CheckedImages, report: Report) -> Record | None:
+def _check_row(row: Row, path: Path, images: CheckedImages, report: Report) -> Record | None:
     """The record in a row; None where so much is wrong that there is none. Every fault found is reported."""
     value = row.value
     if isinstance(value, ValueError):  # the line is no JSON
@@ -265,7 +276,7 @@ def _check_text(name: str, text: Any, report: Report) -> None:
         report(f"{name} {problem}")
 
 
-def _check_image(row: _Row, path: Path, images: CheckedImages, report: Report) -> ImageRef | None:
+def _check_image(row: Row, path: Path, images: CheckedImages, report: Report) -> ImageRef | None:
     name = row.value.get("image")
     if not isinstance(name, str) or not name:
         report(f"image {name!r}; expected a path relative to the records file")

@@ -3,82 +3,93 @@
     dialogue = annotate(seen)
     question = next(dialogue)               # Question("explain", "...")
     question = dialogue.send(Answer(...))   # and so on, until StopIteration, whose value is the Annotation
+
+An answer that cannot be used is asked for once more, saying what was wrong, with twice the room; then the image is
+rejected with that reason. No answer raises: what a model writes is a value. The same answers give the same questions.
 """
 
-from collections.abc import Generator
-from dataclasses import dataclass, field
-from enum import StrEnum
+from collections.abc import Callable, Generator
+from functools import partial
+from typing import TypeVar
 
-from swift_zoomin.boxes import Box, Size
+from swift_zoomin.annotation import prompts
+from swift_zoomin.annotation.explanations import read_explanation
+from swift_zoomin.annotation.grounding import Grounded, read_boxes
+from swift_zoomin.annotation.purify import Purified, apply_decisions, apply_rules, read_decisions
+from swift_zoomin.annotation.steps import (
+    Annotation,
+    Answer,
+    Dropped,
+    Frame,
+    LabelledBox,
+    Question,
+    Seen,
+    Step,
+    Unusable,
+)
 
+__all__ = ["Annotation", "Answer", "Dropped", "Frame", "Question", "Seen", "Step", "annotate"]
 
-class Step(StrEnum):
-    """The steps of the paper's pipeline, in their order."""
+T = TypeVar("T")
 
-    EXPLAIN = "explain"
-    GROUND = "ground"
-    FILTER = "filter"
-
-
-class Frame(StrEnum):
-    """How a family of models writes boxes: pixels of the image that was sent, or thousandths of each side."""
-
-    ABSOLUTE = "absolute"
-    NORM1000 = "norm1000"
-
-
-@dataclass(frozen=True)
-class Seen:
-    """One image as the models see it. Sizes are (width, height) in pixels; `size` is the upright original's."""
-
-    label: str
-    size: Size
-    size_sent: Size
-    ground_frame: Frame
-    has_filter: bool = True
-
-
-@dataclass(frozen=True)
-class Question:
-    """One call of a step's model. `attempt` is 2 where the first answer could not be used."""
-
-    step: Step
-    prompt: str
-    prompt_version: str
-    max_tokens: int
-    attempt: int = 1
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What the model said; `finish_reason` as the server gives it ("stop", "length", "content_filter")."""
-
-    text: str
-    finish_reason: str | None = "stop"
-
-
-@dataclass(frozen=True)
-class Dropped:
-    """A box that did not become one of the record, in pixels of the upright original, and why."""
-
-    step: str  # "rule" or "filter"
-    box_px: Box
-    label: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Annotation:
-    """What became of the image. With `rejected` it became no record, for this reason."""
-
-    explanation: str = ""
-    boxes_px: list[list[float]] = field(default_factory=list)
-    box_labels: list[str] = field(default_factory=list)
-    dropped: list[Dropped] = field(default_factory=list)
-    rejected: str | None = None
+# Room for an answer, in tokens: 250 words; 50 boxes of up to 60 tokens; a decision and a reason on each of them.
+MAX_TOKENS = {Step.EXPLAIN: 1024, Step.GROUND: 3072, Step.FILTER: 2048}
+ATTEMPTS = 2
 
 
 def annotate(seen: Seen) -> Generator[Question, Answer, Annotation]:
     """Ask the steps about one image, each a second time where an answer cannot be used."""
-    raise NotImplementedError
-    yield
+    explanation = yield from _ask(Step.EXPLAIN, prompts.explain(seen.label), read_explanation)
+    if isinstance(explanation, Unusable):
+        return Annotation(rejected=explanation.problem)
+    prompt = prompts.ground(explanation, seen.ground_frame, seen.size_sent)
+    grounded = yield from _ask(Step.GROUND, prompt, partial(read_boxes, seen=seen))
+    if isinstance(grounded, Unusable):
+        return Annotation(explanation, rejected=grounded.problem)
+    boxes, dropped = apply_rules(grounded.boxes, seen.size)
+    dropped = [*grounded.dropped, *dropped]
+    if seen.has_filter and boxes:
+        filtered = yield from _filter(boxes, seen)
+        if isinstance(filtered, Unusable):
+            return _annotation(explanation, grounded, [], dropped, filtered.problem)
+        boxes, dropped_by_filter = filtered
+        dropped += dropped_by_filter
+    return _annotation(explanation, grounded, boxes, dropped)
+
+
+def _filter(boxes: list[LabelledBox], seen: Seen) -> Generator[Question, Answer, Purified | Unusable]:
+    frame = seen.filter_frame or seen.ground_frame
+    prompt = prompts.filter_boxes(boxes, frame, seen.size, seen.size_sent)
+    decisions = yield from _ask(Step.FILTER, prompt, partial(read_decisions, boxes=len(boxes)))
+    if isinstance(decisions, Unusable):
+        return decisions
+    return apply_decisions(boxes, decisions)
+
+
+def _ask(step: Step, prompt: str, read: Callable[[Answer], T | Unusable]) -> Generator[Question, Answer, T | Unusable]:
+    """What `read` makes of the first answer that can be used, or the problem of the last one."""
+    words = prompt
+    problem = ""
+    for attempt in range(1, ATTEMPTS + 1):
+        version = prompts.version(step, attempt)
+        answer = yield Question(step, words, version, MAX_TOKENS[step] * attempt, attempt)
+        outcome = read(answer)
+        if not isinstance(outcome, Unusable):
+            return outcome
+        problem = outcome.problem
+        words = prompts.asked_again(prompt, problem)
+    return Unusable(f"{step}: the answer {problem}, asked {ATTEMPTS} times")
+
+
+def _annotation(
+    explanation: str, grounded: Grounded, boxes: list[LabelledBox], dropped: list[Dropped], rejected: str | None = None
+) -> Annotation:
+    return Annotation(
+        explanation=explanation,
+        boxes_px=[box.box_px for box in boxes],
+        box_labels=[box.label for box in boxes],
+        dropped=dropped,
+        rejected=rejected,
+        boxes_read=grounded.read,
+        boxes_beyond=grounded.beyond,
+    )
