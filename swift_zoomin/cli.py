@@ -16,6 +16,10 @@ from swift_zoomin.records import RecordError
 COMMANDS = {
     "detect": ("swift_zoomin.detection.command", "look at images twice and write a prediction each"),
     "evaluate": ("swift_zoomin.evaluation.command", "compare predictions with records"),
+    "annotate": (
+        "swift_zoomin.annotation.command",
+        "make records of labelled pictures with vision-language models: explain, ground, filter",
+    ),
     "check": ("swift_zoomin.checking", "check records files and decode every image in them"),
     "convert": (
         "swift_zoomin.convert.command",

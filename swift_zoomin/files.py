@@ -3,15 +3,20 @@
 import os
 import tempfile
 import uuid
+from collections.abc import Iterable
 from pathlib import Path
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file and the folders above it. Who reads meanwhile, or after a failure, finds the old file or none."""
+def write_whole(path: Path, content: bytes | Iterable[bytes]) -> None:
+    """Write a file, also piece by piece, and the folders above it.
+
+    Who reads meanwhile, or after a failure, finds the old file or none.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
-        unfinished.write_bytes(content)
+        with unfinished.open("wb") as file:
+            file.writelines([content] if isinstance(content, bytes) else content)
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
