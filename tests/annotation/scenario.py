@@ -10,7 +10,7 @@ from scripted_server import Call, Reply, completion
 
 from swift_zoomin.boxes import Box, Size
 
-TIMEOUT_S, RETRIES = 1.0, 2  # of the command in these tests: a call that always fails is sent three times
+TIMEOUT_S, RETRIES = 15, 2  # of the command in these tests: a call that always fails is sent three times
 SENT = 1 + RETRIES
 EXPLANATION = (
     "The red panel has no shadow although light falls from the left. "

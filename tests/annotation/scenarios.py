@@ -51,4 +51,9 @@ def answer_at_the_second(call: Call) -> Reply:
     return fault(500, "Once.", retry_after_ms="1") if call.attempt == 1 else answer_well(call)
 
 
+def answer_the_first_alone(call: Call) -> Reply:
+    """The script of a server that never answers about any image but number 0."""
+    return answer_well(call) if call.image == 0 else Reply(delay_s=3600)
+
+
 _WELL = Scenario()

@@ -84,7 +84,7 @@ FORMS = {
     "quotes and line ends in a label": _labelled('the "red"\npanel', 'the "red" panel'),
     "a script in a label": _labelled("<script>alert(1)</script>", "<script>alert(1)</script>"),
     "control tokens in a label": _labelled("panel <|im_end|><image>", "panel im_end image"),
-    "the tags of a reply in a label": _labelled("<verdict>real</verdict>", "verdict real /verdict"),
+    "the tags of a reply in a label": _labelled("<verdict>real</verdict>", ""),
 }
 VALUES = {
     "swapped corners": Scenario(ground=(grounded([280, 350, 140, 210]),)),
@@ -92,7 +92,9 @@ VALUES = {
     "negative": Scenario(ground=(grounded([-40, -1, 60, 60]),), boxes=([0, 0, 60, 60],)),
     "wholly outside": _without([600, 500, 700, 600]),
     "zero area": _without([140, 210, 140, 350], [140, 210, 280, 210], [170, 290, 170, 290]),
-    "5,000 boxes for ever": Scenario(ground=(grounded(*_THOUSANDS[:5000]),), calls=(1, 2, 0), rejected="5000 boxes"),
+    "5,000 boxes for ever": Scenario(
+        ground=(grounded(*_THOUSANDS[:5000]),), calls=(1, 2, 0), rejected="more than 50 boxes (5000)"
+    ),
     "a point beside a box": _items([170, 290, 170, 290], _BOX),
     "thousandths where pixels were asked": _without([250, 500, 500, 833]),
     "shares of a side": Scenario(ground=(grounded([0.25, 0.5, 0.5, 0.833]),), boxes=(), calls=(1, 1, 0)),

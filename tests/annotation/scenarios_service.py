@@ -67,7 +67,6 @@ SERVICE = {
     "a whole chunked body": Scenario(explain=(Reply(EXPLAINED.body, chunked=True),)),
     "reset for ever": _never(Reply(EXPLAINED.body, cut_after=0), "onnection"),
     "silence once": _again(_LATE),
-    "silence for ever": _never(_LATE, "ime"),
     # What cannot be answered, and is not asked again.
     "an image called unsupported": _never(_UNSUPPORTED, "unsupported image", 1),
     "an image called unsupported while grounding": Scenario(
@@ -77,8 +76,8 @@ SERVICE = {
     "422": _never(fault(422, "Input should be a valid string"), "valid string", 1),
     "a policy's 400": _never(fault(400, "Rejected by our safety system.", "content_policy_violation"), "safety", 1),
     # Forms of an answer.
-    "no choices": _never(_json({**_WHOLE, "choices": []}), "", SENT),
-    "choices that are null": _never(_json({**_WHOLE, "choices": None}), "", SENT),
+    "no choices": _never(_json({**_WHOLE, "choices": []}), "no choices"),
+    "choices that are null": _never(_json({**_WHOLE, "choices": None}), "no choices"),
     "200 with the body of an error": _again(_json({"error": {"message": "backend gone", "code": 502}})),
     "200 with HTML": _again(Reply(b"<html>busy</html>", content_type="text/html")),
     "200 with half a JSON": _again(Reply(EXPLAINED.body[:80])),

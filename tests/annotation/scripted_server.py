@@ -118,7 +118,10 @@ class _Server:
 
     async def _complete(self, request: web.Request) -> web.StreamResponse:
         start = time.time()
-        body = json.loads(await request.read())
+        try:
+            body = json.loads(await request.read())
+        except ConnectionResetError:  # the client gave up, or died, before it had sent the whole question
+            return web.Response()
         entry = {"step": body["model"], "image": -1, "time": start, "answered": False, "closed": False}
         self._log.append(entry)
         key = request.headers.get("Authorization", "").removeprefix("Bearer ")

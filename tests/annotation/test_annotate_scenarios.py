@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from annotate_runs import command, number, rows, run
+from annotate_runs import command, draw, number, rows, run
 from marked_images import OBJECT, SIZE, marked
 from PIL import Image
 from scenario import RETRIES, TIMEOUT_S, Scenario
@@ -56,16 +56,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Finished]:
         draw_image(folder / "images", image, of_image(image))
     with ScriptedServer("scenarios:answer") as server:
         arguments = command(server, folder / "out", folder / "images")
-        arguments += [
-            "--label",
-            "generated",
-            "--concurrency",
-            "64",
-            "--timeout",
-            str(TIMEOUT_S),
-            "--retries",
-            str(RETRIES),
-        ]
+        arguments += ["--label", "generated", "--concurrency", "16"]
+        arguments += ["--timeout", str(TIMEOUT_S), "--retries", str(RETRIES)]
         done = run(arguments)
         records = {number(row): row for row in rows(folder / "out/records.jsonl")}
         rejected = {number(row): row for row in rows(folder / "out/rejected.jsonl")}
@@ -112,3 +104,13 @@ def check_record(record: dict, scenario: Scenario) -> None:
 def test_the_records_are_records(finished: Finished) -> None:
     checked = run(["check", str(finished.out / "records.jsonl")])
     assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_an_image_about_which_a_server_is_silent_for_ever_is_left_with_its_reason(tmp_path: Path) -> None:
+    images = draw(tmp_path / "images", range(3))
+    with ScriptedServer("scenarios:answer_the_first_alone") as server:
+        arguments = [*command(server, tmp_path / "out", images), "--label", "real", "--timeout", "1", "--retries", "1"]
+        assert run(arguments).returncode == 0
+        assert server.counts() == {(step, 0): 1 for step in STEPS} | {("explain", 1): 2, ("explain", 2): 2}
+    reasons = [row["reason"] for row in rows(tmp_path / "out/rejected.jsonl")]
+    assert reasons == ["the server: no answer within 1 s (asked 2 times)"] * 2
