@@ -37,7 +37,6 @@ _FAMILIES = {
     r"internvl": Family("InternVL", Frame.NORM1000, 28),
     r"glm-?4[.-][156]v": Family("GLM-V", Frame.NORM1000, 28),
     r"(?:chat)?gpt-(?:4o|4[.]1|5)": Family("GPT", Frame.NORM1000, 32, is_taught=False),
-    r"\Ao[34](?=-|\Z)": Family("GPT", Frame.NORM1000, 32, is_taught=False),
 }
 _KNOWN = {re.compile(rf"(?<![a-z0-9]){pattern}"): family for pattern, family in _FAMILIES.items()}
 

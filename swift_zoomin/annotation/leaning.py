@@ -14,7 +14,7 @@ _LABEL = (
 )
 _IMAGE = r"(?:image|picture|photo|photograph|scene|it|this)"
 _QUOTE = "[\"'“‘]?"
-_TOLD = r"(?:stated|mentioned|indicated|specified|told|noted|described|labell?ed|instructed|informed|given|requested)"
+_TOLD = r"(?:stated|indicated|specified|told|labell?ed|instructed|informed|given|requested)"
 _SAID_BY_YOU = r"(?:mentioned|told|said|stated|indicated|noted|specified|informed|labell?ed|described|asked|claimed)"
 _THE = r"(?:the|your|this|its|my)"
 _REQUEST = r"(?:prompt|question|request|task|instructions?|user|premise|ground[- ]truth)"
@@ -24,10 +24,10 @@ _IN_THE_PICTURE = (
 )
 
 _PHRASES = (
-    # as stated, the image is real; as you mentioned; as previously indicated
+    # as stated, the image is real; as previously indicated. Not "as noted": reports note things themselves.
     rf"as (?:it (?:is|was) |was |has been |already |previously |correctly |you )*{_TOLD}\b{_IN_THE_PICTURE}",
     # as stated in the prompt; as indicated by the label
-    rf"as (?:already |previously )?{_TOLD} (?:by|in|on|with|from|through) {_THE} (?:given |provided )?"
+    rf"as (?:already |previously )?(?:{_TOLD}|mentioned|noted|described) (?:by|in|on|with|from|through) {_THE} (?:given |provided )?"
     rf"(?:{_REQUEST}|(?:image )?label(?! (?:on|of the|of a)\b))\b",
     # the given label; its known classification; the correct answer
     r"(?:the|this|its|your|that) (?:given|provided|stated|assigned|supplied|specified|known|correct|true) "

@@ -16,7 +16,6 @@ from swift_zoomin.replies import GENERATED, REAL
 DECISIONS = ("keep", "object", "redundant")
 
 _KIND = {REAL: "a real photograph, taken with a camera", GENERATED: "AI-generated"}
-_LOOKS = {REAL: "real", GENERATED: "generated"}
 _LOOKED_FOR = {
     REAL: (
         "Look for what is hard to make up: coherent small text and logos, hands, faces and fur with plausible detail, "
@@ -33,7 +32,7 @@ def explain(label: str) -> str:
     """Asks for the forensic reasons of an image of known label."""
     return (
         f"You are an expert in image forensics. This image is {_KIND[label]}. Write the examination report that shows "
-        f"why it looks {_LOOKS[label]}.\n"
+        f"why it looks {label}.\n"
         "Go through the objects and their parts, their arrangement, perspective and scale, light, shadow and "
         "reflection, texture and material, any text, and the anatomy of people and animals; write only about those "
         f"that give evidence here. {_LOOKED_FOR[label]}\n"
@@ -101,16 +100,21 @@ def _version(*texts: str) -> str:
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:8]
 
 
-_BOXES = (LabelledBox([1, 2, 3, 4], "a"),)
-_FIRST = {
-    Step.EXPLAIN: _version(explain(REAL), explain(GENERATED)),
-    Step.GROUND: _version(*(ground("a", frame, (8, 9)) for frame in Frame)),
-    Step.FILTER: _version(*(filter_boxes(_BOXES, frame, (8, 9), (8, 9)) for frame in Frame)),
-}
+def versions() -> dict[Step, str]:
+    """The version of each step's first question."""
+    boxes = [LabelledBox([1, 2, 3, 4], "a")]
+    return {
+        Step.EXPLAIN: _version(explain(REAL), explain(GENERATED)),
+        Step.GROUND: _version(*(ground("a", frame, (8, 9)) for frame in Frame)),
+        Step.FILTER: _version(*(filter_boxes(boxes, frame, (8, 9), (8, 9)) for frame in Frame)),
+    }
+
+
+_VERSIONS = versions()
 
 
 def version(step: Step, attempt: int = 1) -> str:
     """Which words a question was asked in: 8 hex digits. Those of a second question also cover `asked_again`."""
     if attempt == 1:
-        return _FIRST[step]
-    return _version(_FIRST[step], asked_again("a", "b"))
+        return _VERSIONS[step]
+    return _version(_VERSIONS[step], asked_again("a", "b"))

@@ -8,6 +8,7 @@ enclose the primary object, a fall back to object detection, and redundant ones.
 import json
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from swift_zoomin.annotation.answers import clean_label, usable_text
@@ -21,6 +22,7 @@ DUPLICATE_IOU = 0.9
 Purified = tuple[list[LabelledBox], list[Dropped]]  # what stays, in the order given, and what does not
 
 _CAUSES = {"object": Cause.WHOLE_OBJECT, "redundant": Cause.REDUNDANT}
+_MOST_BRACES = 400  # a few for each box; what a text of nothing but braces costs stays bounded
 _OBJECT = re.compile(r"\{[^{}]*\}")
 _FIELDS = {
     "number": re.compile(r"\bnumber[\"']?\s*+:\s*+[\"']?(?P<value>\d+)", re.IGNORECASE),
@@ -93,29 +95,39 @@ def read_decisions(answer: Answer, boxes: int) -> list[Decision] | Unusable:
 
 def _decisions_in(text: str) -> Iterator[tuple[int, Decision]]:
     """The decisions of a text with the number of their box; what is none of DECISIONS is passed over."""
-    for row in _json_objects(text) or _loose_objects(text):
+    for row in _objects_in(text):
         number, decision, reason = (str(row.get(key, "")).strip() for key in ("number", "decision", "reason"))
         if re.fullmatch("[0-9]{1,4}", number) and decision.lower() in DECISIONS:
             yield int(number), Decision(decision.lower(), clean_label(reason))
 
 
-def _json_objects(text: str) -> list[dict[str, Any]]:
-    """The objects of the JSON list that reaches from the text's first to its last bracket; none if it is no JSON."""
-    try:
-        rows = json.loads(text[text.find("[") : text.rfind("]") + 1])
-    except (ValueError, RecursionError):
-        return []
-    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+def _objects_in(text: str) -> Iterator[dict[str, Any]]:
+    """The objects with a number that a text holds, in whatever list, object or prose they stand.
+
+    One that is no JSON (trailing commas, single quotes) is read as far as its fields can be found in it.
+    """
+    position = text.find("{")
+    for _ in range(_MOST_BRACES):
+        if position < 0:
+            return
+        row, end = _object_at(text, position)
+        if "number" in row:
+            yield row
+        else:  # perhaps an object around others
+            end = position + 1
+        position = text.find("{", end)
 
 
-def _loose_objects(text: str) -> list[dict[str, Any]]:
-    """The objects of a text that is broken JSON, or several values in a row; an object that holds others is passed
-    over."""
-    found = []
-    for match in _OBJECT.finditer(text):
-        fields = {name: pattern.search(match.group()) for name, pattern in _FIELDS.items()}
-        found.append({name: field.group("value") for name, field in fields.items() if field})
-    return found
+def _object_at(text: str, position: int) -> tuple[dict[str, Any], int]:
+    """The object that begins at a brace, and where it ends; empty where there is none."""
+    with suppress(ValueError, RecursionError):
+        row, end = json.JSONDecoder().raw_decode(text, position)
+        return row, end
+    match = _OBJECT.match(text, position)
+    if not match:
+        return {}, position
+    fields = {name: pattern.search(match.group()) for name, pattern in _FIELDS.items()}
+    return {name: found.group("value") for name, found in fields.items() if found}, match.end()
 
 
 def apply_decisions(boxes: Sequence[LabelledBox], decisions: Sequence[Decision]) -> Purified:

@@ -1,0 +1,60 @@
+"""Which family a model's name says, and what is not guessed."""
+
+import pytest
+
+from swift_zoomin.annotation.dialogue import Frame
+from swift_zoomin.annotation.families import family_of
+
+ABSOLUTE_28, NORM1000_28, NORM1000_32 = (Frame.ABSOLUTE, 28), (Frame.NORM1000, 28), (Frame.NORM1000, 32)
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("Qwen/Qwen2.5-VL-7B-Instruct", ABSOLUTE_28),
+        ("/models/Qwen2.5-VL-7B-Instruct-AWQ", ABSOLUTE_28),
+        ("/models/Qwen2.5-VL-7B-Instruct/checkpoint-100/", ABSOLUTE_28),
+        (r"C:\models\Qwen2_5-VL-3B", ABSOLUTE_28),
+        ("qwen2.5-vl-72b-instruct", ABSOLUTE_28),
+        ("qwen2.5vl:7b", ABSOLUTE_28),
+        ("VLM-R1-Qwen2.5VL-3B", ABSOLUTE_28),
+        ("Qwen/Qwen2-VL-2B-Instruct", NORM1000_28),
+        ("Qwen/Qwen3-VL-30B-A3B-Instruct-FP8", NORM1000_32),
+        ("qwen3-vl-plus", NORM1000_32),
+        ("/qwen2-vl/Qwen3-VL-8B", NORM1000_32),  # the last part decides
+        ("Qwen/Qwen3.5-9B", NORM1000_32),
+        ("Qwen/Qwen3.8-27B-FP8", NORM1000_32),
+        ("OpenGVLab/InternVL3_5-8B", NORM1000_28),
+        ("zai-org/GLM-4.5V", NORM1000_28),
+        ("gpt-4o-2024-08-06", NORM1000_32),
+        ("openai/gpt-4.1-mini", NORM1000_32),
+    ],
+)
+def test_a_known_name_gives_frame_and_patch(name: str, known: tuple[Frame, int]) -> None:
+    family = family_of(name)
+    assert family
+    assert (family.frame, family.patch_px) == known
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "gemini-2.5-flash",
+            "google/gemma-3-27b-it",
+            "moonshotai/Kimi-VL-A3B",
+            "qwen-vl-max",
+            "llava-1.5",
+            "tiny",
+            "",
+        ),
+        *("Qwen2.5-7B-Instruct", "Qwen3-8B", "qwen-3.5b", "gpt-4", "gpt-oss-120b", "/o3/model", "yolo3-x"),
+    ],
+)
+def test_what_is_not_known_is_not_guessed(name: str) -> None:
+    assert family_of(name) is None
+
+
+def test_a_frame_that_was_not_taught_says_so() -> None:
+    taught = {name: family_of(name).is_taught for name in ("gpt-4o", "Qwen3-VL-8B")}  # type: ignore[union-attr]
+    assert taught == {"gpt-4o": False, "Qwen3-VL-8B": True}
