@@ -7,6 +7,7 @@ then be of an image that nobody knows. So the picture is sent in a size that pas
 import base64
 import hashlib
 import io
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,15 +58,21 @@ def file_state(path: Path) -> tuple[int, int]:
 
 
 def size_to_send(size: Size, patch_px: int, max_pixels: int) -> Size:
-    """The size, in multiples of the patch, that an image is sent in. Raises ImageError for one that is too thin."""
-    from qwen_vl_utils import vision_process
+    """The size, in multiples of the patch, that an image is sent in. Raises ImageError for one that is too thin.
 
+    It is what `smart_resize` of qwen-vl-utils gives, so that a server which applies that, with limits at least as
+    wide, changes nothing. A test compares the two; the package itself would load torch for these few lines.
+    """
     width, height = size
-    least_pixels = min(_LEAST_TOKENS * patch_px**2, max_pixels)
-    try:
-        to_height, to_width = vision_process.smart_resize(height, width, patch_px, least_pixels, max_pixels)
-    except ValueError as error:
-        raise ImageError(f"{width}x{height} pixels; {error}") from None
+    pixels = width * height
+    least_pixels = _LEAST_TOKENS * patch_px**2
+    to_width, to_height = (max(patch_px, round(side / patch_px) * patch_px) for side in size)
+    if to_width * to_height > max_pixels:
+        shrinking = math.sqrt(pixels / max_pixels)
+        to_width, to_height = (math.floor(side / shrinking / patch_px) * patch_px for side in size)
+    elif to_width * to_height < least_pixels:
+        enlarging = math.sqrt(least_pixels / pixels)
+        to_width, to_height = (math.ceil(side * enlarging / patch_px) * patch_px for side in size)
     if not to_width * to_height:
         raise ImageError(f"{width}x{height} pixels; too thin for --max-pixels {max_pixels}")
     return to_width, to_height
