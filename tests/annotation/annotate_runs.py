@@ -5,7 +5,10 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,10 @@ from conftest import ROOT, child_environment
 from marked_images import marked
 from scripted_server import ScriptedServer
 
-STREAMS = "run.log"  # beside DIR: what the runs of a fork server printed
+_PRELOADED = (
+    *("swift_zoomin.cli", "swift_zoomin.annotation.command", "swift_zoomin.annotation.run"),
+    *("swift_zoomin.annotation.results", "openai.resources.chat", "sklearn.feature_extraction.text"),
+)
 _FOREIGN = ("OPENAI_", "EXPLAIN_", "GROUND_", "FILTER_", "HTTP", "http", "ALL_PROXY", "all_proxy")
 
 
@@ -33,15 +39,24 @@ def environment(**changes: str) -> dict[str, str]:
     return {**kept, "PYTHONPATH": path, "OPENAI_API_KEY": "sk-test", **changes}
 
 
-def run(arguments: Sequence[str], **changes: str) -> subprocess.CompletedProcess[str]:
-    """`zoomin` with these arguments, in a process of its own."""
-    return subprocess.run(
+@dataclass(frozen=True)
+class Done:
+    """What a finished run printed, and its status."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def run(arguments: Sequence[str], **changes: str) -> Done:
+    """`zoomin` with these arguments, in an interpreter of its own, as a shell starts it."""
+    done = subprocess.run(
         [sys.executable, "-m", "swift_zoomin.cli", *arguments],
         env=environment(**changes),
         capture_output=True,
         text=True,
-        timeout=300,
     )
+    return Done(done.returncode, done.stdout, done.stderr)
 
 
 def draw(folder: Path, numbers: Sequence[int]) -> Path:
@@ -64,27 +79,39 @@ def number(row: dict[str, Any]) -> int:
 # ---- many short runs
 
 
-class Runs:
-    """Processes that run the command and begin at once: the interpreter and its imports are forked, not started."""
-
-    def __init__(self) -> None:
-        self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(
-            ["annotate_runs", "swift_zoomin.cli", "swift_zoomin.annotation.command", "openai.resources.chat"]
-        )
-
-    def start(self, arguments: Sequence[str], log: Path) -> multiprocessing.process.BaseProcess:
-        process = self._context.Process(target=_main, args=(list(arguments), str(log), environment()))
-        process.start()
-        return process
+_forks = multiprocessing.get_context("forkserver")
+_forks.set_forkserver_preload(["annotate_runs", *_PRELOADED])
 
 
-def _main(arguments: list[str], log: str, variables: dict[str, str]) -> None:
-    """In the forked process: the command as its console script runs it, its streams in a file."""
+def start_fork(arguments: Sequence[str], streams: Path, **changes: str) -> BaseProcess:
+    """`zoomin` in a process that begins at once: the interpreter with its imports is forked, not started.
+
+    It writes to `streams`.out and `streams`.err.
+    """
+    process = _forks.Process(target=_main, args=(list(arguments), str(streams), environment(**changes)))
+    process.start()
+    return process
+
+
+def run_fork(arguments: Sequence[str], **changes: str) -> Done:
+    with tempfile.TemporaryDirectory() as folder:
+        streams = Path(folder, "streams")
+        process = start_fork(arguments, streams, **changes)
+        process.join()
+        assert process.exitcode is not None
+        return Done(process.exitcode, *(printed(streams, end) for end in ("out", "err")))
+
+
+def printed(streams: Path, end: str = "err") -> str:
+    return streams.with_suffix(f".{end}").read_text(errors="replace")
+
+
+def _main(arguments: list[str], streams: str, variables: dict[str, str]) -> None:
+    """In the forked process: the command as its console script runs it, with streams and environment of its own."""
     from swift_zoomin.cli import main
 
-    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    for descriptor in (1, 2):
+    for descriptor, end in ((1, "out"), (2, "err")):
+        file = os.open(f"{streams}.{end}", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(file, descriptor)
     os.environ.clear()
     os.environ.update(variables)

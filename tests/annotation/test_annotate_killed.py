@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from annotate_runs import Runs, command, draw, number, rows
+from annotate_runs import command, draw, number, printed, rows, start_fork
 from scripted_server import ScriptedServer
 
 IMAGES, STEPS_AN_IMAGE, CONCURRENCY = 300, 3, 16
@@ -36,23 +36,23 @@ def answers_kept(ledger: Path) -> int:
 
 def test_fifty_kills_lose_no_image_and_pay_no_answer_twice(tmp_path: Path) -> None:
     images = draw(tmp_path / "images", range(IMAGES))
-    draws, runs = random.Random(16), Runs()
+    draws = random.Random(16)
     lost: list[int] = []
     with ScriptedServer("scenarios:answer_well", latency_ms=60) as server:
         for _ in range(KILLS):
             asked, kept = server.number(), answers_kept(tmp_path / "out/ledger.sqlite")
-            process = runs.start(options(server, tmp_path / "out", images), tmp_path / "log")
+            process = start_fork(options(server, tmp_path / "out", images), tmp_path / "log")
             wait_for_calls(server, asked + draws.randrange(MOST_CALLS_A_LIFE), process)
             time.sleep(draws.uniform(0, 0.06))
             process.kill()
             process.join()
-            assert process.exitcode == -9, (tmp_path / "log").read_text()[-3000:]
+            assert process.exitcode == -9, printed(tmp_path / "log")[-3000:]
             time.sleep(0.1)  # a call that was on its way at the kill is counted too
             lost.append(server.number() - asked - (answers_kept(tmp_path / "out/ledger.sqlite") - kept))
-        finish(runs.start(options(server, tmp_path / "out", images), tmp_path / "log"))
+        finish(start_fork(options(server, tmp_path / "out", images), tmp_path / "log"))
         calls = server.counts()
         server.forget()
-        finish(runs.start(options(server, tmp_path / "whole", images), tmp_path / "log"))
+        finish(start_fork(options(server, tmp_path / "whole", images), tmp_path / "log"))
         assert set(server.counts().values()) == {1}
     assert len(calls) == IMAGES * STEPS_AN_IMAGE
     assert all(0 <= in_flight <= CONCURRENCY for in_flight in lost)
@@ -94,14 +94,13 @@ def without_times(value: Any) -> Any:
 
 def test_a_second_run_on_one_folder_is_refused_by_name(tmp_path: Path) -> None:
     images = draw(tmp_path / "images", range(40))
-    runs = Runs()
     with ScriptedServer("scenarios:answer_well", latency_ms=300) as server:
-        first = runs.start(options(server, tmp_path / "out", images), tmp_path / "first")
+        first = start_fork(options(server, tmp_path / "out", images), tmp_path / "first")
         wait_for_calls(server, 1, first)
-        second = runs.start(options(server, tmp_path / "out", images), tmp_path / "second")
+        second = start_fork(options(server, tmp_path / "out", images), tmp_path / "second")
         second.join(60)
         assert second.exitcode == 1
-        (line,) = (tmp_path / "second").read_text().splitlines()
+        (line,) = printed(tmp_path / "second").splitlines()
         assert line.startswith(f"zoomin: {tmp_path / 'out'}")
         assert "another run" in line
         finish(first)

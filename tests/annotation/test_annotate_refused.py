@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from annotate_runs import command, draw, run
+from annotate_runs import command, draw, run_fork
 from scripted_server import ScriptedServer
 
 pytestmark = pytest.mark.server
@@ -25,7 +25,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def refused(arguments: list[str], **environment: str) -> str:
     """The one line that the command ends with."""
-    done = run([*arguments, "--label", "real", "--concurrency", "16"], **environment)
+    done = run_fork([*arguments, "--label", "real", "--concurrency", "16"], **environment)
     assert done.returncode == 1, done.stderr
     assert done.stdout == ""
     (line,) = done.stderr.splitlines()
@@ -58,7 +58,9 @@ def test_a_wrong_address_is_one_line_that_names_it(
     host = server.url.removesuffix("/v1")
     names = {"free": free_address(), "host": host, "place": host.removeprefix("http://")}
     before = server.number()
-    done = run([*command(address.format(**names), tmp_path / "out", images), "--label", "real"], OPENAI_API_KEY=KEY)
+    done = run_fork(
+        [*command(address.format(**names), tmp_path / "out", images), "--label", "real"], OPENAI_API_KEY=KEY
+    )
     assert done.returncode in (1, 2)
     assert done.stdout == ""
     last = done.stderr.splitlines()[-1]
@@ -81,7 +83,7 @@ def test_a_wrong_key_is_one_line_that_says_which_variable(
 def test_a_key_with_a_line_end_works(server: ScriptedServer, images: Path, tmp_path: Path) -> None:
     """As `export OPENAI_API_KEY="$(cat key.txt)"` would not leave it, but other tools do."""
     arguments = [*command(server, tmp_path / "out", images), "--label", "real", "--limit", "1"]
-    assert run(arguments, OPENAI_API_KEY=f" {KEY}\n").returncode == 0
+    assert run_fork(arguments, OPENAI_API_KEY=f" {KEY}\n").returncode == 0
 
 
 def test_a_wrong_key_of_a_later_step_is_found_before_all_images_are_explained(
