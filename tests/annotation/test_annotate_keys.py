@@ -86,6 +86,12 @@ def answer_half(call: Call) -> Reply:
     return Reply(f'{{"choices": [{{"message": {{"content": "{call.key}'.encode() * 3, cut_after=120)
 
 
+def answer_escaped(call: Call) -> Reply:
+    """As JSON may escape it, under a name that tells no reason."""
+    escaped = call.key.replace("/", "\\/")
+    return Reply(f'{{"error": {{"headers": {{"authorization": "Bearer {escaped}"}}}}}}'.encode(), 500)
+
+
 def answer_in_retry_after(call: Call) -> Reply:
     return fault(429, "Slow down.", None, Retry_After=call.key)
 
@@ -96,7 +102,7 @@ def redirect(call: Call) -> Reply:
 
 GOING_ON = [
     *(answer_in_text, answer_in_fields, answer_finishing_oddly, answer_400, answer_429, answer_500, answer_html),
-    *(answer_what_is_no_json, answer_half, answer_in_retry_after, redirect),
+    *(answer_what_is_no_json, answer_half, answer_escaped, answer_in_retry_after, redirect),
 ]
 
 
