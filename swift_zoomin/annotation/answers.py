@@ -47,7 +47,7 @@ def usable_text(answer: Answer) -> str | Unusable:
 def _without_last_tokens(text: str) -> str:
     """The text without end-of-turn tokens, which a server shows that does not skip special tokens."""
     for _ in range(_MOST_LAST_TOKENS):
-        start = text.rfind("<|", max(0, len(text) - _LONGEST_TOKEN))
+        start = text.rfind("<", max(0, len(text) - _LONGEST_TOKEN))
         if start < 0 or not CONTROL_TOKEN.fullmatch(text, start):
             break
         text = text[:start].rstrip()

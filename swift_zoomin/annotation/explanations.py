@@ -21,6 +21,14 @@ _WRAPPING_TAG = re.compile(r"\A<(explanation|report|answer|response)>(.*)</\1>\Z
 _HEADING = re.compile(r"^[ \t]{0,3}#{1,6}[ \t]+(.+)$", re.MULTILINE)
 _EMPHASIS = re.compile(r"(\*\*|__)(?=\S)([^*_\n]{1,200})(?<=\S)\1")
 _LIST_MARK = re.compile(r"^[ \t]{0,8}(?:[-*•]|\d{1,2}[.)])[ \t]+", re.MULTILINE)
+# A title, or words to the one who asked, in a line of their own: "Forensic report", "Sure! Here is why it looks real:".
+_TITLE = re.compile(
+    r"\A(?:[^\n.]{0,80}\b(?:report|analysis|examination|explanation)\b[^\n.]{0,40}"
+    r"|(?:(?:sure|certainly|of course|absolutely)\b\W{0,3})?(?:here[’']?s|here (?:is|are)|below (?:is|are))\b"
+    r"[^\n.]{0,120}:)"
+    r"\n+(?=\S)",
+    re.IGNORECASE,
+)
 _RULE = re.compile(r"^[ \t]*(?:-{3,}|\*{3,}|_{3,})[ \t]*$", re.MULTILINE)
 
 
@@ -49,7 +57,7 @@ def read_explanation(answer: Answer) -> str | Unusable:
 
 
 def plain_text(text: str) -> str:
-    """The text without a fence or tag around it, headings, bold type, list marks and control characters."""
+    """The text without a fence, tag or title around it, headings, bold type, list marks and control characters."""
     text = text.replace("\r\n", "\n").strip()
     if fence := _FENCE.match(text):
         text = fence.group(1).strip()
@@ -60,7 +68,8 @@ def plain_text(text: str) -> str:
     text = _EMPHASIS.sub(r"\2", text)
     text = _LIST_MARK.sub("", text)
     text = "".join(character for character in text if character == "\n" or unicodedata.category(character) != "Cc")
-    return "\n".join(line.rstrip() for line in text.split("\n") if line.strip()).strip()
+    lines = (line.rstrip() for line in text.split("\n") if line.strip())
+    return _TITLE.sub("", "\n".join(lines).strip(), count=1)
 
 
 def _as_lead_in(heading: str) -> str:

@@ -27,8 +27,8 @@ _PHRASES = (
     # as stated, the image is real; as previously indicated. Not "as noted": reports note things themselves.
     rf"as (?:it (?:is|was) |was |has been |already |previously |correctly |you )*{_TOLD}\b{_IN_THE_PICTURE}",
     # as stated in the prompt; as indicated by the label
-    rf"as (?:already |previously )?(?:{_TOLD}|mentioned|noted|described) (?:by|in|on|with|from|through) {_THE} (?:given |provided )?"
-    rf"(?:{_REQUEST}|(?:image )?label(?! (?:on|of the|of a)\b))\b",
+    rf"as (?:already |previously )?(?:{_TOLD}|mentioned|noted|described) (?:by|in|on|with|from|through) {_THE} "
+    rf"(?:given |provided )?(?:{_REQUEST}|(?:image )?label(?! (?:on|of the|of a)\b))\b",
     # the given label; its known classification; the correct answer
     r"(?:the|this|its|your|that) (?:given|provided|stated|assigned|supplied|specified|known|correct|true) "
     r"(?:label|classification|class|verdict|category|status|information|answer|premise)\b",

@@ -6,7 +6,7 @@ sent, and corrected by what the server says was used.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -14,28 +14,32 @@ from swift_zoomin.annotation.stopping import Stop, StoppedError
 
 
 class Pace:
-    """Spreads amounts evenly, so many a minute; nothing saved up while nobody asks."""
+    """Lets so many through a minute, evenly, one after the other; nothing is saved up while nobody asks."""
 
-    def __init__(self, per_minute: int | None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, per_minute: int | None, stop: Stop) -> None:
         self._seconds_each = 60 / per_minute if per_minute else 0.0
-        self._clock = clock
+        self._stop = stop
+        self._turn = asyncio.Lock()
         self._free_from = 0.0
 
-    def reserve(self, amount: int) -> float:
-        """Take the next free time for this amount; the seconds until then."""
-        now = self._clock()
-        start = max(now, self._free_from)
-        self._free_from = start + amount * self._seconds_each
-        return start - now
+    async def wait(self, amount: int) -> None:
+        """Until it is this amount's turn, or the run stops."""
+        if not self._seconds_each:
+            return
+        async with self._turn:
+            delay_s = self._free_from - time.monotonic()
+            if delay_s > 0:
+                await self._stop.pause(delay_s)
+            self._free_from = max(self._free_from, time.monotonic()) + amount * self._seconds_each
 
     def correct(self, amount: int) -> None:
-        """It was more than reserved, or with a negative amount less."""
+        """It was more than was waited for, or with a negative amount less."""
         self._free_from += amount * self._seconds_each
 
 
 @dataclass
 class Use:
-    """The tokens of one request: the estimate, until the server says what it was."""
+    """The tokens of one request: once it is sent the estimate, until the server says what it was."""
 
     tokens: int
 
@@ -52,7 +56,7 @@ class Limits:
         budget_tokens: int | None = None,
     ) -> None:
         self._stop = stop
-        self._requests, self._tokens_pace = Pace(requests_per_minute), Pace(tokens_per_minute)
+        self._requests_pace, self._tokens_pace = Pace(requests_per_minute, stop), Pace(tokens_per_minute, stop)
         self._budget_calls, self._budget_tokens = budget_calls, budget_tokens
         self._reserved = self._in_flight = 0
         self._settled = asyncio.Event()
@@ -62,9 +66,10 @@ class Limits:
     async def request(self, estimate: int) -> AsyncIterator[Use]:
         """A request of about so many tokens, which may be sent inside. Raises StoppedError where a budget is spent."""
         await self._take_from_budgets(estimate)
-        use = Use(estimate)
+        use = Use(0)
         try:
             await self._wait_for_turn(estimate)
+            use.tokens = estimate
             yield use
         finally:
             self._reserved -= estimate
@@ -91,9 +96,8 @@ class Limits:
         self._in_flight += 1
 
     async def _wait_for_turn(self, estimate: int) -> None:
-        delay_s = max(self._requests.reserve(1), self._tokens_pace.reserve(estimate))
-        if delay_s > 0:
-            await self._stop.pause(delay_s)
+        await self._requests_pace.wait(1)
+        await self._tokens_pace.wait(estimate)
         if self._stop.reason is not None:  # not sent after all
             self.calls -= 1
             raise StoppedError

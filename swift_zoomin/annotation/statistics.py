@@ -85,7 +85,11 @@ class Statistics:
         }
 
     def frame_warning(self, frame: str) -> str | None:
-        """A line for the user where most boxes reach beyond the frame they were asked for in."""
+        """A line for the user where most boxes reach beyond the frame they were asked for in.
+
+        Pixels of an image of less than 1000 a side, read as thousandths, stay inside and are not seen: look at the
+        sheet.
+        """
         if self.boxes_read < _FEWEST_BOXES or self.boxes_beyond <= _WRONG_FRAME_SHARE * self.boxes_read:
             return None
         return (

@@ -36,6 +36,13 @@ def test_no_box_is_an_answer_and_the_filter_is_not_asked(reply: str) -> None:
     assert len(questions) == 2
 
 
+@pytest.mark.parametrize("end", ["<|im_end|>", "\n<|im_end|>\n<|endoftext|>\n", "</s>", " <|eot_id|> "])
+def test_end_of_turn_tokens_behind_an_answer_are_taken_off(end: str) -> None:
+    annotation, _ = answer_to(SEEN_WITHOUT_FILTER, [EXPLANATION + end, CLEAN + end])
+    assert annotation.explanation == EXPLANATION
+    assert annotation.boxes_px == [BOX_PX]
+
+
 UNUSABLE_EXPLANATIONS = {
     "empty": ("", "is empty"),
     "blank": (" \n\t", "is empty"),

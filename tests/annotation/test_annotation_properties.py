@@ -69,7 +69,7 @@ def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seen=SEEN, answers=SIX_ANSWERS)
 @example(  # each step once, so that a record with boxes and dropped ones is among them
     Seen(GENERATED, SIZE, SIZE, Frame.ABSOLUTE),
@@ -117,7 +117,7 @@ def run(seen: Seen, answers: list[Answer]) -> tuple[Annotation, list[str]]:
 
 
 @given(seen=SEEN, answers=SIX_ANSWERS)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_the_same_answers_give_the_same_questions_and_the_same_end(seen: Seen, answers: list[Answer]) -> None:
     assert run(seen, answers) == run(seen, answers)
 
@@ -125,7 +125,7 @@ def test_the_same_answers_give_the_same_questions_and_the_same_end(seen: Seen, a
 SIDES = st.integers(28, 4000)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(data=st.data(), size=st.tuples(SIDES, SIDES), frame=st.sampled_from(Frame))
 def test_a_box_comes_back_within_one_pixel_of_the_image_sent(data: st.DataObject, size: Size, frame: Frame) -> None:
     # Servers take up to about two thousand pixels a side, and images are not enlarged beyond recognition.

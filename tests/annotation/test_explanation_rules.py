@@ -157,6 +157,14 @@ def test_a_report_that_begins_like_a_refusal_is_none(text: str) -> None:
         ("1. The hand.\n2) The sign.\n- The cup.", "The hand.\nThe sign.\nThe cup."),
         ("The hand.\r\n\r\n---\r\nThe sign.  ", "The hand.\nThe sign."),
         ("The \x00hand\x1b.", "The hand."),
+        ("# Forensic Examination Report\n\nThe hand.", "The hand."),
+        ("**Report**\nThe hand.", "The hand."),
+        ("Sure! Here's why the image looks generated:\nThe hand.", "The hand."),
+        ("Here is the analysis:\n\n## Anatomy\nThe hand.", "Anatomy:\nThe hand."),
+        (
+            "The analysis of the hand shows six fingers.\nThe sign.",
+            "The analysis of the hand shows six fingers.\nThe sign.",
+        ),
         ("5 * 3 ** 2 is painted on the wall", "5 * 3 ** 2 is painted on the wall"),
     ],
 )

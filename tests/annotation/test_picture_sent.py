@@ -17,7 +17,7 @@ from swift_zoomin.pictures import ImageError
 
 SIDES = st.integers(1, 20_000)
 PATCHES = st.sampled_from([28, 32])
-# What servers allow at least and at most, in pixels: transformers, vLLM and ms-swift (from the models' files), hosted Qwen.
+# The least and most pixels of transformers, of vLLM and ms-swift (from the models' files), and of hosted Qwens.
 SERVERS = [(56 * 56, 1280 * 28 * 28), (4 * 28 * 28, 16384 * 28 * 28), (65_536, 16_777_216), (65_536, 1280 * 28 * 28)]
 
 
