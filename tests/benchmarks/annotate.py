@@ -102,14 +102,14 @@ def payloads(files: list[Path]) -> list[dict[str, Any]]:
 
 
 async def bare_loop(server: ScriptedServer, made: list[dict[str, Any]]) -> None:
-    client = openai.AsyncOpenAI(base_url=server.url, api_key="sk-test", max_retries=0)
     left = iter(made)
 
-    async def work() -> None:
+    async def work(client: openai.AsyncOpenAI) -> None:
         for payload in left:
             await client.chat.completions.create(**payload)
 
-    await asyncio.gather(*(work() for _ in range(CONCURRENCY)))
+    async with openai.AsyncOpenAI(base_url=server.url, api_key="sk-test", max_retries=0) as client:
+        await asyncio.gather(*(work(client) for _ in range(CONCURRENCY)))
 
 
 def calls_a_second(server: ScriptedServer) -> float:
@@ -129,7 +129,7 @@ def measure_speed(folder: Path, images: int, rounds: int) -> dict[str, Any]:
             assert start(server, folder / "images", folder / f"out{number}").wait() == 0
             assert server.number() == len(made)
             measured["command"].append(calls_a_second(server))
-            print(f"round {number}: " + json.dumps({name: round(values[-1], 1) for name, values in measured.items()}))
+            print(f"round {number}:", {name: round(values[-1], 1) for name, values in measured.items()}, flush=True)
     ratios = [ours / bare for ours, bare in zip(measured["command"], measured["bare_loop"], strict=True)]
     return {
         "images": images,
