@@ -60,9 +60,9 @@ class Message:
     max_tokens: int
     temperature: float
 
-    def content(self) -> list[dict[str, Any]]:
+    def messages(self) -> list[dict[str, Any]]:
         picture = {"type": "image_url", "image_url": {"url": self.data_uri}}
-        return [picture, {"type": "text", "text": self.prompt}]
+        return [{"role": "user", "content": [picture, {"type": "text", "text": self.prompt}]}]
 
 
 @dataclass(frozen=True)
@@ -166,11 +166,12 @@ class ModelClient:
         start = time.monotonic()
         try:
             async with asyncio.timeout(self._timeout_s):
-                # Raw, because the library takes every JSON for an answer, whatever is in it.
+                # Raw, because the library takes every JSON for an answer, whatever is in it; and as further fields of
+                # the body, because it checks each part of a message by its types, for a quarter of a request's work.
                 response = await self._library.chat.completions.with_raw_response.create(
                     model=self._model.name,
-                    messages=[{"role": "user", "content": message.content()}],  # type: ignore[list-item, misc]
-                    **dialect.parameters(message),
+                    messages=[],
+                    extra_body={"messages": message.messages(), **dialect.parameters(message)},
                 )
         except TimeoutError:
             raise _AgainError(f"no answer within {self._timeout_s:g} s") from None

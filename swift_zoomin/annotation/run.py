@@ -7,6 +7,8 @@ from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import openai
+
 from swift_zoomin.annotation.client import ModelClient, open_library
 from swift_zoomin.annotation.inputs import LabelledImage
 from swift_zoomin.annotation.keys import Redaction
@@ -67,12 +69,15 @@ async def annotate_images(
 async def _open_clients(
     opened: AsyncExitStack, settings: Settings, pacing: Pacing, limits: Limits, stop: Stop
 ) -> dict[Step, ModelClient]:
-    """A client for each step; steps that ask the same model share one."""
+    """A client for each step: one for each model, and for all models of one address the same connections."""
     redact = Redaction([model.url for model in settings.models.values()])
+    libraries: dict[tuple[str, str], openai.AsyncOpenAI] = {}
     clients: dict[Model, ModelClient] = {}
     for model in dict.fromkeys(settings.models.values()):
-        library = await opened.enter_async_context(open_library(model))
-        clients[model] = ModelClient(library, model, limits, stop, redact, pacing.retries, pacing.timeout_s)
+        place = model.url, model.key.value
+        if place not in libraries:
+            libraries[place] = await opened.enter_async_context(open_library(model))
+        clients[model] = ModelClient(libraries[place], model, limits, stop, redact, pacing.retries, pacing.timeout_s)
     return {step: clients[model] for step, model in settings.models.items()}
 
 

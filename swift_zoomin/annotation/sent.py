@@ -24,7 +24,7 @@ MAX_PIXELS = 1280 * 28 * 28
 _LEAST_TOKENS = 256
 LEAST_MAX_PIXELS = _LEAST_TOKENS * 32 * 32  # so that both limits leave room for an image, with any patch
 PATCH_PX = 28  # of a family that is not known
-_FAST = 1  # of zlib's levels: half of the time of the usual 6, for a tenth more bytes
+_FAST = 1  # of zlib's levels: half of the time of the usual 6, for a seventh more bytes
 _REDUCING_GAP = 3.0  # Pillow: indistinguishable from resampling the whole image
 
 
