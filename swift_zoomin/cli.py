@@ -1,4 +1,4 @@
-"""The command `zoomin`: detect, evaluate, check, convert, split. Training is ms-swift's own command line."""
+"""The command `zoomin`: from pictures to records, verdicts and figures. Training is ms-swift's own command line."""
 
 import argparse
 import os
@@ -14,18 +14,16 @@ from swift_zoomin.records import RecordError
 
 # Each command's module, which is imported when the command is called: it has `add_arguments` and `run`.
 COMMANDS = {
-    "detect": ("swift_zoomin.detection.command", "look at images twice and write a prediction each"),
-    "evaluate": ("swift_zoomin.evaluation.command", "compare predictions with records"),
     "annotate": (
         "swift_zoomin.annotation.command",
         "make records of labelled pictures with vision-language models: explain, ground, filter",
     ),
-    "check": ("swift_zoomin.checking", "check records files and decode every image in them"),
-    "convert": (
-        "swift_zoomin.convert.command",
-        "centre-crop and resize the images of a records file, as the paper does for training",
-    ),
+    "review": ("swift_zoomin.annotation.review", "write a page to accept or reject records with, in a browser"),
+    "convert": ("swift_zoomin.convert.command", "published data sets to records, and images of records to squares"),
     "split": ("swift_zoomin.splitting.command", "split a records file into files for training, validation and test"),
+    "check": ("swift_zoomin.checking", "check records files and decode every image in them"),
+    "detect": ("swift_zoomin.detection.command", "look at images twice and write a prediction each"),
+    "evaluate": ("swift_zoomin.evaluation.command", "compare predictions with records"),
 }
 _INTERRUPTED, _READER_GONE = 130, 141  # 128 + SIGINT and 128 + SIGPIPE, as shells give them
 

@@ -2,10 +2,10 @@
 
     {"records": "records.jsonl", "decisions": {"images/000017.png": "accept", "images/000018.png": "reject"}}
 
-`records` is the name of the records file, which lies in the same folder. `decisions` has an image's name, as the records
-give it, and what was decided of it: of all records with that image. What is not named is undecided, and stays; further
-fields are ignored. The page of `zoomin review` writes the file, and what makes other files of records leaves rejected
-ones out. Training reads a records file as it is.
+`records` is the name of the records file, in the same folder. `decisions` says of an image, named as in the records,
+what was decided: of all records with that image. What is not named is undecided, and stays; further fields are ignored.
+The page of `zoomin review` writes the file, and commands that make other records files leave rejected records out.
+Training reads a records file as it is.
 """
 
 import json
@@ -25,10 +25,13 @@ def without_rejected(records: Sequence[Record], path: Path) -> tuple[list[Record
 
     Raises RecordError where the decisions are faulty, name an image that is no record's, or leave nothing.
     """
-    decisions = read_decisions(path)
-    if decisions is None:
-        return list(records), ""
     file = path.with_name(FILE_NAME)
+    value = _read(file)
+    if value is None:
+        return list(records), ""
+    if value["records"] != path.name:
+        return list(records), f"{FILE_NAME} is of {value['records']}, not applied"
+    decisions = value["decisions"]
     known = {record.name for record in records}
     unknown = [name for name in decisions if name not in known]
     if unknown:
@@ -41,12 +44,20 @@ def without_rejected(records: Sequence[Record], path: Path) -> tuple[list[Record
     return kept, f"{counted(left_out, 'record')} left out by {FILE_NAME}" if left_out else ""
 
 
-def read_decisions(path: Path) -> dict[str, str] | None:
-    """What was decided of each image of a records file; None where no decisions lie beside it, or another file's.
+def read_decisions(path: Path) -> dict[str, str]:
+    """What was decided of each image of a records file; nothing where no decisions lie beside it, or another file's.
 
     Raises RecordError with all faults.
     """
-    file = path.with_name(FILE_NAME)
+    value = _read(path.with_name(FILE_NAME))
+    if value is None or value["records"] != path.name:
+        return {}
+    decisions: dict[str, str] = value["decisions"]
+    return decisions
+
+
+def _read(file: Path) -> dict[str, Any] | None:
+    """A file of decisions, checked; None where there is none. Raises RecordError with all faults."""
     try:
         content = file.read_bytes()
     except FileNotFoundError:
@@ -57,12 +68,10 @@ def read_decisions(path: Path) -> dict[str, str] | None:
         value = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise RecordError(f"{file}: not JSON ({error}); download it again from the page of `zoomin review`") from None
-    if faults := list(_faults(value)):
+    if faults := _faults(value):
         raise RecordError(list_faults([f"{file}: {fault}" for fault in faults]))
-    if value["records"] != path.name:
-        return None
-    decisions: dict[str, str] = value["decisions"]
-    return decisions
+    checked: dict[str, Any] = value
+    return checked
 
 
 def _faults(value: Any) -> list[str]:

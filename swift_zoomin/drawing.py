@@ -11,7 +11,7 @@ has all its characters. Not covered: text in a script for which this machine has
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import cycle
+from itertools import cycle, islice
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -105,7 +105,7 @@ def put_number(picture: Image.Image, number: int, corner: Corner, colour: str = 
     left, top = corner
     draw = ImageDraw.Draw(picture)
     draw.rectangle((left, top, left + NUMBER_PX - 1, top + NUMBER_PX - 1), fill=colour)
-    font = ImageFont.load_default(TITLE_PX if number < 10 else TEXT_PX)
+    font = _own_font(TITLE_PX if number < 10 else TEXT_PX)
     draw.text((left + NUMBER_PX // 2, top + NUMBER_PX // 2), str(number), "white", font, anchor="mm")
 
 
@@ -152,7 +152,8 @@ def _laid_out(line: Line) -> tuple[str, Font, str, int]:
     """A text in lines that fit below a panel, its font, its colour, and its height in pixels with the space below."""
     plain = plain_line(line.text)
     font = font_for(plain, TEXT_PX)
-    lines = list(wrapped(plain, font, PANEL_PX))
+    # One more than are shown tells whether the text goes on.
+    lines = list(islice(wrapped(plain, font, PANEL_PX), line.most_lines and line.most_lines + 1))
     if line.most_lines and len(lines) > line.most_lines:
         lines = [*lines[: line.most_lines - 1], _ending_in_dots(lines[line.most_lines - 1], font)]
     if not lines:
@@ -202,12 +203,17 @@ def plain_line(text: str) -> str:
 
 def font_for(text: str, height_px: int) -> Font:
     """The first font that has all characters of a text: Pillow's own, or one of this machine."""
-    own = ImageFont.load_default(height_px)
+    own = _own_font(height_px)
     characters = {sign for sign in text if not sign.isspace()}
     for font in (own, *_fonts_here(height_px)):
         if all(_has(font, sign) for sign in characters):
             return font
     return own
+
+
+@cache
+def _own_font(height_px: int) -> Font:
+    return ImageFont.load_default(height_px)
 
 
 @cache
@@ -223,4 +229,9 @@ def _fonts_here(height_px: int) -> tuple[Font, ...]:
 
 def _has(font: Font, sign: str) -> bool:
     """Whether a font has a character: it else draws the same box for it as for one that stands for none."""
-    return sign.isascii() or bytes(font.getmask(sign)) != bytes(font.getmask("\uffff"))
+    return sign.isascii() or bytes(font.getmask(sign)) != _no_character(font)
+
+
+@cache
+def _no_character(font: Font) -> bytes:
+    return bytes(font.getmask("\uffff"))

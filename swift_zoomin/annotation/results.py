@@ -20,7 +20,7 @@ from swift_zoomin.annotation.sheet import contact_sheet
 from swift_zoomin.annotation.statistics import Statistics
 from swift_zoomin.annotation.steps import Annotation, Dropped
 from swift_zoomin.arguments import counted
-from swift_zoomin.files import write_whole
+from swift_zoomin.files import open_whole
 from swift_zoomin.listing import Listing
 from swift_zoomin.outputs import naming, write_output
 
@@ -33,13 +33,14 @@ def write_results(folder: Path, ledger: Ledger, settings: Settings, left: int) -
     _write_lines(folder / AUDIT, ledger.lines("audit", *Outcome))
     if ledger.counts().get(Outcome.RECORD):
         _write_lines(folder / RECORDS, ledger.lines("row", Outcome.RECORD))
-        contact_sheet(folder / RECORDS, folder / SHEET)
     else:
         for name in (RECORDS, SHEET):
             (folder / name).unlink(missing_ok=True)
     statistics = _statistics(ledger)
     summary = {**_counts(ledger, settings, left), "statistics": statistics.summary()}
     write_output(folder / SUMMARY, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+    if (folder / RECORDS).exists():
+        contact_sheet(folder / RECORDS, folder / SHEET)  # last, because an image may have gone since it was asked about
     return statistics
 
 
@@ -62,8 +63,8 @@ def final_line(ledger: Ledger, ended: Ended, listing: Listing, folder: Path) -> 
 
 
 def _write_lines(path: Path, lines: Iterator[str]) -> None:
-    with naming(path):
-        write_whole(path, (line.encode() for line in lines))
+    with naming(path), open_whole(path) as file:
+        file.writelines(line.encode() for line in lines)
 
 
 def _statistics(ledger: Ledger) -> Statistics:

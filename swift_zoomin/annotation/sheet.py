@@ -51,7 +51,7 @@ def contact_sheet(records: Path, out: Path, seed: int = 0) -> None:
     panels = [_panel(record) for record in shown] or [_no_panel()]
     page = draw_page(panels, min(_COLUMNS, len(panels)))
     content = io.BytesIO()
-    page.save(content, "PNG", optimize=True)
+    page.save(content, "PNG")
     with naming(out):
         write_whole(Path(os.path.realpath(out)), content.getvalue())
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from swift_zoomin import arguments
 from swift_zoomin.arguments import complain, counted, first_few
+from swift_zoomin.decisions import without_rejected
 from swift_zoomin.files import cache_folder, plain_path
 from swift_zoomin.near_duplicates import DISTANCE, Fingerprints, Groups, fingerprints, join_near_duplicates
 from swift_zoomin.outputs import make_folder, naming, write_output
@@ -25,7 +26,8 @@ split a records file into files for training, validation and test
 Records of one image, of near-duplicate images (saved again, scaled, cut a little), and with equal values in their field
 `group` stay together. Labels, and sources where records have the field `source`, get their share of every file. Which
 images go where depends on the images and the seed, not on the order of the records. Mirrored copies, and crops by more
-than one or two hundredths, are not recognised: give such images one `group`.
+than one or two hundredths, are not recognised: give such images one `group`. Records that a decisions.json beside the
+file rejects are left out.
 """
 _TRAIN, _VAL, _TEST = "train", "val", "test"
 _SUMMARY = "split.json"
@@ -72,7 +74,10 @@ def run(options: argparse.Namespace) -> int:
     shares = _wished_shares(options)
     folder = Path(os.path.realpath(options.out))
     _check_target(folder)
-    records = read_records(options.records, decode=False)  # fingerprints decode every image
+    every_record = read_records(options.records, decode=False)  # fingerprints decode every image
+    records, about_rejected = without_rejected(every_record, options.records)
+    if about_rejected:
+        print(about_rejected)
     prints = fingerprints([record.image.path for record in records])
     groups, near = _groups(records, prints, options.distance)
     parts = _parts(records, groups, prints, shares, options)

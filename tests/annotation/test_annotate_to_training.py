@@ -49,7 +49,7 @@ def test_pictures_become_a_data_set_that_trains(
     parts = {name: len(rows(tmp_path / f"split/{name}.jsonl")) for name in ("train", "val", "test")}
     assert sum(parts.values()) == len(rows(true))
     assert parts["train"] >= 20
-    succeed("convert", tmp_path / "split/train.jsonl", tmp_path / "square")
+    succeed("convert", "square", tmp_path / "split/train.jsonl", tmp_path / "square")
     data = f"{tmp_path}/square/records.jsonl:sft"
     run_swift(
         *(*SFT, *COMMON, "--model", model_dir, "--dataset", data, "--output_dir", tmp_path / "sft"),
