@@ -24,6 +24,7 @@ COMMANDS = {
     "check": ("swift_zoomin.checking", "check records files and decode every image in them"),
     "detect": ("swift_zoomin.detection.command", "look at images twice and write a prediction each"),
     "evaluate": ("swift_zoomin.evaluation.command", "compare predictions with records"),
+    "tables": ("swift_zoomin.evaluation.tables_command", "put the figures of several sets of images side by side"),
 }
 _INTERRUPTED, _READER_GONE = 130, 141  # 128 + SIGINT and 128 + SIGPIPE, as shells give them
 
