@@ -18,6 +18,7 @@ COMMANDS = {
     "split": ("swift_zoomin.splitting.command", "split a records file into files for training, validation and test"),
     "detect": ("swift_zoomin.detection.command", "look at images twice and write a prediction each"),
     "evaluate": ("swift_zoomin.evaluation.command", "compare predictions with records"),
+    "tables": ("swift_zoomin.evaluation.tables_command", "put the figures of several sets of images side by side"),
     "check": ("swift_zoomin.checking", "check records files and decode every image in them"),
     "convert": (
         "swift_zoomin.convert.command",

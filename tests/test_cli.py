@@ -21,7 +21,7 @@ def zoomin(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
     return zoomin_command(monkeypatch, capsys)
 
 
-@pytest.mark.parametrize("command", ["detect", "evaluate", "check", "convert"])
+@pytest.mark.parametrize("command", ["detect", "evaluate", "tables", "check", "convert"])
 def test_every_command_explains_itself(zoomin, capsys: pytest.CaptureFixture[str], command: str) -> None:
     with pytest.raises(SystemExit) as done:
         zoomin(command, "--help")
@@ -29,7 +29,9 @@ def test_every_command_explains_itself(zoomin, capsys: pytest.CaptureFixture[str
     assert f"usage: zoomin {command}" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("arguments", [[], ["guess"], ["detect", "a.png"], ["evaluate"], ["convert", "records.jsonl"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["guess"], ["detect", "a.png"], ["evaluate"], ["tables"], ["convert", "records.jsonl"]]
+)
 def test_a_command_line_that_makes_no_sense_is_refused(zoomin, capsys, arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as done:
         zoomin(*arguments)
@@ -70,12 +72,13 @@ def test_an_absent_records_file_is_named(zoomin, data: Path, command: list[str])
 
 def test_evaluate_prints_a_table_and_writes_the_figures(zoomin, data: Path) -> None:
     predictions = predict(data.parent / "run", "generated", "generated")
-    out_file = data.parent / "run" / "metrics.json"
-    code, out, err = zoomin("evaluate", data / "records.jsonl", predictions, "--out", out_file)
+    results = data.parent / "run" / "results"
+    code, out, err = zoomin("evaluate", data / "records.jsonl", predictions, "--out", results)
     assert (code, err) == (0, "")
-    metrics = json.loads(out_file.read_text())
-    assert (metrics["images"], metrics["accuracy"], metrics["missing"]) == (3, pytest.approx(1 / 3), 1)
-    assert metrics["iou"] is None
+    metrics = json.loads((results / "metrics.json").read_text())
+    values = {name: figure["value"] for name, figure in metrics["methods"]["predictions"].items()}
+    assert (values["images"], values["accuracy"], values["missing"]) == (3, pytest.approx(1 / 3), 1)
+    assert values["iou"] is None
     shown = dict(line.split(maxsplit=1) for line in out.splitlines())
     assert (shown["accuracy"], shown["missing"], shown["iou"]) == ("0.333  0.061..0.792", "1", "-")
     assert shown["signature"] == metrics["signature"]
