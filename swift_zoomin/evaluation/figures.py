@@ -108,6 +108,20 @@ def with_intervals(answers: Answers, values: dict[str, float], spread: Spread, a
     return figures
 
 
+def share(hits: np.ndarray, groups: np.ndarray | None = None) -> Figure:
+    """The share of hits (1 or 0; NaN counts nowhere) and its interval, as a method's own shares have it."""
+    counted = ~np.isnan(hits)
+    if not counted.any():
+        return Figure(None)
+    value = float(hits[counted].mean())
+    if groups is None:
+        return Figure(value, *_wilson(hits))
+    blocks = [weights[:, counted] for weights in resamples(len(hits), groups)]
+    with np.errstate(invalid="ignore"):
+        spread = np.concatenate([weights @ hits[counted] / weights.sum(axis=1) for weights in blocks])
+    return Figure(value, *percentiles(spread))
+
+
 def _wilson(hits: np.ndarray) -> tuple[float, float]:
     """The 95% interval of a share (Wilson 1927)."""
     from scipy.stats import binomtest  # takes a second, and only evaluation needs it
