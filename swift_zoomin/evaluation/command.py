@@ -12,9 +12,12 @@ from swift_zoomin import arguments
 from swift_zoomin.arguments import INCOMPLETE, complain, counted
 from swift_zoomin.evaluation import tables
 from swift_zoomin.evaluation.answers import Answers, to_answers
+from swift_zoomin.evaluation.explained import explained_by
 from swift_zoomin.evaluation.groups import BY
 from swift_zoomin.evaluation.metrics import as_json, by_group, evaluation
 from swift_zoomin.evaluation.pairing import Pair, method_names, pair
+from swift_zoomin.evaluation.plots.material import gather
+from swift_zoomin.evaluation.plots.writing import OF_AN_EVALUATION, add_option, check_figures, write_figures
 from swift_zoomin.evaluation.sets import METRICS
 from swift_zoomin.outputs import check_figures_folder, write_output
 from swift_zoomin.predictions import Predictions, read_predictions
@@ -41,21 +44,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", type=arguments.path, help=f"also write {METRICS} and {', '.join(TABLES)} into this folder"
     )
     parser.add_argument("--by", choices=BY, help=_BY_HELP)
+    add_option(parser, OF_AN_EVALUATION)
 
 
 def run(options: argparse.Namespace) -> int:
     names = method_names(options.predictions)
     if options.out:
         check_figures_folder(options.out, (METRICS, *TABLES), (options.records, *options.predictions))
+    if options.figures:
+        check_figures(OF_AN_EVALUATION, options.out, (options.records, *options.predictions))
     records = read_records(options.records, decode=False)
     processes = min(len(os.sched_getaffinity(0)), _MOST_PROCESSES)
     notes: list[str] = []
-    methods = []
+    methods, explained = [], []
     for name, file in zip(names, options.predictions, strict=True):  # one file in memory at a time
         predictions = read_predictions(file)
         pairs = pair(records, predictions)
         _check_some_belong(options.records, file, pairs, predictions)
         methods.append(to_answers(name, pairs, predictions, processes))
+        if options.figures:
+            explained.append(explained_by(name, pairs))
         notes += _count_notes(methods[-1], pairs, f"{name}: " if len(names) > 1 else "")
     judged = evaluation(records, methods)
     judged["by"] = {options.by: by_group(options.by, records, methods)} if options.by else {}
@@ -65,6 +73,10 @@ def run(options: argparse.Namespace) -> int:
         write_output(options.out / METRICS, json.dumps(as_json(judged), indent=2) + "\n")
         for name, form in TABLES.items():
             write_output(options.out / name, form(judged))
+    if options.figures:
+        material = gather(records, methods, explained, judged["methods"])
+        for note in write_figures(OF_AN_EVALUATION, material, options.out, judged["signature"]):
+            print(note)
     return _status(methods, options.predictions)
 
 

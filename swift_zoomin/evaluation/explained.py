@@ -40,7 +40,7 @@ def explained_by_records(records: Sequence[Record]) -> Explained:
 def explained_by(name: str, pairs: Sequence[Pair]) -> Explained:
     """What a method's final explanations turn on. Patterns count where the verdict is right, as in the paper."""
     texts = [(prediction or {}).get("explanation") or "" for _, prediction in pairs]
-    columns = {name: np.full(len(pairs), np.nan) for name in SUBJECTS}
+    columns = {pattern: np.full(len(pairs), np.nan) for pattern in SUBJECTS}
     for index, ((record, prediction), text) in enumerate(zip(pairs, texts, strict=True)):
         if prediction and prediction["verdict"] == record.label and scoring.has_words(text):
             named = patterns(text)

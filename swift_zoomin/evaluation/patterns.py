@@ -25,7 +25,8 @@ SUBJECTS = {
         "written signage logo* inscription* label labels digit* number numbers"
     ),
     "Perspective": (
-        "perspective* vanishing spatial* depth geometr* proportion* scale scales scaling overlap* alignment* foreshorten*"
+        "perspective* vanishing spatial* depth geometr* proportion* scale scales scaling overlap* alignment* "
+        "foreshorten*"
     ),
 }
 FAULTS = (
