@@ -90,7 +90,8 @@ def line_style(index: int) -> dict[str, Any]:
 def drawing() -> Iterator[None]:
     """Within it figures are made and written. Raises RecordError without Matplotlib."""
     matplotlib = _matplotlib()
-    with matplotlib.rc_context():
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # one line of ours says so
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_SETTINGS)
         yield
@@ -139,14 +140,22 @@ def add_legend(figure: Any, handles: Sequence[Any], labels: Sequence[str]) -> No
 
 def write_figure(figure: Any, stem: Path, signature: str) -> list[str]:
     """Write STEM.svg and STEM.png, equal bytes for equal figures. Notes of what a reader of the PNG cannot read."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        for suffix in SUFFIXES:
-            file = io.BytesIO()
-            metadata = {"Description": signature, "Title": stem.name}
-            undated = {"Date": None} if suffix == ".svg" else {}
-            figure.savefig(file, format=suffix[1:], dpi=_PNG_DOTS_AN_INCH, metadata=metadata | undated)
-            write_output(stem.with_name(stem.name + suffix), file.getvalue())
-    if any("missing from font" in str(warning.message) for warning in caught):
+    for suffix in SUFFIXES:
+        file = io.BytesIO()
+        metadata = {"Description": signature, "Title": stem.name}
+        undated = {"Date": None} if suffix == ".svg" else {}
+        figure.savefig(file, format=suffix[1:], dpi=_PNG_DOTS_AN_INCH, metadata=metadata | undated)
+        write_output(stem.with_name(stem.name + suffix), file.getvalue())
+    if _lacks_letters(figure):
         return [f"{stem.name}.png shows boxes for letters that Matplotlib's font lacks; {stem.name}.svg holds them"]
     return []
+
+
+def _lacks_letters(figure: Any) -> bool:
+    """Whether a text has letters that the font cannot show, as it cannot show Chinese."""
+    from matplotlib.font_manager import FontProperties, findfont, get_font
+    from matplotlib.text import Text
+
+    known = get_font(findfont(FontProperties())).get_charmap()
+    letters = {letter for text in figure.findobj(Text) for letter in text.get_text() if letter != "\n"}
+    return any(ord(letter) not in known for letter in letters)
