@@ -19,10 +19,14 @@ COMMANDS = {
     "detect": ("swift_zoomin.detection.command", "look at images twice and write a prediction each"),
     "evaluate": ("swift_zoomin.evaluation.command", "compare predictions with records"),
     "tables": ("swift_zoomin.evaluation.tables_command", "put the figures of several sets of images side by side"),
+    "annotate": (
+        "swift_zoomin.annotation.command",
+        "make records of labelled pictures with vision-language models: explain, ground, filter",
+    ),
     "check": ("swift_zoomin.checking", "check records files and decode every image in them"),
     "convert": (
         "swift_zoomin.convert.command",
-        "centre-crop and resize the images of a records file, as the paper does for training",
+        "published data sets to records, and images of records to squares",
     ),
 }
 _INTERRUPTED, _READER_GONE = 130, 141  # 128 + SIGINT and 128 + SIGPIPE, as shells give them

@@ -5,13 +5,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from conftest import ROOT
-from scripted_commands import evaluation, make_images, quiet_zoomin, rows, scripted_engine
+from scripted_commands import evaluation, make_images, rows
 
 from swift_zoomin.records import write_records
 
@@ -19,16 +17,6 @@ from swift_zoomin.records import write_records
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     return make_images(tmp_path / "data")
-
-
-@pytest.fixture
-def zoomin(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    return quiet_zoomin(monkeypatch, capsys)
-
-
-@pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
-    return scripted_engine(monkeypatch, tmp_path_factory)
 
 
 def in_a_shell(command: str, data: Path, **variables: str) -> tuple[str, str]:
@@ -60,7 +48,8 @@ def test_a_name_that_the_terminal_cannot_show_is_shown_as_it_can(data: Path) -> 
     write_records(data / "records.jsonl", [{"image": f"{name}.png", "label": "real"} for name in ("café", "b")])
     evaluation(data, "b.png")
     out, err = in_a_shell("$zoomin evaluate records.jsonl p.jsonl", data, PYTHONIOENCODING="ascii")
-    assert (out.splitlines()[-1].endswith("caf\\xe9.png"), err) == (True, "")
+    assert any(line.endswith("caf\\xe9.png") for line in out.splitlines())
+    assert err == ""
     out, err = in_a_shell("$zoomin evaluate records.jsonl café.jsonl", data, PYTHONIOENCODING="ascii")
     assert (out, err) == ("", "zoomin: caf\\xe9.jsonl: no such predictions file\n")
 
@@ -76,12 +65,12 @@ sys.modules["qwen_vl_utils"] = SimpleNamespace(vision_process=SimpleNamespace(**
 class Slow:
     limits = QWEN_LIMITS
     def __init__(self, *_): self.asked = 0
-    def ask(self, given):
+    def ask(self, conversations):
         self.asked += 1
         if self.asked > 1:
             print("waiting", flush=True)
             time.sleep(60)
-        return [Answer("no", [1], True) for _ in given]
+        return [Answer("no", [1], True) for _ in conversations]
 sys.modules["swift_zoomin.detection.engine"] = SimpleNamespace(SwiftEngine=Slow)
 from swift_zoomin.cli import main
 sys.exit(main())

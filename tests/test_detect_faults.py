@@ -199,8 +199,8 @@ class Scripted:
     def __init__(self, *_: object) -> None:
         pass
 
-    def ask(self, given: list[Conversation]) -> list[Answer | ImageError]:
-        return [next(self.answers) for _ in given]
+    def ask(self, conversations: list[Conversation]) -> list[Answer | ImageError]:
+        return [next(self.answers) for _ in conversations]
 
 
 def rows_by_image(out: Path) -> dict[Path, dict[str, Any]]:

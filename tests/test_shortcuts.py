@@ -52,7 +52,7 @@ def make(name: str, real: int, generated: int, change: Change = lambda rng, labe
     rng = random.Random(name)
     labels = ["real"] * real + ["generated"] * generated
     rng.shuffle(labels)
-    return [record(f"{name}/{at}.png", label, rng, **change(rng, label)) for at, label in enumerate(labels)]
+    return [record(f"{name}/{index}.png", label, rng, **change(rng, label)) for index, label in enumerate(labels)]
 
 
 FILES = {
@@ -297,9 +297,9 @@ def test_the_size_that_counts_is_the_one_the_model_sees() -> None:
 def write(folder: Path, name: str, label: str, boxes: list[list[int]], count: int = 10) -> Path:
     folder.mkdir(exist_ok=True)
     lines = []
-    for at in range(count):
-        Image.new("RGB", (40, 20)).save(folder / f"{name}{at}.png")
-        row = {"image": f"{name}{at}.png", "label": label, "explanation": "Seen.", "boxes": boxes}
+    for index in range(count):
+        Image.new("RGB", (40, 20)).save(folder / f"{name}{index}.png")
+        row = {"image": f"{name}{index}.png", "label": label, "explanation": "Seen.", "boxes": boxes}
         lines.append(json.dumps(row) + "\n")
     (folder / f"{name}.jsonl").write_text("".join(lines))
     return folder / f"{name}.jsonl"

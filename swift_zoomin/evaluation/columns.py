@@ -52,14 +52,14 @@ SCORES = (
     Column("scored", "Scored"),
 )
 TIME = (
-    Column("seconds", "s an image", LOW),
+    Column("seconds", "s / image", LOW),
     Column("seconds_sd", "s.d."),
 )
 COUNTS = (
-    Column("missing", "Missing", LOW),
-    Column("no_verdict", "No verdict", LOW),
-    Column("unparsed", "Unparsed", LOW),
-    Column("failed", "Failed", LOW),
+    Column("missing", "Missing"),
+    Column("no_verdict", "No verdict"),
+    Column("unparsed", "Unparsed"),
+    Column("failed", "Failed"),
 )
 IMAGES = (Column("images", "Images"),)
 ROWS = (  # of the predictions file, and what else a table of several sets needs

@@ -26,8 +26,8 @@ from swift_zoomin.records import RecordError, read_records
 TABLES = {"table.md": tables.markdown, "table.tex": tables.latex, "table.csv": tables.comma_separated}
 _MOST_PROCESSES = 8  # more gain little, and each takes 100 MB
 _BY_HELP = (
-    "also a row for each group of images: their source (a generator with the real images of its own set: those of its "
-    "`set`, where records have that field, else all), the regions that the first look marked, classes of pixels, label"
+    "also a row for each group of images: by their `source` (a generator with the real images of the same source, else "
+    "with all of the file), by the regions that the first look marked, by classes of pixels, by label"
 )
 _STATUS_HELP = (
     "status: 0 figures are printed; 1 one line says what is wrong; 2 no such option; 3 figures without any verdict"
@@ -92,14 +92,15 @@ def _check_some_belong(records: Path, file: Path, pairs: Sequence[Pair], predict
 def _count_notes(answers: Answers, pairs: Sequence[Pair], of_method: str) -> list[str]:
     """What a reader must know of rows that are absent, or that count nowhere."""
     notes = []
-    missing = [record.image.path for record, prediction in pairs if prediction is None]
+    missing = [record.name for record, prediction in pairs if prediction is None]
     if missing:
-        count = f"{len(missing)} of {len(pairs)}"
-        notes.append(f"{of_method}{count} records have no prediction and count as wrong; the first: {missing[0]}")
-    if extra := answers.strays["extra"]:
-        notes.append(f"{of_method}{counted(extra, 'image')} with a prediction in no record, which count nowhere")
-    if doubled := answers.strays["doubled"]:
-        notes.append(f"{of_method}{counted(doubled, 'row')} of an image that has one already; one of them counts")
+        share = f"{len(missing)} of {len(pairs)}"
+        notes.append(f"{of_method}{share} records have no prediction and count as wrong; the first: {missing[0]}")
+    names_no_record = ("prediction of an image that no record names", "predictions of images that no record names")
+    names_another = ("row of an image that has another row", "rows of images that have another row")
+    for stray, words in (("extra", names_no_record), ("doubled", names_another)):
+        if count := answers.strays[stray]:
+            notes.append(f"{of_method}left out: {counted(count, *words)}")
     return notes
 
 

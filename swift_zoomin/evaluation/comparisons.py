@@ -63,7 +63,7 @@ def _mcnemar(first: Answers, second: Answers) -> float:
 def bootstrap_p(differences: np.ndarray, difference: float) -> float:
     """The two-sided p of a difference, given the differences in the resamples."""
     present = differences[~np.isnan(differences)]
-    if not difference:
+    if not difference or not len(present):
         return 1.0
     as_far = np.abs(present - present.mean()) >= abs(difference)
     return float((as_far.sum() + 1) / (len(present) + 1))

@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 from swift_zoomin import scoring
+from swift_zoomin.evaluation import resampling
 from swift_zoomin.evaluation.answers import Answers
 from swift_zoomin.evaluation.curves import ScoreFigures
-from swift_zoomin.evaluation.resampling import RESAMPLES, resamples
 
 # A mean of hits and misses: Wilson's interval needs no resampling, where images are independent.
 SHARES = ("accuracy", "recall_real", "recall_generated", "precision", "i_acc", "c_cases", "c_acc")
@@ -74,8 +74,11 @@ def values_and_spreads(
     values = [
         {name: float(figure[0]) for name, figure in method.under(np.ones((1, images))).items()} for method in weighted
     ]
+    if groups is not None and (groups == groups[0]).all():
+        nothing = np.full(resampling.RESAMPLES, np.nan)  # what has one original says nothing of another sample
+        return values, [dict.fromkeys(of_method, nothing) for of_method in values]
     blocks: list[list[Spread]] = [[] for _ in methods]
-    for weights in resamples(images, groups):
+    for weights in resampling.resamples(images, groups):
         for method, of_method in zip(weighted, blocks, strict=True):
             of_method.append(method.under(weights))
     return values, [_joined(of_method) for of_method in blocks]
@@ -137,7 +140,10 @@ def _around(value: float, spread: np.ndarray) -> Bounds:
     Drawing images twice makes bins uneven, so the calibration error of a resample is too high on average, and the
     percentiles may all lie above the value.
     """
-    shifted = spread - (np.nanmean(spread) - value)
+    present = spread[~np.isnan(spread)]
+    if not len(present):
+        return None, None
+    shifted = spread - (present.mean() - value)
     return percentiles(np.clip(shifted, 0.0, 1.0))
 
 
@@ -147,7 +153,7 @@ def percentiles(spread: np.ndarray) -> Bounds:
     Where they are more than half there is no interval: what is left would say nothing of another sample.
     """
     present = spread[~np.isnan(spread)]
-    if len(present) <= RESAMPLES / 2:
+    if len(present) <= resampling.RESAMPLES / 2:
         return None, None
     low, high = np.quantile(present, _TAILS)
     return float(low), float(high)

@@ -1,10 +1,10 @@
-"""Rows a group of images: by what made them, by the regions marked in them, by size or by label.
+"""Rows a group of images, each image in one or, if it is real and groups are of generators, in several.
 
-source   the record's `source`. A generator is scored with the real images of its own set: records that share one of
-         its values of the field `set` where it has any, else all of the file. A source of real images stands alone.
-regions  how many regions the first look of the method at hand marked
-size     pixels of the upright original, in the classes below
-label    real or generated
+- source: the record's `source`. A generator is scored with the real images of its own set: those of the same source, as
+  converters of data sets write them, else all of the file. A source of real images alone stands alone.
+- regions: how many the first look of the method at hand marked
+- size: pixels of the upright original, in classes that end at the areas of the squares below
+- label: real or generated
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from swift_zoomin.records import Record
 from swift_zoomin.replies import GENERATED, REAL, VERDICTS
 
 BY = ("source", "regions", "size", "label")
-_SIDES_PX = (256, 512, 1024, 2048)  # the common sizes of generated images; classes are of their squares' areas
+_SIDES_PX = (256, 512, 1024, 2048)  # the common sizes of generated images
 _MOST_REGIONS = 10  # a model that repeats itself marks hundreds; more than these are one group
 NONE = "(none)"
 
@@ -40,23 +40,19 @@ def _by_key(keys: Sequence[str], order: Sequence[str]) -> dict[str, np.ndarray]:
 
 
 def _sources(records: Sequence[Record]) -> dict[str, np.ndarray]:
-    sources = np.array([_text(record, "source") for record in records], dtype=object)
-    sets = np.array([_text(record, "set") for record in records], dtype=object)
+    sources = np.array([_source(record) for record in records], dtype=object)
     is_real = np.array([record.label == REAL for record in records])
     groups = {}
     for source in sorted(set(sources)):
         chosen = sources == source
-        if not chosen[is_real].any():
-            own_sets = set(sets[chosen]) - {NONE}
-            in_set = np.isin(sets, list(own_sets)) if own_sets else np.full(len(sets), True)
-            chosen = chosen | (is_real & in_set)
-        groups[source] = chosen
+        has_real_images = chosen[is_real].any()
+        groups[source] = chosen if has_real_images else chosen | is_real
     return groups
 
 
-def _text(record: Record, field: str) -> str:
-    value = record.extra.get(field)
-    return NONE if value is None else str(value)
+def _source(record: Record) -> str:
+    source = record.extra.get("source")
+    return NONE if source is None else str(source)
 
 
 def _regions(count: float) -> str:

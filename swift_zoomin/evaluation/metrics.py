@@ -35,6 +35,7 @@ from pathlib import Path
 from typing import Any
 
 from swift_zoomin import scoring
+from swift_zoomin.evaluation import resampling
 from swift_zoomin.evaluation.answers import Answers, to_answers
 from swift_zoomin.evaluation.columns import NAMES
 from swift_zoomin.evaluation.comparisons import compare
@@ -42,7 +43,6 @@ from swift_zoomin.evaluation.curves import BINS
 from swift_zoomin.evaluation.figures import Figure, values_and_spreads, with_intervals
 from swift_zoomin.evaluation.groups import has_one_label, masks
 from swift_zoomin.evaluation.pairing import pair
-from swift_zoomin.evaluation.resampling import RESAMPLES, group_of_each
 from swift_zoomin.predictions import Prediction
 from swift_zoomin.records import Record
 
@@ -56,7 +56,7 @@ def evaluate(records: Iterable[Record], predictions: dict[Path, Prediction]) -> 
 
 def evaluation(records: Sequence[Record], methods: Sequence[Answers]) -> dict[str, Any]:
     """The figures of each method by its name, `pairs` of methods compared, and the `signature` of both."""
-    groups = group_of_each(records)
+    groups = resampling.group_of_each(records)
     are_grouped = groups is not None
     values, spreads = values_and_spreads(methods, groups)
     return {
@@ -73,7 +73,7 @@ def evaluation(records: Sequence[Record], methods: Sequence[Answers]) -> dict[st
 
 def by_group(by: str, records: Sequence[Record], methods: Sequence[Answers]) -> dict[str, dict[str, dict[str, Figure]]]:
     """The figures of each group of images (`groups.py`), and in it of each method. Methods are not compared there."""
-    groups = group_of_each(records)
+    groups = resampling.group_of_each(records)
     figures: dict[str, dict[str, dict[str, Figure]]] = {}
     for answers in methods:
         for group, mask in masks(by, records, answers).items():
@@ -101,4 +101,4 @@ def signature(are_grouped: bool) -> str:
     """How the figures are computed."""
     drawn = "groups" if are_grouped else "images"
     share = "" if are_grouped else "wilson,"
-    return f"{scoring.signature()} intervals:95%,{share}bootstrap={RESAMPLES},of={drawn} ece:bins={BINS}"
+    return f"{scoring.signature()} intervals:95%,{share}bootstrap={resampling.RESAMPLES},of={drawn} ece:bins={BINS}"

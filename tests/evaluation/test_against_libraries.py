@@ -50,8 +50,7 @@ def judged() -> dict[str, Any]:
     records = to_records(RECORDS)
     methods = [to_answers(name, pair(records, by_path(rows)), by_path(rows)) for name, rows in PREDICTIONS.items()]
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("resampling", "figures"):
-            patch.setattr(f"swift_zoomin.evaluation.{module}.RESAMPLES", 50)  # only intervals and tests hang on them
+        patch.setattr("swift_zoomin.evaluation.resampling.RESAMPLES", 50)  # only intervals and tests hang on them
         return metrics.evaluation(records, methods)
 
 

@@ -1,10 +1,13 @@
 """Intervals hold the truth as often as they say, by simulation with a fixed seed; groups are drawn whole."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.stats import binom
 
 from swift_zoomin.evaluation.figures import _wilson, percentiles
+from swift_zoomin.evaluation.metrics import evaluate
 from swift_zoomin.evaluation.resampling import RESAMPLES, group_of_each, resamples
 from swift_zoomin.images import ImageRef
 from swift_zoomin.records import Record
@@ -62,6 +65,14 @@ def test_records_without_a_group_are_groups_of_their_own() -> None:
     records = [record(group="a"), record(), record(group="b"), record(group="a"), record(group=None)]
     assert list(group_of_each(records)) == [0, 1, 2, 0, 3]
     assert group_of_each([record(), record(group=None)]) is None
+
+
+def test_copies_of_a_single_original_have_no_interval() -> None:
+    records = [record(group="a") for _ in range(4)]
+    predictions = {Path("/a.png"): {"verdict": "real", "score": 0.4}}
+    figures = evaluate(records, predictions)
+    assert figures["accuracy"] == (1.0, None, None)
+    assert figures["ece"] == (pytest.approx(0.4), None, None)
 
 
 def test_a_figure_that_most_resamples_lack_has_no_interval() -> None:

@@ -3,13 +3,11 @@
 import csv
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from made_predictions import prediction_rows, write_set
-from zoomin_command import zoomin_command
 
 from swift_zoomin.evaluation.columns import NAMES, Column, best_methods
 from swift_zoomin.evaluation.figures import Figure
@@ -17,12 +15,13 @@ from swift_zoomin.evaluation.markup import escape_latex, escape_markdown
 from swift_zoomin.evaluation.pairing import method_names
 from swift_zoomin.records import RecordError, write_records
 
+RESAMPLES = 200  # fewer than the command's, for speed; a test of the intervals has all
 METHODS = ("zoomin_7b", "npr & 100%", "verdicts|alone")
 
 
-@pytest.fixture
-def zoomin(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    return zoomin_command(monkeypatch, capsys)
+@pytest.fixture(autouse=True)
+def _few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("swift_zoomin.evaluation.resampling.RESAMPLES", RESAMPLES)
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +46,7 @@ def results(data: Path) -> Path:
         files = [data / f"{name}.jsonl" for name in METHODS]
         command = ["zoomin", "evaluate", data / "records.jsonl", *files, "--out", data / "out", "--by", "source"]
         patch.setattr("sys.argv", [*map(str, command)])
+        patch.setattr("swift_zoomin.evaluation.resampling.RESAMPLES", RESAMPLES)
         assert main() == 0
     return data / "out"
 
@@ -153,8 +153,8 @@ def test_the_terminal_shows_a_row_a_method_and_says_what_counts_nowhere(zoomin, 
     table = out.splitlines()
     assert table[0].split()[:3] == ["Method", "Acc.", "Balanced"]
     assert [line.split()[0] for line in table[2:4]] == ["more", "verdicts|alone"]
-    assert "more: 1 image with a prediction in no record, which count nowhere" in table
-    assert "more: 1 row of an image that has one already; one of them counts" in table
+    assert "more: left out: 1 prediction of an image that no record names" in table
+    assert "more: left out: 1 row of an image that has another row" in table
     assert "\033" not in out  # bold is for terminals
     alone = zoomin("evaluate", data / "records.jsonl", data / f"{METHODS[0]}.jsonl", "--out", tmp_path / "out")
     assert alone[0] == 0
@@ -196,8 +196,8 @@ def test_groups_resample_all_figures_and_replace_mcnemar(zoomin, data: Path, tmp
     assert values[0] == values[1]
     assert plain["methods"][METHODS[0]]["accuracy"] != grouped["methods"][METHODS[0]]["accuracy"]
     assert {row["test"] for row in grouped["pairs"]} == {"paired bootstrap"}
-    assert "wilson,bootstrap=2000,of=images" in plain["signature"]
-    assert "bootstrap=2000,of=groups" in grouped["signature"]
+    assert f"wilson,bootstrap={RESAMPLES},of=images" in plain["signature"]
+    assert f"bootstrap={RESAMPLES},of=groups" in grouped["signature"]
     assert "wilson" not in grouped["signature"]
 
 

@@ -2,20 +2,13 @@
 
 import csv
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from zoomin_command import zoomin_command
 
 SIGNATURE = "bleu2:[x] zoomin:0.1.0"
-
-
-@pytest.fixture
-def zoomin(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    return zoomin_command(monkeypatch, capsys)
 
 
 def figure(value: float | None, low: float | None = None, high: float | None = None) -> dict[str, float | None]:
