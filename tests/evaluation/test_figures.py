@@ -13,12 +13,11 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from made_predictions import by_path, prediction_rows, record_rows, to_records, write_set
-from zoomin_command import zoomin_command
 
 from swift_zoomin.evaluation.answers import to_answers
 from swift_zoomin.evaluation.curves import BINS
 from swift_zoomin.evaluation.explained import explained_by
-from swift_zoomin.evaluation.figures import Figure
+from swift_zoomin.evaluation.figures import Figure, share
 from swift_zoomin.evaluation.metrics import by_group, evaluation
 from swift_zoomin.evaluation.pairing import pair
 from swift_zoomin.evaluation.patterns import PAPER_SHARES, patterns
@@ -86,12 +85,15 @@ def methods(rows: list[Row]) -> dict[str, list[Row]]:
 
 @pytest.fixture(scope="module")
 def material(rows: list[Row], methods: dict[str, list[Row]]) -> Material:
-    return material_of(to_records(rows), methods)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("swift_zoomin.evaluation.resampling.RESAMPLES", 100)
+        return material_of(to_records(rows), methods)
 
 
 @pytest.fixture(autouse=True)
 def within_the_style(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(style, "_PNG_DOTS_AN_INCH", 50)  # no test looks at pixels, and few are written faster
+    monkeypatch.setattr("swift_zoomin.evaluation.resampling.RESAMPLES", 100)  # no test here hangs on their number
     with style.drawing():
         yield
 
@@ -216,6 +218,16 @@ def test_the_area_under_the_curve_drawn_is_the_auc_of_the_table(material: Materi
         assert (alarms[0], hits[0], alarms[-1], hits[-1]) == (0, 0, 1, 1)
 
 
+@pytest.mark.parametrize("grouped_by", [None, 4, 1000])
+def test_a_share_has_the_interval_that_the_same_share_has_in_the_table(rows: list[Row], grouped_by: int | None) -> None:
+    if grouped_by is not None:
+        rows = [{**row, "group": index // grouped_by} for index, row in enumerate(rows)]
+    records = to_records(rows)
+    material = material_of(records, {"theirs": one_turn(prediction_rows(rows, seed=3, scored=False))})
+    shares = {name: share(material.methods[0].means[name], material.groups) for name in ("accuracy", "precision")}
+    assert shares == {name: pytest.approx(material.figures["theirs"][name]) for name in shares}
+
+
 def test_a_method_looks_the_same_in_every_figure(material: Material) -> None:
     curves = draw(roc_curves, material).axes[0].lines[1:]
     assert [line.get_color() for line in curves] == [style.look(0).colour, style.look(2).colour]
@@ -311,11 +323,6 @@ def test_a_name_keeps_all_its_letters_in_lines_that_fit() -> None:
     assert lines == ["zoomin-7b-sft-decoupled-grpo2-lr1e-5-seed42-", "checkpoint-3000-vllm-bf16"]
     assert style.wrapped("x" * 100).replace("\n", "") == "x" * 100
     assert style.wrapped("two\nlines\x01") == r"'two\nlines\x01'"
-
-
-@pytest.fixture
-def zoomin(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    return zoomin_command(monkeypatch, capsys)
 
 
 def test_figures_that_cannot_be_are_left_out_said_and_removed(

@@ -1,6 +1,6 @@
 """What explanations turn on: their keywords (Fig. 7 of the paper) and the faults they name (its section 4.4)."""
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
@@ -54,7 +54,7 @@ def _draw_bars(axes: Any, shares: Sequence[float], of_one: Look) -> Any:
 
 def _most_common(explained: Sequence[Explained]) -> list[str]:
     """The words whose shares are the highest on average over the methods and the annotations; the highest first."""
-    shares: Counter[str] = Counter()
+    shares: defaultdict[str, float] = defaultdict(float)
     for one in explained:
         for word in one.keywords:
             shares[word] += one.keyword_share(word)

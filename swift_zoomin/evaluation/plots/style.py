@@ -89,7 +89,7 @@ def line_style(index: int) -> dict[str, Any]:
 @contextmanager
 def drawing() -> Iterator[None]:
     """Within it figures are made and written. Raises RecordError without Matplotlib."""
-    matplotlib = _matplotlib()
+    matplotlib = import_matplotlib()
     with matplotlib.rc_context(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # one line of ours says so
         matplotlib.rcdefaults()
@@ -97,12 +97,8 @@ def drawing() -> Iterator[None]:
         yield
 
 
-def check_can_draw() -> None:
-    """Raises RecordError without Matplotlib."""
-    _matplotlib()
-
-
-def _matplotlib() -> Any:
+def import_matplotlib() -> Any:
+    """Raises RecordError, which names the extra, where it is missing."""
     try:
         import matplotlib
     except ImportError:

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from swift_zoomin.evaluation.plots import explanations, regions, robustness, scores
 from swift_zoomin.evaluation.plots.material import Drawn, LeftOut
-from swift_zoomin.evaluation.plots.style import SUFFIXES, check_can_draw, drawing, write_figure
+from swift_zoomin.evaluation.plots.style import SUFFIXES, drawing, import_matplotlib, write_figure
 from swift_zoomin.outputs import check_figures_folder
 from swift_zoomin.records import RecordError
 
@@ -37,7 +37,7 @@ def check_figures(names: Iterable[str], out: Path | None, inputs: Iterable[Path]
     """Raises RecordError where figures cannot be drawn, or would replace what is none."""
     if out is None:
         raise RecordError("--figures: nowhere to draw them; add --out FOLDER")
-    check_can_draw()
+    import_matplotlib()
     check_figures_folder(out / FOLDER, _files(names), inputs)
 
 
