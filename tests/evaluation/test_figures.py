@@ -321,6 +321,7 @@ def test_the_same_figures_are_the_same_bytes_whatever_the_users_settings(materia
 def test_a_name_keeps_all_its_letters_in_lines_that_fit() -> None:
     lines = style.wrapped(LONG).split("\n")
     assert lines == ["zoomin-7b-sft-decoupled-grpo2-lr1e-5-seed42-", "checkpoint-3000-vllm-bf16"]
+    assert style.wrapped("W" * 70) == "\n".join(["W" * 27, "W" * 27, "W" * 16])  # as wide as 48 common letters
     assert style.wrapped("x" * 100).replace("\n", "") == "x" * 100
     assert style.wrapped("two\nlines\x01") == r"'two\nlines\x01'"
 

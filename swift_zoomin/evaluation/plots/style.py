@@ -24,6 +24,8 @@ _PNG_DOTS_AN_INCH = 300
 TEXT_PT, SMALL_PT = 7.5, 6.5
 _NAME_LINE = 48  # characters of a method's name that fit into a line beside its marker
 
+_FIRST_WIDE = 0x2E80  # from here on Unicode has the scripts whose letters are squares
+
 # Okabe and Ito (2008), which people with any colour vision can tell apart. Their yellow is too light on white paper,
 # and their black is for what is no method.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -115,7 +117,11 @@ def new_figure(height_mm: float) -> Any:
 
 def wrapped(name: str, line: int = _NAME_LINE) -> str:
     """A name in as many lines as it needs, parted where its own parts end; one without a printable form is quoted."""
-    return "\n".join(re.findall(rf".{{1,{line - 1}}}(?:[-_/. ]|$)|.{{1,{line}}}", shown(name)))
+    name = shown(name)
+    wide = sum(letter.isupper() or ord(letter) > _FIRST_WIDE for letter in name)
+    line = round(line * len(name) / (len(name) + 0.8 * wide))
+    parts = re.findall(rf".{{1,{line - 1}}}(?:[-_/. ]|$)|.{{1,{line}}}", name)
+    return "\n".join(part.rstrip() for part in parts)
 
 
 def add_legend(figure: Any, handles: Sequence[Any], labels: Sequence[str]) -> None:
