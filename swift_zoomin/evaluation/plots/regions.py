@@ -17,6 +17,7 @@ _UNREAD = "unread"  # a first look that cannot be read, or an image without a pr
 _LACKING = "no regions"
 _FEWEST_IMAGES = 10  # of fewer, the accuracy is no point of a trend
 _SPREAD = 0.5  # of the room of a number of regions, over which the methods stand beside each other
+_TITLE_LINE = 42  # characters that fit above a panel
 _PANEL_MM, _TITLE_LINE_MM, _MARGINS_MM = 15.0, 3.5, 10.0
 
 
@@ -89,7 +90,7 @@ def region_counts(material: Material) -> Drawn | LeftOut:
 
 def _title(material: Material, index: int) -> str:
     answers = material.methods[index]
-    return wrapped(f"{answers.name} (mean {np.nanmean(answers.regions):.2f})")
+    return wrapped(f"{answers.name} (mean {np.nanmean(answers.regions):.2f})", _TITLE_LINE)
 
 
 def _percent(share: float) -> str:
