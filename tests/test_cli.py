@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from zoomin_command import ROWS, make_data, predict
 
+from swift_zoomin.cli import COMMANDS
 from swift_zoomin.records import write_records
 
 
@@ -15,7 +16,7 @@ def data(tmp_path: Path) -> Path:
     return make_data(tmp_path / "data")
 
 
-@pytest.mark.parametrize("command", ["detect", "evaluate", "tables", "check", "convert"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself(zoomin, command: str) -> None:
     code, out, _ = zoomin(command, "--help")
     assert code == 0

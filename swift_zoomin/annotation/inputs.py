@@ -67,8 +67,12 @@ def labelled_images(sources: Sequence[Path], label: str | None, labels_file: Pat
     """The images of files, folders and records files, each once, with their labels.
 
     `label` is real or generated for all of them, or the word FOLDER; with None, labels stand in `labels_file`.
-    Raises RecordError with all images that have no label, and all faults of the table.
+    Raises RecordError with all images that have no label, and all faults of the table; or where a source is not there,
+    which is more likely mistyped than meant to be rejected.
     """
+    absent = [f"{source}: no such file or folder" for source in sources if not os.path.lexists(source)]
+    if absent:
+        raise RecordError(list_faults(absent))
     if labels_file is not None:
         return LabelledImages(sources, _Table(labels_file, sources))
     if label == FOLDER:

@@ -30,7 +30,8 @@ def figures_of_gold_answers(records: list[Record], folder: Path) -> dict[str, An
         row = {"image": record.image.path, "verdict": said.verdict, "initial_verdict": said.verdict}
         rows.append({**row, "explanation": said.explanation, "boxes": said.boxes_model, "box_labels": said.box_labels})
     (folder / "gold.jsonl").write_text("".join(map(json_line, rows)))
-    return evaluate(records, read_predictions(folder / "gold.jsonl"))
+    figures = evaluate(records, read_predictions(folder / "gold.jsonl"))
+    return {name: figure.value for name, figure in figures.items()}
 
 
 @pytest.mark.parametrize("copy", [[], ["--copy"]], ids=["referred to", "copied"])

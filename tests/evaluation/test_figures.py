@@ -150,7 +150,7 @@ def test_the_bars_of_region_counts_are_shares_of_all_images(methods: dict[str, l
         expected = [100 * counts[number] / 200 for number in range(5)]
         assert heights == pytest.approx([*expected, 100 * (200 - len(readable)) / 200])
         mean = sum(number * count for number, count in counts.items()) / len(readable)
-        assert f"(mean {mean:.2f})" in axes.get_title(loc="left")
+        assert f"(mean {mean:.2f})" in axes.get_title(loc="left").replace("\n", " ")
     assert [text.get_text() for text in figure.axes[-1].get_xticklabels()] == ["0", "1", "2", "3", "4", "unread"]
 
 

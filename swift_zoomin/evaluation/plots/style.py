@@ -120,7 +120,7 @@ def wrapped(name: str, line: int = _NAME_LINE) -> str:
     name = shown(name)
     wide = sum(letter.isupper() or ord(letter) > _FIRST_WIDE for letter in name)
     line = round(line * len(name) / (len(name) + 0.8 * wide))
-    parts = re.findall(rf".{{1,{line - 1}}}(?:[-_/. ]|$)|.{{1,{line}}}", name)
+    parts = re.findall(rf".{{1,{line - 1}}}(?:[-_/ ]|$)|.{{1,{line}}}", name)
     return "\n".join(part.rstrip() for part in parts)
 
 
