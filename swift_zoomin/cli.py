@@ -1,4 +1,4 @@
-"""The command `zoomin`: detect, evaluate, check, convert. Training is ms-swift's own command line."""
+"""The command `zoomin`: detect, evaluate, check, convert, split. Training is ms-swift's own command line."""
 
 import argparse
 import os
@@ -21,6 +21,7 @@ COMMANDS = {
         "swift_zoomin.convert.command",
         "centre-crop and resize the images of a records file, as the paper does for training",
     ),
+    "split": ("swift_zoomin.splitting.command", "split a records file into files for training, validation and test"),
 }
 _INTERRUPTED, _READER_GONE = 130, 141  # 128 + SIGINT and 128 + SIGPIPE, as shells give them
 

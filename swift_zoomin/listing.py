@@ -5,12 +5,16 @@ file are two images; `a/../b.png`, `./b.png` and `b.png` are one.
 
 In a folder, a file is an image by its suffix (`pictures.IMAGE_SUFFIXES`); everything else is left out and counted. A
 file named by itself is always looked at: its row then says what is wrong with it. Not covered: archives, remote files.
+
+Listing is lazy: memory holds the names in one folder and in those above it, and what was left out. Only where sources
+may name an image twice are the paths remembered.
 """
 
 import errno
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,15 +50,49 @@ class Listing:
 def list_images(sources: Iterable[Path]) -> Listing:
     """All images of files, folders (with those in it) and records files. Raises RecordError for a records file."""
     listing = Listing()
-    for source in sources:
-        if os.path.isdir(source):
-            listing.images += _walk(plain_path(source), listing)
-        elif source.suffix in RECORDS_SUFFIXES:
-            listing.images += [plain_path(record.image.path) for record in read_records(source, decode=False)]
-        else:
-            listing.images.append(plain_path(source))
-    listing.images = list(dict.fromkeys(listing.images))
+    listing.images += walk_images(list(sources), listing.left_out)
     return listing
+
+
+def walk_images(sources: Sequence[Path], left_out: dict[Path, str]) -> Iterator[Path]:
+    """The images of `list_images` one after the other; what is left out is put into `left_out` meanwhile.
+
+    Raises RecordError when it comes to a faulty records file.
+    """
+    unshared = _unshared_folders(sources)
+    seen: set[Path] = set()
+    for source in sources:
+        is_remembered = not os.path.isdir(source) or plain_path(source) not in unshared
+        for path in _images_of(source, left_out):
+            if path in seen:
+                continue
+            if is_remembered:
+                seen.add(path)
+            yield path
+
+
+def _unshared_folders(sources: Sequence[Path]) -> set[Path]:
+    """The folders among the sources whose images no other source can name."""
+    if any(source.suffix in RECORDS_SUFFIXES and not os.path.isdir(source) for source in sources):
+        return set()  # a records file names images anywhere
+    named = Counter(map(plain_path, sources))
+    above = {folder for path in named for folder in path.parents}
+
+    def is_shared(folder: Path) -> bool:
+        is_inside = any(outer in named for outer in folder.parents)
+        return is_inside or folder in above or named[folder] > 1
+
+    folders = {plain_path(source) for source in sources if os.path.isdir(source)}
+    return {folder for folder in folders if not is_shared(folder)}
+
+
+def _images_of(source: Path, left_out: dict[Path, str]) -> Iterator[Path]:
+    if os.path.isdir(source):
+        yield from _walk(plain_path(source), left_out)
+    elif source.suffix in RECORDS_SUFFIXES:
+        yield from (plain_path(record.image.path) for record in read_records(source, decode=False))
+    else:
+        yield plain_path(source)
 
 
 def shown(name: str) -> str:
@@ -66,9 +104,9 @@ def _short(path: Path) -> str:
     return shown(min(os.path.relpath(path), str(path), key=len))
 
 
-def _walk(top: Path, listing: Listing) -> Iterator[Path]:
+def _walk(top: Path, left_out: dict[Path, str]) -> Iterator[Path]:
     """Images in a folder and the folders in it, sorted; linked ones too, but none inside itself."""
-    open_folders = [(_identity(top.stat()), _entries(top, listing))]  # a list, because folders may lie deep
+    open_folders = [(_identity(top.stat()), _entries(top, left_out))]  # a list, because folders may lie deep
     while open_folders:
         entry = next(open_folders[-1][1], None)
         if entry is None:
@@ -78,19 +116,19 @@ def _walk(top: Path, listing: Listing) -> Iterator[Path]:
         if kind == "image":
             yield path
         elif kind != "folder":
-            listing.left_out[path] = kind
+            left_out[path] = kind
         elif (identity := _identity(entry.stat())) in [outer for outer, _ in open_folders]:
-            listing.left_out[path] = LOOPS
+            left_out[path] = LOOPS
         else:
-            open_folders.append((identity, _entries(path, listing)))
+            open_folders.append((identity, _entries(path, left_out)))
 
 
-def _entries(folder: Path, listing: Listing) -> Iterator[os.DirEntry[str]]:
+def _entries(folder: Path, left_out: dict[Path, str]) -> Iterator[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
             return iter(sorted(entries, key=lambda entry: entry.name))
     except OSError:
-        listing.left_out[folder] = UNREADABLE_FOLDERS
+        left_out[folder] = UNREADABLE_FOLDERS
         return iter(())
 
 

@@ -1,0 +1,1 @@
+"""A records file in parts for training, validation and test: the command `zoomin split`."""
