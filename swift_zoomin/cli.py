@@ -16,7 +16,7 @@ from swift_zoomin.records import RecordError
 COMMANDS = {
     "detect": ("swift_zoomin.detection.command", "look at images twice and write a prediction each"),
     "evaluate": ("swift_zoomin.evaluation.command", "compare predictions with records"),
-    "check": ("swift_zoomin.checking", "check records files and decode every image in them"),
+    "check": ("swift_zoomin.checking.command", "check records files, and what gives their labels away"),
     "convert": (
         "swift_zoomin.convert.command",
         "centre-crop and resize the images of a records file, as the paper does for training",

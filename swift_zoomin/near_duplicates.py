@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 from tqdm import tqdm
 
 from swift_zoomin.pictures import ImageError, open_upright
@@ -39,6 +40,7 @@ _BATCH = 1024  # images handed to the threads at once
 _ROWS, _COLUMNS = 32, 4096  # of a block of pairs: 1 MB, which stays in a processor's cache
 
 Array = Any  # a numpy array; its docstring says of what
+Fingerprint = tuple[int, int, Array]  # a row of Fingerprints
 
 
 @dataclass(frozen=True)
@@ -111,20 +113,25 @@ def fingerprints(paths: Sequence[Path | str]) -> Fingerprints:
     return prints
 
 
-def _fingerprint(path: Path | str) -> tuple[int, int, Array] | ImageError:
-    from imagehash import phash
-    from PIL import Image
-
+def _fingerprint(path: Path | str) -> Fingerprint | ImageError:
     try:
-        image = open_upright(path).convert("L")
-        with open(path, "rb") as file:
-            content = hashlib.file_digest(file, "sha256").digest()
+        return fingerprint(open_upright(path), path)
     except ImageError as error:
         return error
+
+
+def fingerprint(image: Image.Image, path: Path | str) -> Fingerprint:
+    """The row of a decoded picture, and of the file that it stands in. Raises ImageError."""
+    from imagehash import phash
+
+    try:
+        with open(path, "rb") as file:
+            content = hashlib.file_digest(file, "sha256").digest()
     except OSError as error:
-        return ImageError(f"{path}: cannot be read ({error.strerror})")
-    thumbnail = image.resize((_THUMBNAIL_PX, _THUMBNAIL_PX), Image.Resampling.BOX)
-    return int.from_bytes(content[:8]), int(str(phash(image)), 16), np.asarray(thumbnail).reshape(-1)
+        raise ImageError(f"{path}: cannot be read ({error.strerror})") from error
+    grey = image.convert("L")
+    thumbnail = grey.resize((_THUMBNAIL_PX, _THUMBNAIL_PX), Image.Resampling.BOX)
+    return int.from_bytes(content[:8]), int(str(phash(grey)), 16), np.asarray(thumbnail).reshape(-1)
 
 
 def near_duplicates(prints: Fingerprints, distance: int = DISTANCE) -> list[list[int]]:
