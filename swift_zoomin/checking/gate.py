@@ -143,7 +143,9 @@ def measure(traces: Sequence[Traces], labels: Sequence[str], of: int = 0) -> Gat
             shares[name] = share
         if share is not None and share.tells:
             telling.append(Telling(name, share, _clearest_trace(found, labels_found)))
-    everything = [[trace for found in each.by_property.values() for trace in found] for each in traces]
+    everything = [
+        [f"{name} {trace}" for name in each.by_property for trace in each.by_property[name]] for each in traces
+    ]
     together = _guessed_right(everything, labels) if len(shares) > 1 else next(iter(shares.values()), None)
     telling.sort(key=lambda each: -each.share.value)
     return Gate(counts, together, telling, _telling_folders(traces, labels), of if of > len(traces) else 0)
