@@ -10,13 +10,26 @@ for the model, of the regions and at the pixel limits that `made_by` states, and
 import argparse
 import re
 import sys
-from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont, ImageText
+from PIL import Image
 
-from swift_zoomin.boxes import PixelLimits
+from swift_zoomin.boxes import PixelLimits, scale_box
+from swift_zoomin.drawing import (
+    GAP_PX,
+    GREY,
+    MARK,
+    PANEL_PX,
+    RIGHT,
+    WRONG,
+    Line,
+    Panel,
+    draw_page,
+    fitted,
+    mark_boxes,
+    put_number,
+)
 from swift_zoomin.episode import CHOOSERS, BoxChooser, Episode
 from swift_zoomin.evaluation.metrics import pair
 from swift_zoomin.images import ImageError, ImageRef, load_references
@@ -25,19 +38,6 @@ from swift_zoomin.predictions import Prediction, read_predictions
 from swift_zoomin.records import Record, RecordError, read_records
 from swift_zoomin.replies import Reply, parse_reply
 from swift_zoomin.scoring import iou_reward
-
-PANEL_PX, MARGIN_PX, GAP_PX = 400, 24, 8  # side of a panel; around panels; between crops
-TITLE_PX, TEXT_PX, NUMBER_PX = 24, 20, 28  # heights of what is still read where the picture is shown at two thirds
-INK, GREY, MARK, RIGHT, WRONG = "#1f2328", "#59636e", "#d1242f", "#1a7f37", "#d1242f"
-
-
-@dataclass(frozen=True)
-class Panel:
-    """A column: what it is called, its picture, and lines below it with their colours."""
-
-    title: str
-    picture: Image.Image
-    lines: list[tuple[str, str]]
 
 
 def main() -> int:
@@ -85,10 +85,10 @@ def draw_exchange(record: Record, prediction: Prediction) -> Image.Image:
     first, second = map(parse_reply, prediction["replies"])
     columns = [
         Panel(f"The image, {_pixels(original)}", _with_numbers(original, crops), _annotation(record)),
-        Panel(f"Query 1: shrunk to {_pixels(first_look)}", _fitted(first_look, PANEL_PX), _answer(first, record)),
+        Panel(f"Query 1: shrunk to {_pixels(first_look)}", fitted(first_look, PANEL_PX), _answer(first, record)),
         Panel("Query 2: crops of the original", _numbered_grid(close_ups), _answer(second, record)),
     ]
-    return _page(columns)
+    return draw_page(columns, len(columns))
 
 
 def _limits(prediction: Prediction) -> PixelLimits:
@@ -118,35 +118,24 @@ def _pixels(image: Image.Image) -> str:
     return f"{image.width} x {image.height}"
 
 
-def _annotation(record: Record) -> list[tuple[str, str]]:
+def _annotation(record: Record) -> list[Line]:
     regions = ", ".join(label for label in record.box_labels if label)
-    return [(f"Annotated: {record.label}", INK), (record.explanation, INK), (regions, GREY)]
+    return [Line(f"Annotated: {record.label}"), Line(record.explanation), Line(regions, GREY)]
 
 
-def _answer(reply: Reply, record: Record) -> list[tuple[str, str]]:
+def _answer(reply: Reply, record: Record) -> list[Line]:
     """A reply's verdict and whether it is right, its reasons, and the labels of its regions by number."""
     is_right = reply.verdict == record.label
     verdict = f"Verdict: {reply.verdict or 'none'} ({'right' if is_right else 'wrong'})"
     regions = [f"region {number}: {label}" for number, label in enumerate(reply.box_labels, 1)]
-    return [(verdict, RIGHT if is_right else WRONG), (reply.explanation, INK), (", ".join(regions), GREY)]
-
-
-def _fitted(image: Image.Image, side_px: int) -> Image.Image:
-    """The image as large as a square of this side holds; enlarged without smoothing, to show how little it holds."""
-    scale = side_px / max(image.size)
-    size = (round(image.width * scale), round(image.height * scale))
-    return image.resize(size, Image.Resampling.NEAREST if scale > 1 else Image.Resampling.LANCZOS)
+    return [Line(verdict, RIGHT if is_right else WRONG), Line(reply.explanation), Line(", ".join(regions), GREY)]
 
 
 def _with_numbers(original: Image.Image, crops: list[ImageRef]) -> Image.Image:
     """The whole image with the windows that were cut from it, numbered as the crops are."""
-    picture = _fitted(original, PANEL_PX)
-    scale = picture.width / original.width
-    for number, crop in enumerate(crops, 1):
-        assert crop.window is not None, "a crop has a window"
-        left, top, right, bottom = (round(edge * scale) for edge in crop.window)
-        ImageDraw.Draw(picture).rectangle((left, top, right - 1, bottom - 1), outline=MARK, width=3)
-        _put_number(picture, number, (left, max(0, top - NUMBER_PX)))  # above the region, which it would cover
+    picture = fitted(original, PANEL_PX)
+    windows = [crop.window for crop in crops if crop.window]
+    mark_boxes(picture, [scale_box(window, original.size, picture.size) for window in windows], [MARK])
     return picture
 
 
@@ -158,38 +147,10 @@ def _numbered_grid(crops: list[Image.Image]) -> Image.Image:
     for index, crop in enumerate(crops):
         row, column = divmod(index, columns)
         corner = (column * (side + GAP_PX), row * (side + GAP_PX))
-        picture = _fitted(crop, side)
-        _put_number(picture, index + 1, (0, 0))
+        picture = fitted(crop, side)
+        put_number(picture, index + 1, (0, 0))
         grid.paste(picture, corner)
     return grid
-
-
-def _put_number(picture: Image.Image, number: int, corner: tuple[int, int]) -> None:
-    left, top = corner
-    draw = ImageDraw.Draw(picture)
-    draw.rectangle((left, top, left + NUMBER_PX - 1, top + NUMBER_PX - 1), fill=MARK)
-    font = ImageFont.load_default(TITLE_PX)
-    draw.text((left + NUMBER_PX // 2, top + NUMBER_PX // 2), str(number), "white", font, anchor="mm")
-
-
-def _page(columns: list[Panel]) -> Image.Image:
-    """The panels side by side on white, as high as the longest text wants."""
-    top = MARGIN_PX + 2 * TITLE_PX
-    page = Image.new("RGB", (MARGIN_PX + len(columns) * (PANEL_PX + MARGIN_PX), 2 * PANEL_PX + top), "white")
-    draw = ImageDraw.Draw(page)
-    lowest = 0
-    for index, panel in enumerate(columns):
-        left = MARGIN_PX + index * (PANEL_PX + MARGIN_PX)
-        draw.text((left, MARGIN_PX), panel.title, INK, ImageFont.load_default(TITLE_PX))
-        page.paste(panel.picture, (left, top))
-        height = top + PANEL_PX + MARGIN_PX
-        for text, colour in panel.lines:
-            lines = ImageText.Text(text, ImageFont.load_default(TEXT_PX), spacing=6)
-            lines.wrap(PANEL_PX)
-            draw.text((left, height), lines, colour)
-            height += round(lines.get_bbox()[3]) + TEXT_PX // 2
-        lowest = max(lowest, height)
-    return page.crop((0, 0, page.width, lowest + MARGIN_PX // 2))
 
 
 if __name__ == "__main__":

@@ -17,14 +17,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-
 from swift_zoomin.evaluation.metrics import evaluate
 from swift_zoomin.predictions import read_predictions
 from swift_zoomin.records import read_records
-
-matplotlib.use("agg")
-import matplotlib.pyplot as plt
 
 COLUMNS = {
     "accuracy": "Acc.",
@@ -103,6 +98,11 @@ def put_between_marks(file: Path, content: str) -> None:
 
 def draw_curves(seed: Path, file: Path) -> None:
     """Rewards as logged at each step, and what each kept checkpoint does on the test images, over the three stages."""
+    import matplotlib  # slow to import, and the table does without it
+
+    matplotlib.use("agg")
+    import matplotlib.pyplot as plt
+
     figure, axes = plt.subplots(2, len(STAGES), figsize=(12, 6), sharey="row", squeeze=False)
     for (stage, title), top, bottom in zip(STAGES.items(), *axes, strict=True):
         logged = [json.loads(line) for line in (seed / stage / "logging.jsonl").read_text().splitlines()]

@@ -1,4 +1,4 @@
-"""The command `zoomin`: detect, evaluate, check, convert, split. Training is ms-swift's own command line."""
+"""The command `zoomin`: from pictures to records, verdicts and figures. Training is ms-swift's own command line."""
 
 import argparse
 import os
@@ -14,6 +14,8 @@ from swift_zoomin.records import RecordError
 
 # Each command's module, which is imported when the command is called: it has `add_arguments` and `run`.
 COMMANDS = {
+    "review": ("swift_zoomin.annotation.review", "write a page to accept or reject records with, in a browser"),
+    "split": ("swift_zoomin.splitting.command", "split a records file into files for training, validation and test"),
     "detect": ("swift_zoomin.detection.command", "look at images twice and write a prediction each"),
     "evaluate": ("swift_zoomin.evaluation.command", "compare predictions with records"),
     "check": ("swift_zoomin.checking.command", "check records files, and what gives their labels away"),
@@ -21,7 +23,6 @@ COMMANDS = {
         "swift_zoomin.convert.command",
         "centre-crop and resize the images of a records file, as the paper does for training",
     ),
-    "split": ("swift_zoomin.splitting.command", "split a records file into files for training, validation and test"),
 }
 _INTERRUPTED, _READER_GONE = 130, 141  # 128 + SIGINT and 128 + SIGPIPE, as shells give them
 

@@ -59,7 +59,9 @@ class Record:
     where: str = field(default="", compare=False)  # its `file:line`, for messages
 
 
-class _Row(NamedTuple):
+class Row(NamedTuple):
+    """One row of a records file as it stands there: any JSON value, or a ValueError for a line that is no JSON."""
+
     where: str
     value: Any
     spilled: Path | None = None  # the file that the row's image bytes were put into
@@ -73,6 +75,18 @@ def read_records(path: Path | str, decode: bool = True, afresh: bool = False) ->
     return [record for record, _ in stream_records(Path(path), decode, afresh)]
 
 
+def read_rows(path: Path) -> Iterator[Row]:
+    """The rows of a records file, one at a time and unchecked. Raises RecordError where it cannot be read."""
+    _check_regular(path)
+    yield from _parquet_rows(path) if _is_parquet(path) else _json_lines_rows(path)
+
+
+def check_rows(path: Path, rows: Sequence[Row], decode: bool = True, afresh: bool = False) -> list[Record]:
+    """The records of rows of a file, checked as `read_records` does. Raises RecordError with all faults."""
+    images = CheckedImages(path, decode, afresh)
+    return [record for record, _ in _checked_records(path, rows, len(rows), images)]
+
+
 def stream_records(
     path: Path, decode: bool = True, afresh: bool = False, look: Look | None = None
 ) -> Iterator[tuple[Record, Any]]:
@@ -83,12 +97,22 @@ def stream_records(
     """
     _check_regular(path)
     images = CheckedImages(path, decode, afresh, look)
-    row_faults, fields = _Faults(), FieldKinds()
-    field_faults = _Faults()
     number = 0
+    for checked in _checked_records(path, read_rows(path), _about_how_many(path), images):
+        number += 1
+        yield checked
+    if not number:
+        expected = "" if _is_parquet(path) else "; expected one JSON object a line"
+        raise RecordError(f"{path}: holds no record{expected}")
+
+
+def _checked_records(
+    path: Path, rows: Iterable[Row], total: int, images: CheckedImages
+) -> Iterator[tuple[Record, Any]]:
+    """The records of rows without a fault, with what was seen in their images. Raises RecordError at the end."""
+    row_faults, field_faults, fields = _Faults(), _Faults(), FieldKinds()
     try:
-        for row, checked in _checked_rows(path, images):
-            number += 1
+        for row, checked in _checked_rows(path, rows, total, images):
             field_faults.add(fields.faults(row.where, row.value))
             if isinstance(checked, list):
                 row_faults.add(checked)
@@ -96,9 +120,6 @@ def stream_records(
                 yield checked
     finally:
         images.remember()  # also when the user stops a reading that takes long
-    if not number:
-        expected = "" if _is_parquet(path) else "; expected one JSON object a line"
-        raise RecordError(f"{path}: holds no record{expected}")
     row_faults.add(field_faults.first, field_faults.number - len(field_faults.first))
     if row_faults.number:
         raise RecordError(list_faults(row_faults.first, row_faults.number))
@@ -124,10 +145,12 @@ def _is_parquet(path: Path) -> bool:
     return path.suffix == ".parquet"
 
 
-def _checked_rows(path: Path, images: CheckedImages) -> Iterator[tuple[_Row, tuple[Record, Any] | list[str]]]:
+def _checked_rows(
+    path: Path, rows: Iterable[Row], total: int, images: CheckedImages
+) -> Iterator[tuple[Row, tuple[Record, Any] | list[str]]]:
     """The rows of a file in order, each with its record and what was seen in the image, or with its faults."""
 
-    def check(row: _Row) -> tuple[Record, Any] | list[str]:
+    def check(row: Row) -> tuple[Record, Any] | list[str]:
         faults: list[str] = []
         seen: list[Any] = []
 
@@ -141,9 +164,7 @@ def _checked_rows(path: Path, images: CheckedImages) -> Iterator[tuple[_Row, tup
             return faults
         return record, seen[0]
 
-    rows = _parquet_rows(path) if _is_parquet(path) else _json_lines_rows(path)
-    total = _about_how_many(path)
-    waiting: deque[tuple[_Row, Future[tuple[Record, Any] | list[str]]]] = deque()
+    waiting: deque[tuple[Row, Future[tuple[Record, Any] | list[str]]]] = deque()
     with ThreadPoolExecutor() as pool, tqdm(total=total, desc=f"checking {path.name}", disable=total < 1000) as bar:
         for row in rows:
             waiting.append((row, pool.submit(check, row)))  # Pillow decodes outside the interpreter lock
@@ -235,12 +256,12 @@ def _json_value(line: bytes) -> Any:
         return ValueError(f"not JSON ({error})")
 
 
-def _json_lines_rows(path: Path) -> Iterator[_Row]:
+def _json_lines_rows(path: Path) -> Iterator[Row]:
     for where, value in json_rows(path):
-        yield _Row(where, value)
+        yield Row(where, value)
 
 
-def _parquet_rows(path: Path) -> Iterator[_Row]:
+def _parquet_rows(path: Path) -> Iterator[Row]:
     import pyarrow.parquet
 
     number = 0
@@ -254,15 +275,15 @@ def _parquet_rows(path: Path) -> Iterator[_Row]:
         raise RecordError(f"{path}: cannot be read as Parquet ({error})") from error
 
 
-def _parquet_row(where: str, row: dict[str, Any], path: Path) -> _Row:
+def _parquet_row(where: str, row: dict[str, Any], path: Path) -> Row:
     """A row whose image is a path, as in JSON Lines: image bytes are put into a file, so a reference stays short."""
     image = row.get("image")
     if isinstance(image, dict):  # the layout of Hugging Face datasets
         image = image.get("bytes") or image.get("path")
     if not isinstance(image, bytes):
-        return _Row(where, {**row, "image": image})
+        return Row(where, {**row, "image": image})
     file = _spill(image, path)
-    return _Row(where, {**row, "image": f"{_spill_folder(path).name}/{file.name}"}, file)
+    return Row(where, {**row, "image": f"{_spill_folder(path).name}/{file.name}"}, file)
 
 
 def _spill_folder(path: Path) -> Path:
@@ -295,7 +316,7 @@ def _written(file: Path, content: bytes) -> Path:
     return file
 
 
-def _check_row(row: _Row, path: Path, refer: Refer, report: Report) -> Record | None:
+def _check_row(row: Row, path: Path, refer: Refer, report: Report) -> Record | None:
     """The record in a row; None where so much is wrong that there is none. Every fault found is reported."""
     value = row.value
     if isinstance(value, ValueError):  # the line is no JSON
@@ -347,7 +368,7 @@ def _check_text(name: str, text: Any, report: Report) -> None:
         report(f"{name} {problem}")
 
 
-def _check_image(row: _Row, path: Path, refer: Refer, report: Report) -> ImageRef | None:
+def _check_image(row: Row, path: Path, refer: Refer, report: Report) -> ImageRef | None:
     name = row.value.get("image")
     if not isinstance(name, str) or not name:
         report(f"image {name!r}; expected a path relative to the records file")

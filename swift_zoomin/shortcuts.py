@@ -82,13 +82,15 @@ def find_shortcuts(records: list[Record], without: tuple[str, ...] = ()) -> list
 
 def _guessed_right(values: list[Any], labels: list[str]) -> float | None:
     """The share of labels that unseen records' values give away; None where it may well be chance."""
+    fewest = min(labels.count(label) for label in VERDICTS)
+    if fewest < 2:
+        return None
+
+    # Slow to import, and records of one class do without it.
     from scipy.stats import fisher_exact
     from sklearn.metrics import balanced_accuracy_score, confusion_matrix
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
-    fewest = min(labels.count(label) for label in VERDICTS)
-    if fewest < 2:
-        return None
     folds = StratifiedKFold(min(_FOLDS, fewest), shuffle=True, random_state=0)
     guesses = cross_val_predict(_guesser(values), values, labels, cv=folds)
     right = float(balanced_accuracy_score(labels, guesses))

@@ -5,13 +5,15 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from browser import chromium, open_page  # noqa: F401  fixtures of the tests that open pages
+from zoomin_command import zoomin_command
 
 from swift_zoomin.boxes import PixelLimits
 from swift_zoomin.checkpoints import Settings
@@ -112,12 +114,27 @@ def run_example(script: str, *arguments: object) -> None:
     subprocess.run([sys.executable, str(ROOT / "examples" / script), *map(str, arguments)], check=True)
 
 
+NEED_MS_SWIFT = {"model_dir", "processor", "sft_dir"}  # fixtures that import or run it, or what comes with it
+
+
 @pytest.hookimpl(tryfirst=True)  # before tests are left out by their marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever asks for a trained model starts ms-swift, and is no unit test."""
+    """What lies in ms_swift/ or asks for a model is no unit test."""
     for item in items:
-        if "sft_dir" in getattr(item, "fixturenames", ()):
+        if "ms_swift" in item.path.parts or NEED_MS_SWIFT & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.swift)
+
+
+@pytest.fixture
+def zoomin(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    return zoomin_command(monkeypatch, capsys)
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    from scripted_commands import scripted_engine  # which takes its module from here
+
+    return scripted_engine(monkeypatch, tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
@@ -137,7 +154,7 @@ def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def processor(model_dir: Path) -> Any:
-    """The tiny model's, as ms-swift loads it; imported here, for most tests never need ms-swift."""
+    """The tiny model's, as ms-swift loads it; imported here, for unit tests never need ms-swift."""
     from swift.model import get_processor
 
     return get_processor(str(model_dir), model_type="qwen2_5_vl")

@@ -1,8 +1,10 @@
 """Pictures of which every pixel counts, their files with EXIF data, and references to them."""
 
+import base64
 import io
 import random
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,12 @@ from PIL import Image
 from swift_zoomin.boxes import PixelLimits
 from swift_zoomin.images import ImageRef
 
+IMAGE_FORMS: dict[str, Callable[[bytes], Any]] = {  # forms of an image that is no file, from its bytes
+    "bytes": bytes,
+    "base64": lambda content: base64.b64encode(content).decode(),
+    "URI": lambda content: f"data:image/png;base64,{base64.b64encode(content).decode()}",
+    "Pillow": lambda content: Image.open(io.BytesIO(content)),
+}
 TURNS = {3: Image.Transpose.ROTATE_180, 6: Image.Transpose.ROTATE_270, 8: Image.Transpose.ROTATE_90}
 
 

@@ -1,9 +1,7 @@
 """The command `zoomin` where something goes wrong: run in this process, with an engine that follows a script."""
 
 import json
-import re
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +11,6 @@ from conftest import engine_module
 from PIL import Image
 
 from swift_zoomin.checkpoints import QWEN_LIMITS
-from swift_zoomin.cli import main
 from swift_zoomin.episode import Answer, Conversation
 from swift_zoomin.images import ImageError
 from swift_zoomin.records import json_line, write_records
@@ -31,24 +28,6 @@ def make_images(folder: Path) -> Path:
     return folder
 
 
-def quiet_zoomin(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., tuple[int, str, str]]:
-    """Runs the command; its exit status, what it printed, and its errors without the progress bar."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["zoomin", *map(str, arguments)])
-        try:
-            status = main()
-        except SystemExit as refused:
-            status = refused.code
-        out, err = capsys.readouterr()
-        lines = [line for line in re.split(r"[\r\n]+", err) if line and not line.startswith("detecting:")]
-        return status, out, "".join(f"{line}\n" for line in lines)
-
-    return run
-
-
 def scripted_engine(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     """In the place of the real one an engine that says what `answer` makes of a conversation; `made` counts engines."""
     script = SimpleNamespace(answer=lambda conversation: Answer(REPLY, [1], False), made=0)
@@ -59,8 +38,8 @@ def scripted_engine(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.Te
         def __init__(self, *_: object) -> None:
             script.made += 1
 
-        def ask(self, given: list[Conversation]) -> list[Answer | ImageError]:
-            return [script.answer(conversation) for conversation in given]
+        def ask(self, conversations: list[Conversation]) -> list[Answer | ImageError]:
+            return [script.answer(conversation) for conversation in conversations]
 
     monkeypatch.setitem(sys.modules, "swift_zoomin.detection.engine", engine_module(Scripted, tmp_path_factory))
     return script

@@ -145,7 +145,7 @@ def test_the_label_changes_nothing_but_the_weave_of_one_panel(seed: int) -> None
     )
     assert boxes[0] == boxes[1]
     assert colours[0] == colours[1]
-    (odd,) = [at for at, (real, generated) in enumerate(zip(*weaves, strict=True)) if real != generated]
+    (odd,) = [index for index, (real, generated) in enumerate(zip(*weaves, strict=True)) if real != generated]
     assert weaves[1][odd] in WEAVES["generated"]
     difference = differ(*map(pixels, images))
     x1, y1, x2, y2 = boxes[0][odd]
@@ -204,7 +204,7 @@ def statistics() -> dict[str, dict[str, list]]:
             "panels": [len(boxes)],
             "lefts": [box[0] for box in boxes],
             "tops": [box[1] for box in boxes],
-            "sides": [box[at + 2] - box[at] for box in boxes for at in (0, 1)],
+            "sides": [box[index + 2] - box[index] for box in boxes for index in (0, 1)],
             "colours": colours,
             "discs": [len(discs)],
             "disc weaves": [weave for weave, _ in discs],
@@ -256,7 +256,7 @@ def test_a_generated_image_has_one_odd_panel_of_any_place_and_colour(statistics:
     assert {sum(odd) for odd in images} == {1}
     for count in (2, 3, 4):
         places = Counter(odd.index(True) for odd in images if len(odd) == count)
-        assert chisquare([places[at] for at in range(count)]).pvalue > LEAST_P
+        assert chisquare([places[index] for index in range(count)]).pvalue > LEAST_P
     marked = list(zip(statistics["generated"]["colours"], chain(*images), strict=True))
     by_colour = [[colour for colour, odd in marked if odd == wanted] for wanted in (True, False)]
     assert p_of_categories(*by_colour) > LEAST_P
@@ -332,7 +332,7 @@ def test_the_annotation_is_what_the_picture_shows(made: dict[str, Path], name: s
         assert odd == (record.label == "generated")
         assert not {"real", "generated"} & set(re.findall(r"\w+", record.explanation))
         woven |= {weave for _, weave in shown}
-    assert woven == {kinds[at] for kinds in WEAVES.values() for at in range(SCENES[name].weaves)}
+    assert woven == {kinds[index] for kinds in WEAVES.values() for index in range(SCENES[name].weaves)}
 
 
 @pytest.mark.parametrize("name", ["quick", "full", "visible"])

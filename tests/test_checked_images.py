@@ -263,12 +263,12 @@ def test_a_write_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "folder"),
+    ("home", "folder"),
     [("/big/cache", "/big/cache"), ("", "/users/u/.cache"), ("relative", "/users/u/.cache")],
 )
-def test_the_cache_folder_is_the_users(monkeypatch: pytest.MonkeyPatch, given: str, folder: str) -> None:
+def test_the_cache_folder_is_the_users(monkeypatch: pytest.MonkeyPatch, home: str, folder: str) -> None:
     monkeypatch.setenv("HOME", "/users/u")
-    monkeypatch.setenv("XDG_CACHE_HOME", given)
+    monkeypatch.setenv("XDG_CACHE_HOME", home)
     assert cache_folder() == Path(folder) / "swift_zoomin"
 
 

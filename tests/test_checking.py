@@ -195,7 +195,7 @@ def test_each_warning_is_one_line_and_counted(tmp_path_factory: pytest.TempPathF
     labels = {name: {row["label"] for row in rows if row["image"] == name} for name in named}
     expected = {
         "no box exceeds 1": any("boxes" in row for row in rows),
-        "both labels": any(len(given) == 2 for given in labels.values()),
+        "both labels": any(len(of_image) == 2 for of_image in labels.values()),
         "in several records": any(named.count(name) > 1 for name in named if len(labels[name]) == 1),
         "an absolute path": "../c.png" in named,
         "objects is a name": any("objects" in row for row in rows),

@@ -2,11 +2,10 @@
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from zoomin_command import ROWS, make_data, predict, zoomin_command
+from zoomin_command import ROWS, make_data, predict
 
 from swift_zoomin.records import write_records
 
@@ -16,25 +15,18 @@ def data(tmp_path: Path) -> Path:
     return make_data(tmp_path / "data")
 
 
-@pytest.fixture
-def zoomin(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    return zoomin_command(monkeypatch, capsys)
-
-
 @pytest.mark.parametrize("command", ["detect", "evaluate", "check", "convert"])
-def test_every_command_explains_itself(zoomin, capsys: pytest.CaptureFixture[str], command: str) -> None:
-    with pytest.raises(SystemExit) as done:
-        zoomin(command, "--help")
-    assert done.value.code == 0
-    assert f"usage: zoomin {command}" in capsys.readouterr().out
+def test_every_command_explains_itself(zoomin, command: str) -> None:
+    code, out, _ = zoomin(command, "--help")
+    assert code == 0
+    assert f"usage: zoomin {command}" in out
 
 
 @pytest.mark.parametrize("arguments", [[], ["guess"], ["detect", "a.png"], ["evaluate"], ["convert", "records.jsonl"]])
-def test_a_command_line_that_makes_no_sense_is_refused(zoomin, capsys, arguments: list[str]) -> None:
-    with pytest.raises(SystemExit) as done:
-        zoomin(*arguments)
-    assert done.value.code == 2
-    assert "usage: zoomin" in capsys.readouterr().err
+def test_a_command_line_that_makes_no_sense_is_refused(zoomin, arguments: list[str]) -> None:
+    code, _, err = zoomin(*arguments)
+    assert code == 2
+    assert "usage: zoomin" in err
 
 
 def test_check_counts_what_is_there(zoomin, data: Path) -> None:

@@ -3,13 +3,12 @@
 import json
 import re
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from conftest import engine_module
 from PIL import Image
-from zoomin_command import make_data, predict, zoomin_command
+from zoomin_command import make_data, predict
 
 from swift_zoomin import prompts
 from swift_zoomin.checkpoints import QWEN_LIMITS
@@ -21,11 +20,6 @@ from swift_zoomin.replies import Reply, render_reply
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     return make_data(tmp_path / "data")
-
-
-@pytest.fixture
-def zoomin(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    return zoomin_command(monkeypatch, capsys)
 
 
 @pytest.fixture
@@ -41,9 +35,9 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFact
         def __init__(self, *_: object) -> None:
             pass
 
-        def ask(self, given: list[Conversation]) -> list[Answer]:
-            conversations.extend(given)
-            return [Answer(text, [1], False) for _ in given]
+        def ask(self, some: list[Conversation]) -> list[Answer]:
+            conversations.extend(some)
+            return [Answer(text, [1], False) for _ in some]
 
     monkeypatch.setitem(sys.modules, "swift_zoomin.detection.engine", engine_module(MarkingEngine, tmp_path_factory))
     return conversations
@@ -77,9 +71,9 @@ def test_detect_gives_its_engine_what_was_asked_for(
         def __init__(self, *options: object) -> None:
             made.append(options[1:])  # after the checkpoint
 
-        def ask(self, given: list[Conversation]) -> list[Answer]:
-            asked.append(len(given))
-            return [Answer("", [], False) for _ in given]
+        def ask(self, some: list[Conversation]) -> list[Answer]:
+            asked.append(len(some))
+            return [Answer("", [], False) for _ in some]
 
     asked: list[int] = []
     monkeypatch.setitem(sys.modules, "swift_zoomin.detection.engine", engine_module(CountingEngine, tmp_path_factory))
@@ -209,12 +203,11 @@ def test_detect_asks_one_question_where_told_to(
     [("--regions", "first, largest-3, largest-4, random"), ("--one-turn", "explain, ground, verdict")],
 )
 def test_detect_refuses_a_choice_that_does_not_exist(
-    zoomin, data: Path, asked: list[Conversation], capsys: pytest.CaptureFixture[str], option: str, choices: str
+    zoomin, data: Path, asked: list[Conversation], option: str, choices: str
 ) -> None:
-    with pytest.raises(SystemExit) as done:
-        zoomin("detect", data / "images", "--model", "hub/none", "--out", data / "out.jsonl", option, "smallest")
-    assert done.value.code == 2
-    err = capsys.readouterr().err
+    command = ("detect", data / "images", "--model", "hub/none", "--out", data / "out.jsonl")
+    code, _, err = zoomin(*command, option, "smallest")
+    assert code == 2
     assert f"argument {option}: invalid choice: 'smallest'" in err
     assert choices in err.replace("'", "")  # quoted or not, as the version of Python likes it
     assert asked == []

@@ -4,14 +4,13 @@ import os
 import resource
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from conftest import ROOT
-from scripted_commands import files, make_images, quiet_zoomin, scripted_engine
+from scripted_commands import files, make_images
 
 from swift_zoomin.detection import Detector
 from swift_zoomin.records import json_line
@@ -20,16 +19,6 @@ from swift_zoomin.records import json_line
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     return make_images(tmp_path / "data")
-
-
-@pytest.fixture
-def zoomin(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    return quiet_zoomin(monkeypatch, capsys)
-
-
-@pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
-    return scripted_engine(monkeypatch, tmp_path_factory)
 
 
 DETECT = ["detect", "a.png", "--model", "hub/none", "--out", "out.jsonl"]

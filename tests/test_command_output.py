@@ -5,13 +5,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from conftest import ROOT
-from scripted_commands import evaluation, make_images, quiet_zoomin, rows, scripted_engine
+from scripted_commands import evaluation, make_images, rows
 
 from swift_zoomin.records import write_records
 
@@ -19,16 +17,6 @@ from swift_zoomin.records import write_records
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     return make_images(tmp_path / "data")
-
-
-@pytest.fixture
-def zoomin(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    return quiet_zoomin(monkeypatch, capsys)
-
-
-@pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
-    return scripted_engine(monkeypatch, tmp_path_factory)
 
 
 def in_a_shell(command: str, data: Path, **variables: str) -> tuple[str, str]:
@@ -76,12 +64,12 @@ sys.modules["qwen_vl_utils"] = SimpleNamespace(vision_process=SimpleNamespace(**
 class Slow:
     limits = QWEN_LIMITS
     def __init__(self, *_): self.asked = 0
-    def ask(self, given):
+    def ask(self, conversations):
         self.asked += 1
         if self.asked > 1:
             print("waiting", flush=True)
             time.sleep(60)
-        return [Answer("no", [1], True) for _ in given]
+        return [Answer("no", [1], True) for _ in conversations]
 sys.modules["swift_zoomin.detection.engine"] = SimpleNamespace(SwiftEngine=Slow)
 from swift_zoomin.cli import main
 sys.exit(main())

@@ -1,13 +1,12 @@
 """`zoomin convert`, run as a user runs it: squares that pass the check, and nothing overwritten."""
 
 import datetime
-from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet
 import pytest
 from PIL import Image
-from zoomin_command import BOXED, make_data, zoomin_command
+from zoomin_command import BOXED, make_data
 
 from swift_zoomin.images import open_upright
 from swift_zoomin.records import read_records, write_records
@@ -16,11 +15,6 @@ from swift_zoomin.records import read_records, write_records
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     return make_data(tmp_path / "data")
-
-
-@pytest.fixture
-def zoomin(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    return zoomin_command(monkeypatch, capsys)
 
 
 def test_convert_writes_squares_that_pass_the_check(zoomin, data: Path) -> None:

@@ -2,12 +2,10 @@
 
 import os
 import resource
-from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
-from scripted_commands import REPLY, files, make_images, quiet_zoomin, rows, scripted_engine
+from scripted_commands import REPLY, files, make_images, rows
 
 from swift_zoomin.episode import Answer, Conversation
 from swift_zoomin.images import ImageError
@@ -17,16 +15,6 @@ from swift_zoomin.records import write_records
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     return make_images(tmp_path / "data")
-
-
-@pytest.fixture
-def zoomin(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    return quiet_zoomin(monkeypatch, capsys)
-
-
-@pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
-    return scripted_engine(monkeypatch, tmp_path_factory)
 
 
 def test_a_mistyped_path_leaves_a_row_and_a_status(zoomin, engine, data: Path) -> None:

@@ -23,9 +23,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from swift_zoomin import listing
 from swift_zoomin.checkpoints import QWEN_LIMITS
 from swift_zoomin.cli import main
-from swift_zoomin.detection import listing
 from swift_zoomin.episode import Answer, Conversation
 from swift_zoomin.images import ImageError
 from swift_zoomin.records import json_line
@@ -198,8 +198,8 @@ class Scripted:
     def __init__(self, *_: object) -> None:
         pass
 
-    def ask(self, given: list[Conversation]) -> list[Answer | ImageError]:
-        return [next(self.answers) for _ in given]
+    def ask(self, conversations: list[Conversation]) -> list[Answer | ImageError]:
+        return [next(self.answers) for _ in conversations]
 
 
 def rows_by_image(out: Path) -> dict[Path, dict[str, Any]]:

@@ -135,7 +135,7 @@ def test_the_regions_named_first_are_looked_at_by_default() -> None:
 
 def areas(*sides: int) -> list[list[float]]:
     """Squares of these sides in pixels, side by side; each is told from the others by where it starts."""
-    return [[100 * at, 0, 100 * at + side, side] for at, side in enumerate(sides)]
+    return [[100 * index, 0, 100 * index + side, side] for index, side in enumerate(sides)]
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_the_largest_regions_keep_the_order_in_which_they_were_named(
     sides: tuple[int, ...], count: int, kept: tuple[int, ...]
 ) -> None:
     boxes_px = areas(*sides)
-    assert largest_boxes(count)(boxes_px, IMAGE) == [boxes_px[at] for at in kept]
+    assert largest_boxes(count)(boxes_px, IMAGE) == [boxes_px[index] for index in kept]
     assert boxes_px == areas(*sides)
 
 

@@ -3,11 +3,10 @@
 import json
 import os
 import resource
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from scripted_commands import evaluation, files, make_images, quiet_zoomin
+from scripted_commands import evaluation, files, make_images
 
 from swift_zoomin.records import json_line
 
@@ -15,11 +14,6 @@ from swift_zoomin.records import json_line
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     return make_images(tmp_path / "data")
-
-
-@pytest.fixture
-def zoomin(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    return quiet_zoomin(monkeypatch, capsys)
 
 
 def test_predictions_of_other_paths_are_named_instead_of_a_table_of_zeros(zoomin, data: Path) -> None:

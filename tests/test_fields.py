@@ -1,7 +1,6 @@
 """Further fields: the values they may have, and the columns they become in ms-swift's data set."""
 
 import json
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from swift.dataset import RowPreprocessor
-from swift.rl_core.data import GRPOSample
-from swift.template import StdTemplateInputs
 
 from swift_zoomin.fields import OWN_FIELDS, RESERVED_FIELDS, column_name, field_faults, is_reserved
 from swift_zoomin.records import RecordError, read_records
@@ -27,20 +23,6 @@ def write(path: Path, *further: str) -> Path:
     """A records file of these further fields, which are JSON as it stands."""
     path.write_text("".join(f'{{"image": "a.png", "label": "real", "n": {value}}}\n' for value in further))
     return path
-
-
-def test_every_name_that_ms_swift_gives_a_meaning_is_reserved() -> None:
-    sample = GRPOSample(messages=[])
-    known = {
-        *RowPreprocessor.standard_keys,
-        *(field.name for field in fields(StdTemplateInputs)),
-        *(field.name for field in fields(GRPOSample)),
-        *sample.to_reward_row(),
-    }
-    assert {name for name in known if not is_reserved(name)} == set()
-    # Those of no list of ms-swift's: arguments of rewards, what load_dataset and a multi-turn request write over.
-    others = RESERVED_FIELDS - known
-    assert others == {"self", "completions", "inputs", "trainer_state", "trajectory_inputs", "dataset", "data_dict"}
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,16 @@
 """The fairness gate: what files give away is named, and said in one line; what they do not is not."""
 
-import itertools
+import io
 import json
 import math
 import os
 import random
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from checked_sets import LABELS, Save, data_set, jpeg, png, told
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_images import encoded
@@ -26,37 +26,6 @@ from swift_zoomin.images import ImageRef
 from swift_zoomin.records import Record, RecordError, write_records
 
 zoomin = pytest.fixture(zoomin_command)
-Save = Callable[[Image.Image, Path], str]  # a picture under a path without suffix; returns the file's name
-LABELS = ("real", "generated")
-
-
-def png(image: Image.Image, path: Path, **options: Any) -> str:
-    image.save(path.with_suffix(".png"), **options)
-    return f"{path.name}.png"
-
-
-def jpeg(image: Image.Image, path: Path) -> str:
-    image.save(path.with_suffix(".jpg"), quality=90)
-    return f"{path.name}.jpg"
-
-
-def data_set(folder: Path, real: Save = png, generated: Save = png, each: int = 60) -> Path:
-    """Records of noise, real and generated in turn, each class saved in its own way."""
-    (folder / "images").mkdir(parents=True)
-    rows = []
-    for number in range(2 * each):
-        label = LABELS[number % 2]
-        picture = Image.frombytes("RGB", (64, 48), random.Random(number).randbytes(64 * 48 * 3))
-        name = (real if label == "real" else generated)(picture, folder / "images" / f"{number:04}")
-        rows.append({"image": f"images/{name}", "label": label, "explanation": f"Seen in {number}."})
-    write_records(folder / "records.jsonl", rows)
-    return folder / "records.jsonl"
-
-
-def told(path: Path) -> tuple[str, list[str]]:
-    """The line about files, and the warnings."""
-    (_, _, files, *warnings), _ = survey([path])
-    return files, [line.removeprefix("warning: ") for line in warnings]
 
 
 def names_of(warnings: list[str]) -> list[str]:
@@ -215,7 +184,7 @@ def test_benchmark_passes_and_fails_once_its_generated_images_are_jpeg(benchmark
 def test_the_quality_is_the_one_that_pillow_was_given(quality: int) -> None:
     picture = Image.frombytes("RGB", (16, 16), random.Random(0).randbytes(768))
     content = encoded(picture, "JPEG", quality=quality)
-    with JpegImagePlugin.JpegImageFile(__import__("io").BytesIO(content)) as image:
+    with JpegImagePlugin.JpegImageFile(io.BytesIO(content)) as image:
         assert jpeg_quality(image.quantization[0]) == (quality, True)
         assert jpeg_quality([number + 1 for number in image.quantization[0]])[1] is False
 
@@ -269,21 +238,16 @@ def record(number: int, label: str) -> Record:
     return Record(f"{number}.png", ImageRef(f"/{number}.png", (40, 20)), label, where=f"r.jsonl:{number + 1}")
 
 
-def test_a_sample_takes_every_record_with_the_same_chance(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sample_takes_so_many_of_each_label_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("swift_zoomin.checking.sample.MOST", 10)
-    counts: Counter[str] = Counter()
-    for seed in range(600):
-        sample = Sample()
-        sample._random = random.Random(seed)
-        for number in range(40):
-            sample.add(record(number, "real" if number < 30 else "generated"))
-        drawn = sample.records()
-        assert (len(drawn), sample.of) == (20, 40)
-        assert [int(each.name[:-4]) for each in drawn] == sorted(int(each.name[:-4]) for each in drawn)
-        counts.update(each.name for each in drawn)
-    real = [counts[f"{number}.png"] for number in range(30)]  # each expected 200 times, with a deviation of 11.5
-    assert all(150 < count < 250 for count in real)
-    assert all(counts[f"{number}.png"] == 600 for number in range(30, 40))
+    sample = Sample()
+    for number in range(1000):
+        sample.add(record(number, "real" if number % 5 else "generated"))
+    numbers = [int(each.name[:-4]) for each in sample.records()]
+    assert (len(numbers), sample.of) == (20, 1000)
+    assert numbers == sorted(numbers)
+    assert sum(number % 5 == 0 for number in numbers) == 10
+    assert max(numbers) > 500
 
 
 def test_a_sampled_measurement_says_of_how_many() -> None:
@@ -308,108 +272,3 @@ def test_a_damaged_file_still_ends_the_check(tmp_path: Path) -> None:
     (tmp_path / "images" / "0000.png").write_bytes(b"no picture")
     with pytest.raises(RecordError, match=r"records\.jsonl:1: image .*0000\.png: not a readable image"):
         survey([path])
-
-
-def copies(tmp_path: Path, *rows: tuple[str, str, Image.Image, dict[str, Any]]) -> list[str]:
-    """What is said of records (name, label, picture, options to save it with)."""
-    for name, _, picture, options in rows:
-        picture.save(tmp_path / name, **options)
-    numbers = itertools.count()
-    made = [{"image": name, "label": label, "explanation": f"Seen in {next(numbers)}."} for name, label, *_ in rows]
-    write_records(tmp_path / "records.jsonl", made)
-    return told(tmp_path / "records.jsonl")[1]
-
-
-def photograph() -> Image.Image:
-    from sklearn.datasets import load_sample_image
-
-    return Image.fromarray(load_sample_image("china.jpg"))
-
-
-def test_copies_are_told_apart_from_near_copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = photograph()
-    left, right = whole.crop((0, 0, 320, 400)), whole.crop((320, 0, 640, 400))
-    lines = copies(
-        tmp_path,
-        ("a.png", "real", left, {}),
-        ("b.png", "real", left, {}),
-        ("c.jpg", "real", right, {"quality": 90}),
-        ("d.jpg", "real", right.resize((160, 200)), {"quality": 60}),
-    )
-    path = tmp_path / "records.jsonl"
-    assert lines == [
-        f"1 image has copies byte for byte: a.png ({path}:1, {path}:2)",
-        f"1 image has near-copies, saved again, scaled or cut a little: c.jpg ({path}:3, {path}:4)",
-    ]
-
-
-def test_copies_with_the_other_label_and_in_other_files_are_said(tmp_path: Path) -> None:
-    whole = photograph()
-    left, right = whole.crop((0, 0, 320, 400)), whole.crop((320, 0, 640, 400))
-    for name, picture in {"a.png": left, "b.png": left, "c.png": right, "d.png": right.resize((160, 200))}.items():
-        picture.save(tmp_path / name)
-    files = tmp_path / "train.jsonl", tmp_path / "test.jsonl"
-    for path, names in zip(files, ("ac", "bd"), strict=True):
-        labels = {"b": "generated"}
-        rows = [
-            {"image": f"{name}.png", "label": labels.get(name, "real"), "explanation": f"{name} is seen."}
-            for name in names
-        ]
-        write_records(path, rows)
-    lines, _ = survey(list(files))
-    assert lines[3:] == [
-        f"warning: 1 image has copies or near-copies with the other label: a.png ({files[0]}:1, {files[1]}:1)",
-        "warning: 1 image has copies in several of these files, where one may be trained on and another tested "
-        f"(zoomin split): c.png ({files[0]}:2, {files[1]}:2)",
-    ]
-
-
-def annotated(tmp_path: Path, *rows: dict[str, Any]) -> list[str]:
-    for number, row in enumerate(rows):
-        noise = random.Random(number).randbytes(2400)
-        Image.frombytes("RGB", (40, 20), noise).save(tmp_path / f"{number}.png")
-        rows[number].setdefault("explanation", f"Seen in {number}.")
-        row |= {"image": f"{number}.png", "label": row.get("label", "real")}
-    write_records(tmp_path / "records.jsonl", rows)
-    return told(tmp_path / "records.jsonl")[1]
-
-
-def test_boxes_over_half_the_image_are_counted(tmp_path: Path) -> None:
-    """40 x 20 = 800 pixels: 20 x 20 is half, 21 x 20 more."""
-    lines = annotated(tmp_path, {"boxes": [[0, 0, 20, 20]]}, {"boxes": [[0, 0, 21, 20], [0, 0, 40, 20], [0, 0, 2, 2]]})
-    assert lines == [
-        "2 boxes cover more than half of the image, and a close-up of that shows little more: "
-        f"{tmp_path}/records.jsonl:2"
-    ]
-
-
-def test_explanations_that_repeat_are_counted(tmp_path: Path) -> None:
-    lines = annotated(tmp_path, {"explanation": "Odd  hand."}, {}, {"explanation": "Odd hand."}, {"explanation": ""})
-    path = tmp_path / "records.jsonl"
-    assert lines == [
-        f"2 records of 3 with an explanation share it word for word with another image's, of 1 such explanation the "
-        f"first: {path}:1, {path}:3"
-    ]
-
-
-@pytest.mark.parametrize(
-    ("text", "names"),
-    [
-        ("The image is AI-generated: the hand has six fingers.", (1, 1)),
-        ("Overall the picture appears to be synthetic.", (1, 1)),
-        ("Everything is sharp, so it is real.", (1, 0)),
-        ("This photo is clearly authentic.", (1, 0)),
-        ("The image is not generated: grain is even.", None),
-        ("The shadows are real and the leather is artificial.", None),
-        ("Grain is even; no sign of generated texture.", None),
-    ],
-)
-def test_explanations_of_real_images_that_name_the_label(
-    text: str, names: tuple[int, int] | None, tmp_path: Path
-) -> None:
-    lines = annotated(tmp_path, {"explanation": text}, {"label": "generated", "explanation": f"{text} So."})
-    path = tmp_path / "records.jsonl"
-    expected = []
-    if names:
-        expected = [f"1 explanation of real images names the label, {names[1]} of them the wrong one: {path}:1"]
-    assert lines == expected

@@ -7,6 +7,7 @@ through a command. An import inside a function counts like one at the head of it
 import ast
 import subprocess
 import sys
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -16,10 +17,14 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "swift_zoomin"
 ROOMS_OF_MS_SWIFT = {"plugin", "detection", "register"}
 # `cli` is a wing of a single file. `startup` wraps a function of ms-swift without importing it.
-WINGS = {"detection", "convert", "evaluation", "splitting", "checking", "cli"}
+WINGS = {"annotation", "splitting", "detection", "convert", "evaluation", "checking", "cli"}
 ALLOWED_BETWEEN_ROOMS = {("detection", "plugin"), ("register", "plugin")}
 HEAVY = {"torch", "swift", "vllm", "transformers", "datasets", "sklearn", "peft", "trl", "deepspeed"}
+TRAINING_STACK = HEAVY - {"sklearn"}
 LONGEST_FUNCTION, LONGEST_FILE = 45, 400  # lines
+
+
+UNIT_TESTS = [file for file in sorted((ROOT / "tests").rglob("test_*.py")) if file.parent.name != "ms_swift"]
 
 
 def module_name(file: Path) -> str:
@@ -110,6 +115,41 @@ def test_a_wing_without_ms_swift_loads_nothing_heavy_either() -> None:
     code = f"import sys, {', '.join(wings)}; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not HEAVY & set(loaded)
+
+
+def own_modules() -> dict[str, Path]:
+    """The package's modules, and those that examples and tests import by their file's name alone."""
+    loose = {file.stem: file for folder in ("examples", "tests") for file in (ROOT / folder).rglob("*.py")}
+    return {**MODULES, **loose}
+
+
+@cache
+def imports_of_head(file: Path) -> frozenset[str]:
+    """What importing a module imports: functions and classes are left out, as they run later."""
+    tree = ast.parse(file.read_text())
+    tree.body = [node for node in tree.body if not isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    return frozenset(imports_of(ast.unparse(tree)))
+
+
+def loaded_by(file: Path) -> set[str]:
+    """What the unit tests of a file import, and what the heads of our own modules among that import in turn."""
+    own = own_modules()
+    source = file.read_text()
+    # A file that is marked as a whole is imported, but none of its tests is a unit test.
+    found = set(imports_of_head(file)) if "\npytestmark = " in source else imports_of(source)
+    loaded: set[str] = set()
+    while found:
+        name = found.pop()
+        loaded.add(name)
+        if name in own:
+            found |= imports_of_head(own[name]) - loaded
+    return loaded
+
+
+@pytest.mark.parametrize("file", UNIT_TESTS, ids=lambda file: str(file.relative_to(ROOT)))
+def test_a_unit_test_loads_neither_ms_swift_nor_torch(file: Path) -> None:
+    """Loading them takes longer than all unit tests; test.sh leaves out the folder of those that do."""
+    assert not {name.split(".")[0] for name in loaded_by(file)} & TRAINING_STACK
 
 
 FOLDERS = ("swift_zoomin", "tests", "examples", "shell")

@@ -5,17 +5,14 @@ import io
 import re
 import struct
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import trainer_of
-from made_images import encoded, exif, limits, noise
+from made_images import IMAGE_FORMS, encoded, exif, noise
 from PIL import Image, features
 
 from swift_zoomin.images import ImageError, ImageRef, open_upright, upright_size
-from swift_zoomin.plugin.template import first_image
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 PALETTE = Image.frombytes("P", (2, 1), bytes([0, 1]))
@@ -23,12 +20,6 @@ PALETTE.putpalette([*RED, *BLUE])
 RGBA = Image.frombytes("RGBA", (3, 1), bytes([*RED, 255, *RED, 0, *RED, 51]))
 GREY16 = Image.frombytes("I;16", (4, 1), struct.pack("<4H", 0, 257, 32768, 65535))
 QUARTERS = Image.frombytes("RGB", (2, 2), bytes([*RED, *GREEN, *BLUE, *WHITE])).resize((60, 40), 0)  # R G over B W
-GIVEN: dict[str, Callable[[bytes], Any]] = {  # forms of an image that is no file, from its bytes
-    "bytes": bytes,
-    "base64": lambda content: base64.b64encode(content).decode(),
-    "URI": lambda content: f"data:image/png;base64,{base64.b64encode(content).decode()}",
-    "Pillow": lambda content: Image.open(io.BytesIO(content)),
-}
 
 
 def png_claiming(width: int, height: int) -> bytes:
@@ -128,35 +119,16 @@ def test_what_is_no_image_is_an_image_error_that_names_it(tmp_path: Path, conten
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF"])
 @pytest.mark.parametrize("orientation", [1, 3, 6])
-@pytest.mark.parametrize("form", GIVEN)
+@pytest.mark.parametrize("form", IMAGE_FORMS)
 def test_an_image_given_itself_is_seen_like_its_file(tmp_path: Path, form: str, orientation: int, kind: str) -> None:
     content = encoded(noise(60, 40), kind, exif=exif(bytes([orientation])))
     (tmp_path / "file").write_bytes(content)
-    given = GIVEN[form](content)
+    image = IMAGE_FORMS[form](content)
     upright = open_upright(tmp_path / "file")
     for _ in range(2):  # a Pillow image is left as it was
-        assert upright_size(given) == upright.size
-        assert open_upright(given).tobytes() == upright.tobytes()
-        assert ImageRef.of(given) == ImageRef("", upright.size)
-        with trainer_of(limits()):
-            assert first_image([given, "/other.png"]) == ImageRef("", upright.size).under(limits())
-
-
-def test_the_first_image_may_stand_in_any_form(tmp_path: Path) -> None:
-    (tmp_path / "a.png").write_bytes(content := encoded(noise(60, 40), "PNG"))
-    path, data, file = str(tmp_path / "a.png"), ImageRef("", (60, 40)), ImageRef(str(tmp_path / "a.png"), (60, 40))
-    for image, expected in (
-        ({"bytes": content, "path": "gone.png"}, data),  # the bytes win
-        ({"bytes": content, "path": None}, data),
-        ({"bytes": None, "path": path}, file),
-        ({"path": path}, file),
-        ({"bytes": None, "path": str(file)}, file),
-        (path, file),
-        (str(file), file),
-        ("zoomin:/gone.png?size=9x7", ImageRef("/gone.png", (9, 7))),  # not opened
-    ):
-        with trainer_of(limits()):
-            assert first_image([image, "/other.png"]) == expected.under(limits())
+        assert upright_size(image) == upright.size
+        assert open_upright(image).tobytes() == upright.tobytes()
+        assert ImageRef.of(image) == ImageRef("", upright.size)
 
 
 @pytest.mark.parametrize("use", [open_upright, upright_size, ImageRef.of])

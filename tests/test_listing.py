@@ -160,9 +160,9 @@ def test_folders_deeper_than_a_path_may_name_are_left_out(photos: Path, monkeypa
 
 
 def test_a_file_named_by_itself_is_an_image_whatever_its_name_and_state(photos: Path) -> None:
-    given = [photos / "._a.png", photos / "scan.pdf", photos / "absent", Path("/dev/null"), photos / ("n" * 300)]
+    arguments = [photos / "._a.png", photos / "scan.pdf", photos / "absent", Path("/dev/null"), photos / ("n" * 300)]
     (photos / "._a.png").touch()
-    assert list_images(given).images == given
+    assert list_images(arguments).images == arguments
 
 
 def test_a_records_file_names_its_images_and_a_folder_of_that_name_is_a_folder(photos: Path) -> None:

@@ -24,6 +24,7 @@ from swift_zoomin import pictures
 from swift_zoomin.images import ImageRef
 from swift_zoomin.pictures import IMAGE_SUFFIXES, ImageError, open_upright, upright_size
 
+TWO_MIB_OF_NOTHING = zlib.compress(bytes(2 << 20))
 PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 FORMATS = {  # Pillow's name of each, by the suffixes that stand for it
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
@@ -81,7 +82,7 @@ def any_png_chunk(random: Random) -> bytes:
     data = any_exif(random)
     magick = b"\nexif\n      38\n" + (data.hex().encode() if random.random() < 0.8 else b"zz") + b"\n"
     keyword = random.choice([b"exif", b"xmp", b"XML:com.adobe.xmp", b"transparency", b"icc_profile", b"bbox"])
-    trap = keyword + random.choice([b"\0", b"\0\0"]) + random.choice([data, xmp(6), zlib.compress(bytes(2 << 20))])
+    trap = keyword + random.choice([b"\0", b"\0\0"]) + random.choice([data, xmp(6), TWO_MIB_OF_NOTHING])
     return random.choice(
         [
             *[chunk(b"eXIf", data[6:])] * 3,

@@ -1,11 +1,9 @@
 """Every command of the three READMEs is run, or read by the program that it names."""
 
 import ast
-import importlib.util
 import os
 import re
 import shlex
-import socket
 import subprocess
 import sys
 from fnmatch import fnmatch
@@ -14,30 +12,11 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT, child_environment
+from documented import DOCUMENTED, READMES, SWIFT, TRAINING
 from study_report import BEGIN, COLUMNS, END, WITH_INTERVAL, markdown, put_between_marks, rank
-from swift.arguments import RLHFArguments, SftArguments
-from swift.utils import parse_args
 
 from swift_zoomin.cli import main
 from swift_zoomin.detection import Detector
-
-READMES = ("README.md", "shell/README.md", "examples/README.md")
-PROGRAMS = r"bash|python|\.venv/bin/python|swift|zoomin|pip|source|tiny_\w+|export|\w+=\S+"
-COMMAND = re.compile(rf"(?:\w+=\S+ )*(?:{PROGRAMS})(?: |$)")
-STAGES = ("sft", "grpo_query1", "grpo_query2")
-
-
-def commands_in(readme: str) -> list[str]:
-    """The commands of a README's indented blocks, each on one line, without its comment where a test covers it."""
-    text = (ROOT / readme).read_text().replace("\\\n", " ")
-    lines = [line.strip() for line in text.splitlines() if line.startswith("    ")]
-    commands = [re.sub(r"\s+", " ", line) for line in lines if COMMAND.match(line)]
-    return [command.split(" #")[0] for command in commands if "no test runs this" not in command]
-
-
-COMMANDS = {readme: commands_in(readme) for readme in READMES}
-DOCUMENTED = [command for commands in COMMANDS.values() for command in commands]
-SWIFT = {readme: [line for line in commands if " --template " in line] for readme, commands in COMMANDS.items()}
 
 
 def starting(*programs: str) -> list[str]:
@@ -56,7 +35,7 @@ def run(command: str, folder: Path, **changes: str) -> subprocess.CompletedProce
     return subprocess.run(["bash", "-c", command], cwd=folder, env=environment, capture_output=True, text=True)
 
 
-def test_every_command_belongs_to_a_test_of_this_file() -> None:
+def test_every_command_is_run_or_read() -> None:
     covered = {*RECIPES, *SCRIPTS, *starting("zoomin", "python", ".venv/bin/python"), *chain(*SWIFT.values())}
     # What prepares a shell stands alone; the blocks of tiny.sh are run as wholes.
     prepares = re.compile(r"source |export |study=|MODEL=\S+ DATA=\S+ OUT=\S+ tiny_\w+ ")
@@ -131,57 +110,13 @@ def test_the_documented_python_compiles_and_its_imports_work() -> None:
     assert names["Detector"] is Detector
 
 
-# ---- swift
-
-
-def replaced(arguments: list[str], **values: object) -> list[str]:
-    """The same command line with some options' values replaced by local ones."""
-    result = list(arguments)
-    for name, value in values.items():
-        result[result.index(f"--{name}") + 1] = str(value)
-    return result
+# ---- training commands; ms_swift/test_readme_flags.py reads them too
 
 
 def options(command: list[str]) -> dict[str, list[str]]:
     """Each option of a command and its values, the last where one is given again."""
-    at = [*(number for number, word in enumerate(command) if word.startswith("--")), len(command)]
-    return {command[start]: command[start + 1 : end] for start, end in pairwise(at)}
-
-
-TRAINING = [
-    pytest.param(stage, shlex.split(command[command.index("swift ") :]), id=f"{readme}-{stage}")
-    for readme, commands in SWIFT.items()
-    for stage, command in zip(STAGES, commands, strict=False)
-]
-
-
-@pytest.mark.parametrize(("stage", "command"), TRAINING)
-def test_every_flag_of_a_training_command_is_known_to_ms_swift(
-    stage: str,
-    command: list[str],
-    model_dir: Path,
-    benchmark_dir: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:  # ms-swift starts a group of one where vLLM rolls out
-        monkeypatch.setenv("MASTER_PORT", str(free.getsockname()[1]))
-    arguments = command[2:]
-    purpose = arguments[arguments.index("--dataset") + 1].split(":")[1]
-    data = f"{benchmark_dir}/train/records.jsonl:{purpose}"
-    # Half precision needs a GPU already to be parsed.
-    arguments = replaced(arguments, model=model_dir, dataset=data, output_dir=tmp_path, torch_dtype="float32")
-    if importlib.util.find_spec("deepspeed") is None:  # part of the GPU stack
-        at = arguments.index("--deepspeed")
-        del arguments[at : at + 2]
-    kind = SftArguments if command[1] == "sft" else RLHFArguments
-    if command[1] == "rlhf":  # one process here, not four: two generations need two steps
-        arguments += ["--steps_per_generation", "2"]
-    parsed, unknown = parse_args(kind, [*arguments, "--model_type", "qwen2_5_vl", "--check_model", "false"])
-    assert unknown == []
-    assert parsed.template == "zoomin"
-    assert not parsed.freeze_vit
-    assert not parsed.freeze_aligner
+    starts = [*(number for number, word in enumerate(command) if word.startswith("--")), len(command)]
+    return {command[start]: command[start + 1 : end] for start, end in pairwise(starts)}
 
 
 @pytest.mark.parametrize(("stage", "command"), TRAINING)

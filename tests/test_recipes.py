@@ -1,31 +1,19 @@
-"""The recipes for real hardware: read by ms-swift's own parser, refused with one line."""
+"""The recipes for real hardware: what they show and pass on, and what they refuse with one line."""
 
 import json
 import re
 import shlex
 import shutil
 import subprocess
-import sys
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
 from conftest import ROOT
-from plan import load_config
-from run_recipe import environment, run
+from run_recipe import DETECTING, RECIPES, TRAINING, commands, environment, run
 
 from swift_zoomin.episode import MAX_CROPS
 
-TRAINING = {  # recipe: the GPUs of one machine that it is written for
-    **{f"7b/{stage}.sh": 4 for stage in ("sft", "grpo_query1", "grpo_query2")},
-    **{f"32b/{stage}.sh": 8 for stage in ("sft", "grpo_query1", "grpo_query2")},
-    **{f"1gpu/{stage}.sh": 1 for stage in ("sft", "grpo_query1", "grpo_query2")},
-    "server/grpo.sh": 4,
-}
-DETECTING = {"7b/detect.sh": 1, "32b/detect.sh": 4}
-RECIPES = {**TRAINING, **DETECTING, "server/rollout.sh": 1}
-STAGE_1 = {"server/grpo.sh STAGE=query1": 4, "server/rollout.sh STAGE=query1": 1}  # beside their default, query2
 SCRIPTS = [*(ROOT / "shell").rglob("*.sh"), *(ROOT / "examples").glob("*.sh")]
 
 
@@ -53,13 +41,6 @@ def test_a_head_says_what_a_user_must_know(recipe: str) -> None:
 
 
 # ---- readable alone
-
-
-def commands(recipe: str, *arguments: str, **changes: str) -> list[list[str]]:
-    """What a recipe would run: its swift commands, without starting them."""
-    done = run(recipe, *arguments, DRY_RUN="1", DATA="records.jsonl", OUT="unused", **changes)
-    assert done.returncode == 0, done.stderr
-    return [command for line in done.stdout.splitlines() if (command := shlex.split(line))[:1] == ["swift"]]
 
 
 def flags(words: list[str]) -> list[str]:
@@ -161,61 +142,6 @@ def test_vllm_is_told_of_the_image_and_the_most_crops(recipe: str) -> None:
     assert json.loads(limit) == {"image": 1 + MAX_CROPS, "video": 0}
 
 
-# ---- ms-swift's own parser
-
-
-@pytest.fixture(scope="module")
-def parsed(
-    model_dir: Path, benchmark_dir: Path, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, list[dict[str, Any]]]:
-    """Each recipe's training commands as ms-swift reads them: as they stand, and spoiled in three ways."""
-    jobs: dict[str, list[dict[str, Any]]] = {}
-    for name, gpus in {**TRAINING, "server/rollout.sh": 1, **STAGE_1}.items():
-        recipe, *stage = name.split()
-        size = "32b" if recipe.startswith("32b") else "3b" if recipe.startswith("1gpu") else "7b"
-        folder = tmp_path_factory.getbasetemp() / f"config-{size}"
-        if not folder.exists():
-            shutil.copytree(model_dir, folder, ignore=shutil.ignore_patterns("*.safetensors"))
-            load_config(size).save_pretrained(folder)
-        changes = dict(change.split("=") for change in stage)
-        command = commands(recipe, MODEL=str(folder), GPUS=str(gpus), **changes)[0]
-        command = [word.replace("records.jsonl", f"{benchmark_dir}/train/records.jsonl") for word in command]
-        spoiled = [["--learnin_rate", "1"], ["--torch_dtype_", "x"]]
-        if "--num_generations" in command:
-            spoiled.append(["--num_generations", "3" if gpus > 1 else "5"])
-        jobs[name] = [{"processes": gpus, "command": command + extra} for extra in ([], *spoiled)]
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "tests" / "parse_commands.py")],
-        input="\n".join(json.dumps(job) for each in jobs.values() for job in each),
-        env=environment(MAX_PIXELS="262144"),
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    answers = iter([json.loads(line[7:]) for line in done.stdout.splitlines() if line.startswith("parsed ")])
-    return {recipe: [next(answers) for _ in each] for recipe, each in jobs.items()}
-
-
-@pytest.mark.swift
-@pytest.mark.parametrize("recipe", [*TRAINING, "server/rollout.sh", *STAGE_1])
-def test_ms_swift_knows_every_flag_and_accepts_their_combination(recipe: str, parsed: dict[str, Any]) -> None:
-    assert (parsed[recipe][0]["unknown"], parsed[recipe][0]["error"]) == ([], None)
-
-
-@pytest.mark.swift
-@pytest.mark.parametrize("recipe", [recipe for recipe in TRAINING if "grpo" in recipe])
-def test_one_rollout_holds_whole_groups_on_the_stated_gpus(recipe: str, parsed: dict[str, Any]) -> None:
-    assert parsed[recipe][0]["batch"] == max(TRAINING[recipe], 2)  # replies; two make a group
-    assert "must be evenly divisible by num_generations" in parsed[recipe][3]["error"]
-
-
-@pytest.mark.swift
-@pytest.mark.parametrize("recipe", [*TRAINING, "server/rollout.sh"])
-def test_nonsense_is_not_accepted(recipe: str, parsed: dict[str, Any]) -> None:
-    assert parsed[recipe][1]["unknown"] == ["--learnin_rate", "1"]
-    assert parsed[recipe][2]["unknown"] == ["--torch_dtype_", "x"]
-
-
 @pytest.mark.parametrize(
     ("stage", "told"),
     [
@@ -226,8 +152,8 @@ def test_nonsense_is_not_accepted(recipe: str, parsed: dict[str, Any]) -> None:
 def test_server_and_trainer_hear_the_same_of_the_exchange(stage: str, told: list[str]) -> None:
     for recipe in ("server/rollout.sh", "server/grpo.sh"):
         command = commands(recipe, MODEL="m", STAGE=stage)[0]
-        at = command.index("--multi_turn_scheduler")
-        assert command[at : at + len(told)] == told
+        place = command.index("--multi_turn_scheduler")
+        assert command[place : place + len(told)] == told
         assert ("--max_turns" in command) == ("--max_turns" in told)
         refused = run(recipe, DRY_RUN="1", DATA="records.jsonl", MODEL="m", STAGE="query3")
         assert (refused.returncode, refused.stderr) == (2, f"{recipe}: STAGE=query3; expected query1 or query2\n")
@@ -356,9 +282,17 @@ def test_a_recipe_sees_no_more_gpus_than_it_was_given(
     script = (
         'source common.sh; check MODEL DATA OUT; one_process_a_gpu; echo "$CUDA_VISIBLE_DEVICES ${NPROC_PER_NODE-none}"'
     )
-    given = {"GPUS": gpus, "CUDA_VISIBLE_DEVICES": visible, "NPROC_PER_NODE": "4"}  # the last from an earlier command
+    visibility = {
+        "GPUS": gpus,
+        "CUDA_VISIBLE_DEVICES": visible,
+        "NPROC_PER_NODE": "4",
+    }  # the last from an earlier command
     more = {"MODEL": str(model_dir), "DATA": str(tmp_path / "records.jsonl"), "OUT": str(tmp_path), "DISK": "0"}
     done = subprocess.run(
-        ["bash", "-c", script], cwd=ROOT / "shell", env=environment(**given, **more), capture_output=True, text=True
+        ["bash", "-c", script],
+        cwd=ROOT / "shell",
+        env=environment(**visibility, **more),
+        capture_output=True,
+        text=True,
     )
     assert (done.stdout, done.stderr) == (f"{expected}\n", "")

@@ -27,10 +27,10 @@ def test_a_recipe_begun_counts_what_it_has_written_and_finds_it_behind_a_link(
         os.posix_fallocate(file.fileno(), 0, 2 * 10**9)
     (tmp_path / "records.jsonl").write_text("{}\n")
     free = shutil.disk_usage(out).free // 10**9
-    given = {"MODEL": str(model_dir), "DATA": str(tmp_path / "records.jsonl"), "OUT": str(out), "GPUS": "0"}
-    done = run("7b/sft.sh", **given, DISK=str(free + 1))
+    variables = {"MODEL": str(model_dir), "DATA": str(tmp_path / "records.jsonl"), "OUT": str(out), "GPUS": "0"}
+    done = run("7b/sft.sh", **variables, DISK=str(free + 1))
     assert f"{out}/checkpoint-3 is the last step; nothing to train" in done.stdout, done.stderr
-    assert f"{free + 3} GB needed" in run("7b/sft.sh", **given, DISK=str(free + 5)).stderr
+    assert f"{free + 3} GB needed" in run("7b/sft.sh", **variables, DISK=str(free + 5)).stderr
 
 
 TINY = {"GPUS": "0", "DISK": "1", "MAX_PIXELS": "12544"}

@@ -72,9 +72,9 @@ WITH_CHECKSUM = {
 def test_a_png_whose_texts_are_damaged_is_shown(tmp_path: Path, fault: str, late: bool) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(png_with(HARMLESS[fault], late))
-    for given in (path, path.read_bytes(), base64.b64encode(path.read_bytes()).decode()):
-        assert upright_size(given) == (60, 40)
-        assert open_upright(given).tobytes() == PICTURE.tobytes()
+    for image in (path, path.read_bytes(), base64.b64encode(path.read_bytes()).decode()):
+        assert upright_size(image) == (60, 40)
+        assert open_upright(image).tobytes() == PICTURE.tobytes()
 
 
 @pytest.mark.parametrize("fault", WITH_CHECKSUM)

@@ -145,23 +145,23 @@ WORDS = ["", "hand", "a {b} [c]", 'the "STOP" sign', "it's", "at [90, 91, 92, 93
 def damaged(draw: st.DrawFn) -> tuple[str, dict[tuple, str]]:
     """Canonical regions with keys swapped, brackets lost, commas added, and perhaps cut; and the label of each box."""
     count = draw(st.integers(1, 4))
-    boxes = [[at * 10 + 1, at * 10 + 2, at * 10 + 3, at * 10 + 4] for at in range(count)]
-    labels = [draw(st.sampled_from(WORDS)) + str(at) for at in range(count)]
+    boxes = [[10 * number + 1, 10 * number + 2, 10 * number + 3, 10 * number + 4] for number in range(count)]
+    labels = [draw(st.sampled_from(WORDS)) + str(number) for number in range(count)]
     regions = [{"bbox_2d": box, "label": label} for box, label in zip(boxes, labels, strict=True)]
     text = json.dumps([dict(sorted(region.items(), reverse=draw(st.booleans()))) for region in regions])
-    structure = [at for at, mark in enumerate(text) if mark in "[]{}" and not _in_label(text, at, labels)]
-    for at in sorted(draw(st.sets(st.sampled_from(structure), max_size=4)), reverse=True):
-        text = text[:at] + draw(st.sampled_from(["", ",", text[at] + ",", "," + text[at]])) + text[at + 1 :]
+    structure = [place for place, mark in enumerate(text) if mark in "[]{}" and not _in_label(text, place, labels)]
+    for place in sorted(draw(st.sets(st.sampled_from(structure), max_size=4)), reverse=True):
+        text = text[:place] + draw(st.sampled_from(["", ",", text[place] + ",", "," + text[place]])) + text[place + 1 :]
     return text[: draw(st.just(len(text)) | st.integers(0, len(text)))], {
         tuple(b): t for b, t in zip(boxes, labels, strict=True)
     }
 
 
-def _in_label(text: str, at: int, labels: list[str]) -> bool:
+def _in_label(text: str, place: int, labels: list[str]) -> bool:
     """Whether a position lies inside a label's string."""
     for label in labels:
         start = text.index(json.dumps(label))
-        if start < at < start + len(json.dumps(label)):
+        if start < place < start + len(json.dumps(label)):
             return True
     return False
 
@@ -177,10 +177,10 @@ def test_what_survives_damage_carries_its_own_label_or_none(reply: tuple[str, di
 
 def test_damage_to_one_region_leaves_the_others_whole() -> None:
     """Not only safe but useful: with any one bracket lost, at most one box and two labels go with it."""
-    regions = [{"bbox_2d": [at, at, at + 5, at + 5], "label": str(at)} for at in (10, 20, 30, 40)]
+    regions = [{"bbox_2d": [left, left, left + 5, left + 5], "label": str(left)} for left in (10, 20, 30, 40)]
     text = json.dumps(regions)
-    for at in (at for at, mark in enumerate(text) if mark in "[]{}"):
-        read = parse_reply(text[:at] + text[at + 1 :])
+    for place in (place for place, mark in enumerate(text) if mark in "[]{}"):
+        read = parse_reply(text[:place] + text[place + 1 :])
         assert len(read.boxes_model) >= 3
         assert len(list(filter(None, read.box_labels))) >= 2
 

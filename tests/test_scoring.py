@@ -215,13 +215,13 @@ def test_the_annotation_itself_earns_one_in_any_order(reward: Reward, annotated:
 
 @given(some_boxes, some_boxes)
 def test_without_repetitions_unique_is_eq_2(predicted: list, annotated: list) -> None:
-    assume(all(iou(a, b) < 0.9 for at, a in enumerate(predicted) for b in predicted[:at]))
+    assume(all(iou(a, b) < 0.9 for index, a in enumerate(predicted) for b in predicted[:index]))
     assert iou_unique_reward(predicted, annotated) == iou_reward(predicted, annotated)
 
 
 @given(some_boxes, some_boxes, st.lists(st.integers(0, 5), max_size=5))
 def test_repetitions_leave_unique_as_it_is(predicted: list, annotated: list, repeated: list[int]) -> None:
-    more = [*predicted, *(predicted[at] for at in repeated if at < len(predicted))]
+    more = [*predicted, *(predicted[index] for index in repeated if index < len(predicted))]
     assert iou_unique_reward(more, annotated) == iou_unique_reward(predicted, annotated)
 
 

@@ -52,7 +52,7 @@ def make(name: str, real: int, generated: int, change: Change = lambda rng, labe
     rng = random.Random(name)
     labels = ["real"] * real + ["generated"] * generated
     rng.shuffle(labels)
-    return [record(f"{name}/{at}.png", label, rng, **change(rng, label)) for at, label in enumerate(labels)]
+    return [record(f"{name}/{index}.png", label, rng, **change(rng, label)) for index, label in enumerate(labels)]
 
 
 FILES = {

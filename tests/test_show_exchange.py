@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from conftest import ROOT
 from PIL import Image
-from show_exchange import GAP_PX, MARGIN_PX, MARK, NUMBER_PX, PANEL_PX, TITLE_PX, choose, draw_exchange
+from show_exchange import choose, draw_exchange
 
+from swift_zoomin.drawing import GAP_PX, MARGIN_PX, MARK, NUMBER_PX, PANEL_PX, TITLE_PX
 from swift_zoomin.evaluation.metrics import pair
 from swift_zoomin.predictions import read_predictions
 from swift_zoomin.records import RecordError, read_records

@@ -3,7 +3,6 @@
 import json
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from zoomin_command import zoomin_command
 
 from swift_zoomin.files import write_whole
 from swift_zoomin.records import Record, read_records, write_records
@@ -22,11 +20,6 @@ from swift_zoomin.replies import GENERATED, REAL, VERDICTS
 from swift_zoomin.splitting.shares import Stratum, assign
 
 PARTS = ("train", "val", "test")
-
-
-@pytest.fixture
-def zoomin(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    return zoomin_command(monkeypatch, capsys)
 
 
 def picture(number: int) -> Image.Image:
@@ -75,6 +68,17 @@ def test_each_record_comes_once_with_all_its_fields(zoomin, tmp_path: Path) -> N
         assert record.name == os.path.relpath(given_record.image.path, tmp_path / "far" / "out")
         for name in ("label", "explanation", "boxes_px", "box_labels", "extra"):
             assert getattr(record, name) == getattr(given_record, name)
+
+
+def test_what_a_review_rejected_is_in_no_file(zoomin, tmp_path: Path) -> None:
+    records = make(tmp_path / "data", [{}] * 40)
+    rejected = {f"images/{number}.png": "reject" for number in (3, 5)}
+    decisions = {"records": records.name, "decisions": {**rejected, "images/4.png": "accept"}}
+    (tmp_path / "data" / "decisions.json").write_text(json.dumps(decisions))
+    status, printed, _ = zoomin("split", records, "--out", tmp_path / "out")
+    assert (status, printed.splitlines()[0]) == (0, "2 records left out by decisions.json")
+    names = {Path(name).name for name in part_of_each(tmp_path / "out")}
+    assert names == {f"{number}.png" for number in range(40) if number not in (3, 5)}
 
 
 def test_single_images_are_dealt_out_exactly_and_every_label_and_source_has_its_share(zoomin, tmp_path: Path) -> None:
@@ -183,7 +187,7 @@ def test_thirty_records_are_split_and_what_is_absent_is_said(zoomin, tmp_path: P
     assert sum(held.values()) == 30
     assert held["test"] == 3
     assert held["val"] in (1, 2)
-    assert "zoomin: warning: real rare: none of 1 record in val and test\n" in err
+    assert "zoomin: warning: too few to be in every file; none of real rare (1 record) in val and test\n" in err
 
 
 def test_a_group_of_most_records_is_kept_whole_and_said(zoomin, tmp_path: Path) -> None:
@@ -266,8 +270,9 @@ def test_shares_that_leave_nothing_are_refused(zoomin, tmp_path: Path) -> None:
     ("flag", "value"), [("--test", "1.5"), ("--val", "-0.1"), ("--seed", "x"), ("--distance", "17")]
 )
 def test_numbers_out_of_range_are_refused(zoomin, tmp_path: Path, flag: str, value: str) -> None:
-    with pytest.raises(SystemExit):
-        zoomin("split", tmp_path / "records.jsonl", "--out", tmp_path / "out", flag, value)
+    status, _, said = zoomin("split", tmp_path / "records.jsonl", "--out", tmp_path / "out", flag, value)
+    assert status == 2
+    assert flag in said
 
 
 def test_too_few_groups_are_refused_before_anything_is_written(zoomin, tmp_path: Path) -> None:

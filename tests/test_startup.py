@@ -54,6 +54,7 @@ def test_a_wheel_answers_to_its_names_and_goes_away_whole(tmp_path: Path) -> Non
     [wheel] = tmp_path.glob("*.whl")
     run(*pip, "--python", python, "install", "--no-deps", wheel, cwd=tmp_path)
     assert (home / "swift_zoomin/py.typed").exists()  # other people's type checkers read our annotations
+    assert (home / "swift_zoomin/annotation/page/review.html").exists()
     empty = tmp_path / "empty"
     empty.mkdir()
     for name, trainer in NAMES.items():

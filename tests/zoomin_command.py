@@ -1,5 +1,6 @@
 """The command `zoomin`, run in the tests' own process, and a small data set for it."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,7 +31,7 @@ def make_data(folder: Path) -> Path:
 def zoomin_command(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str, str]]:
-    """Runs the command; its exit code, what it printed, and its errors.
+    """Runs the command; its exit status, what it printed, and its errors without the progress bar.
 
     A test before it may have loaded a model in this process, and ms-swift then leaves its limits in the environment.
     """
@@ -39,14 +40,19 @@ def zoomin_command(
 
     def run(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr("sys.argv", ["zoomin", *map(str, arguments)])
-        code = main()
-        return code, *capsys.readouterr()
+        try:
+            status = main()
+        except SystemExit as refused:  # by the parser of the command line
+            status = int(refused.code or 0)
+        out, err = capsys.readouterr()
+        lines = [line for line in re.split(r"[\r\n]+", err) if line and not line.startswith("detecting:")]
+        return status, out, "".join(f"{line}\n" for line in lines)
 
     return run
 
 
 def predict(folder: Path, *verdicts: str | None) -> Path:
     """Predictions for the first images of the data."""
-    rows = [{"image": f"../data/images/{at}.png", "verdict": verdict} for at, verdict in enumerate(verdicts)]
+    rows = [{"image": f"../data/images/{index}.png", "verdict": verdict} for index, verdict in enumerate(verdicts)]
     write_records(folder / "predictions.jsonl", rows)
     return folder / "predictions.jsonl"

@@ -16,11 +16,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from swift_zoomin import arguments
 from swift_zoomin.arguments import counted
-from swift_zoomin.checked_images import Look
 from swift_zoomin.checking import gate
 from swift_zoomin.checking.annotations import (
     ImagesElsewhere,
@@ -36,10 +34,11 @@ from swift_zoomin.checking.copies import Copies
 from swift_zoomin.checking.file_traces import traces_of
 from swift_zoomin.checking.gate import Gate
 from swift_zoomin.checking.places import Places
-from swift_zoomin.checking.sample import Sample
-from swift_zoomin.near_duplicates import fingerprint
+from swift_zoomin.checking.sample import MOST, Sample
+from swift_zoomin.near_duplicates import Fingerprint, fingerprint
 from swift_zoomin.records import RECORDS_SUFFIXES, Record, RecordError, stream_records
 from swift_zoomin.replies import VERDICTS
+from swift_zoomin.sampling import draw_balanced
 from swift_zoomin.shortcuts import IMAGE_SIZE, find_shortcuts
 
 _GATE_CLOSED = 2  # exit status
@@ -54,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("records", nargs="+", type=arguments.path, help="the files of one run")
     strict = "end with status 2 where codec, size, metadata or names of files give labels away"
     parser.add_argument("--strict", action="store_true", help=strict)
-    only = "decode no image that was decoded before, compare none, and say only in one line what files give away"
+    only = "decode no image, and say only in one line what files give away; of many, the heads of a sample are read"
     parser.add_argument("--gate", action="store_true", help=only)
 
 
@@ -74,7 +73,7 @@ def survey(paths: Sequence[Path]) -> tuple[list[str], Gate]:
     scaled: list[ScaledBoxes] = []
     elsewhere: list[ImagesElsewhere] = []
     of_all: list[Watch] = [RenamedFields(), LargeBoxes(), RepeatedExplanations(), NamedLabels()]
-    for path, records in _each_file(paths, fingerprint):
+    for path, records in _each_file(paths):
         places.open(path)
         scaled.append(ScaledBoxes())
         elsewhere.append(ImagesElsewhere(path))
@@ -124,24 +123,24 @@ class Held:
 
 
 def _drawn(paths: Sequence[Path]) -> Sample:
-    """A sample of the records of all files; an image that was decoded before is not decoded. Raises RecordError."""
+    """A sample of the records of all files; only those drawn are checked. Raises RecordError."""
     sample = Sample()
-    for _, records in _each_file(paths):
-        for record, _ in records:
-            sample.add(_without_texts(record))
+    for path in paths:
+        drawn = draw_balanced(path, 2 * MOST)
+        sample.add_drawn(drawn.records, drawn.total)
     return sample
 
 
-def _each_file(paths: Sequence[Path], look: Look | None = None) -> Iterator[tuple[Path, Iterator[tuple[Record, Any]]]]:
-    """Each file with its records, which are to be taken before the next one. Raises RecordError with all files' faults.
+def _each_file(paths: Sequence[Path]) -> Iterator[tuple[Path, Iterator[tuple[Record, Fingerprint]]]]:
+    """Each file with its records, which are to be taken before the next one, and their images' fingerprints.
 
-    With `look`, every image is decoded, and comes with what it finds.
+    Raises RecordError with all files' faults.
     """
     faults: list[str] = []
 
-    def records(path: Path) -> Iterator[tuple[Record, Any]]:
+    def records(path: Path) -> Iterator[tuple[Record, Fingerprint]]:
         try:
-            yield from stream_records(path, decode=look is not None, afresh=look is not None, look=look)
+            yield from stream_records(path, afresh=True, look=fingerprint)
         except RecordError as error:
             faults.append(str(error))
 

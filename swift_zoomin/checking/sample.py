@@ -1,41 +1,33 @@
 """Some of many records, drawn uniformly while they pass by, so many of each label."""
 
-import random
-from collections import Counter
+from collections.abc import Iterable
 
 from swift_zoomin.records import Record
+from swift_zoomin.replies import VERDICTS
+from swift_zoomin.sampling import Reservoir
 
-MOST = 5000  # of each label: a share guessed right is then known to within 0.01
+MOST = 5000  # of each label: a share guessed right is then known to within 0.02
 
 
 class Sample:
-    """At most `MOST` records of each label; every record of a label is in it with the same chance.
-
-    Algorithm R: Vitter, ACM Transactions on Mathematical Software 11, 1985.
-    """
+    """At most `MOST` records of each label; every record of a label is in it with the same chance."""
 
     def __init__(self) -> None:
-        self._by_label: dict[str, list[tuple[int, Record]]] = {}
-        self._seen: Counter[str] = Counter()
-        self._random = random.Random(0)
-
-    @property
-    def of(self) -> int:
-        """How many records have passed by."""
-        return self._seen.total()
+        self._kept = {label: Reservoir[tuple[int, Record]](MOST, label) for label in VERDICTS}
+        self.of = 0  # how many records there are
 
     def add(self, record: Record) -> None:
-        kept = self._by_label.setdefault(record.label, [])
-        entry = (self.of, record)
-        self._seen[record.label] += 1
-        if len(kept) < MOST:
-            kept.append(entry)
-            return
-        place = self._random.randrange(self._seen[record.label])
-        if place < MOST:
-            kept[place] = entry
+        self._kept[record.label].show((self.of, record))
+        self.of += 1
+
+    def add_drawn(self, records: Iterable[Record], of: int) -> None:
+        """Take in records that were drawn from so many."""
+        before = self.of
+        for record in records:
+            self.add(record)
+        self.of = before + of
 
     def records(self) -> list[Record]:
         """Those drawn, in the order in which they came."""
-        entries = [entry for kept in self._by_label.values() for entry in kept]
+        entries = [entry for reservoir in self._kept.values() for entry in reservoir.kept]
         return [record for _, record in sorted(entries, key=lambda entry: entry[0])]

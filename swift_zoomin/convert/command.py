@@ -11,6 +11,7 @@ from tqdm import tqdm
 from swift_zoomin import arguments
 from swift_zoomin.arguments import counted
 from swift_zoomin.convert.square import square
+from swift_zoomin.decisions import without_rejected
 from swift_zoomin.outputs import make_folder, naming
 from swift_zoomin.pictures import open_upright
 from swift_zoomin.records import RECORDS_SUFFIXES, Record, RecordError, read_records, write_records
@@ -29,7 +30,7 @@ def _side_px(value: str) -> int:
 
 
 def run(options: argparse.Namespace) -> int:
-    records = read_records(options.records)
+    records, left_out = without_rejected(read_records(options.records), options.records)
     _check_target(Path(os.path.realpath(options.folder)), records)
     make_folder(options.folder / "images")
     rows, lost = [], 0
@@ -41,6 +42,8 @@ def run(options: argparse.Namespace) -> int:
     written = f"wrote {counted(len(rows), 'record')} to {options.folder / 'records.jsonl'}"
     if lost:
         written += f"; {counted(lost, 'box', 'boxes')} left out: outside the square, or too small to be seen in it"
+    if left_out:
+        written += f"; {left_out}"
     print(written)
     return 0
 

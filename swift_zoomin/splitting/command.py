@@ -13,6 +13,7 @@ from typing import Any
 
 from swift_zoomin import arguments
 from swift_zoomin.arguments import complain, counted, first_few
+from swift_zoomin.decisions import without_rejected
 from swift_zoomin.files import cache_folder, plain_path
 from swift_zoomin.near_duplicates import DISTANCE, Fingerprints, Groups, fingerprints, join_near_duplicates
 from swift_zoomin.outputs import make_folder, naming, write_output
@@ -24,8 +25,9 @@ split a records file into files for training, validation and test
 
 Records of one image, of near-duplicate images (saved again, scaled, cut a little), and with equal values in their field
 `group` stay together. Labels, and sources where records have the field `source`, get their share of every file. Which
-images go where depends on the images and the seed, not on the order of the records. Mirrored copies, and crops of more
-than a few hundredths, are not recognised: give such images one `group`.
+images go where depends on the images and the seed, not on the order of the records. Mirrored copies, and crops by more
+than one or two hundredths, are not recognised: give such images one `group`. Records that a decisions.json beside the
+file rejects are left out.
 """
 _TRAIN, _VAL, _TEST = "train", "val", "test"
 _SUMMARY = "split.json"
@@ -72,7 +74,10 @@ def run(options: argparse.Namespace) -> int:
     shares = _wished_shares(options)
     folder = Path(os.path.realpath(options.out))
     _check_target(folder)
-    records = read_records(options.records, decode=False)  # fingerprints decode every image
+    every_record = read_records(options.records, decode=False)  # fingerprints decode every image
+    records, about_rejected = without_rejected(every_record, options.records)
+    if about_rejected:
+        print(about_rejected)
     prints = fingerprints([record.image.path for record in records])
     groups, near = _groups(records, prints, options.distance)
     parts = _parts(records, groups, prints, shares, options)
@@ -207,7 +212,7 @@ def _counts(records: Sequence[Record], parts: Sequence[str]) -> dict[Stratum, Co
 
 def _table(records: Sequence[Record], parts: Sequence[str], names: Sequence[str]) -> Iterator[str]:
     counts = _counts(records, parts)
-    rows = [(f"{stratum.label} {stratum.source}".strip(), of_stratum) for stratum, of_stratum in counts.items()]
+    rows = [(str(stratum), of_stratum) for stratum, of_stratum in counts.items()]
     shown = [*rows[:_SHOWN_STRATA], ("all", Counter(parts))]
     width = max(len(title) for title, _ in shown)
     yield " " * width + "".join(f"{name:>9}" for name in names)
@@ -249,11 +254,13 @@ def _warnings(
                 f"{part} holds {held[part] / len(records):.0%} of the records; {share:.0%} was asked for "
                 f"(the largest group holds {largest / len(records):.0%})"
             )
+    rare = []
     for stratum, of_stratum in _counts(records, parts).items():
         absent = [part for part in shares if not of_stratum[part]]
         if absent:
-            title = f"{stratum.label} {stratum.source}".strip()
-            yield f"{title}: none of {counted(of_stratum.total(), 'record')} in {' and '.join(absent)}"
+            rare.append(f"{stratum} ({counted(of_stratum.total(), 'record')}) in {' and '.join(absent)}")
+    if rare:
+        yield f"too few to be in every file; none of {first_few(rare, str)}"
 
 
 def _summary(

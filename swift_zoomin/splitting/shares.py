@@ -21,6 +21,9 @@ class Stratum:
     label: str
     source: str
 
+    def __str__(self) -> str:
+        return f"{self.label} {self.source}".strip()
+
 
 @dataclass
 class _Part:

@@ -280,7 +280,7 @@ def paths_held(images: LabelledImages) -> int:
 
 
 def test_memory_does_not_grow_with_the_number_of_images(tmp_path: Path) -> None:
-    touch(tmp_path / "few", *(f"real/{part}/{number}.png" for part in range(2) for number in range(50)))
-    touch(tmp_path / "many", *(f"real/{part}/{number}.png" for part in range(40) for number in range(50)))
+    touch(tmp_path / "few", *(f"real/{part}/{number}.png" for part in range(2) for number in range(25)))
+    touch(tmp_path / "many", *(f"real/{part}/{number}.png" for part in range(12) for number in range(25)))
     few, many = (paths_held(labelled_images([tmp_path / name], "FOLDER", None)) for name in ("few", "many"))
     assert abs(many - few) < 100

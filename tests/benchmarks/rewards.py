@@ -56,9 +56,9 @@ def boxes(rng: random.Random, count: int) -> list[list[float]]:
     return [[x, y, x + rng.randrange(60, 300), y + rng.randrange(60, 300)] for x, y in corners]
 
 
-def trajectory(at: int, rng: random.Random) -> tuple[str, dict[str, Any]]:
+def trajectory(index: int, rng: random.Random) -> tuple[str, dict[str, Any]]:
     """A last completion and its columns, with the scheduler's own rollout_infos."""
-    image = str(ImageRef(f"/nowhere/{at:06}.jpg", SIZE, limits=QWEN_LIMITS))
+    image = str(ImageRef(f"/nowhere/{index:06}.jpg", SIZE, limits=QWEN_LIMITS))
     first = Reply(rng.choice(VERDICTS), boxes(rng, 3), ["region"] * 3, explanation(rng))
     replies = [render_reply(first), render_reply(Reply("real", [], [], explanation(rng)), ("explanation", "verdict"))]
     request = RolloutInferRequest([{"role": "user", "content": prompts.QUERY1}], images=[image])
@@ -117,7 +117,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=7)
     arguments = parser.parse_args()
     rng = random.Random(0)
-    completions, rows = zip(*(trajectory(at, rng) for at in range(arguments.completions)), strict=True)
+    completions, rows = zip(*(trajectory(index, rng) for index in range(arguments.completions)), strict=True)
     columns = {name: [row[name] for row in rows] for name in rows[0]}
     rewards = {name: REWARDS[name](args=None) for name in NAMES}
     calls: dict[str, Callable[[], list[Any]]] = {

@@ -216,9 +216,9 @@ def main() -> None:
         photograph = Path(folder) / "photograph.jpg"
         make_photograph(photograph)
         watch_openings(folder)
-        for at in range(1 + arguments.repeats):  # the first is warm-up
+        for repeat in range(1 + arguments.repeats):  # the first is warm-up
             for name, (scheduler, engine, reference) in sides.items():
-                copy = Path(shutil.copy(photograph, Path(folder) / f"{name}{at}.jpg"))
+                copy = Path(shutil.copy(photograph, Path(folder) / f"{name}{repeat}.jpg"))
                 runs[name].append(measure(scheduler, engine, reference(copy)))
                 copy.unlink()
         kilobytes = photograph.stat().st_size // 1000

@@ -85,7 +85,7 @@ def processor_seconds() -> float:
 def copies(records: list[Record], folder: Path) -> list[str]:
     """References to new copies of the images, which no cache has seen."""
     paths = [Path(record.image.path) for record in records]
-    return [str(ImageRef.of(shutil.copy(path, folder / f"{at}{path.suffix}"))) for at, path in enumerate(paths)]
+    return [str(ImageRef.of(shutil.copy(path, folder / f"{index}{path.suffix}"))) for index, path in enumerate(paths)]
 
 
 async def look(engine: GRPOVllmEngine, images: list[str], turns: int, tokens: int) -> dict[str, Any]:
@@ -116,8 +116,8 @@ async def measure(engine: GRPOVllmEngine, records: list[Record], tokens: int, ro
     """All three looks in every round; the first round is warm-up and left out."""
     looks = {"two_looks": (2, tokens), "one_look_2n": (1, 2 * tokens), "one_look_n": (1, tokens)}
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in looks}
-    for at in range(1 + rounds):
-        for name in (list(looks) * 2)[at % 3 : at % 3 + 3]:
+    for repeat in range(1 + rounds):
+        for name in (list(looks) * 2)[repeat % 3 : repeat % 3 + 3]:
             turns, length = looks[name]
             with tempfile.TemporaryDirectory() as folder:
                 runs[name].append(await look(engine, copies(records, Path(folder)), turns, length))

@@ -187,14 +187,14 @@ def test_a_damaged_image_fails_its_whole_batch_and_mixes_nothing_up(
         Image.open(records[0].image.path).convert("RGB").save(whole, "JPEG")
         damaged.write_bytes(whole.getvalue()[: len(whole.getvalue()) // 2])
     reference = str(ImageRef.of(damaged))  # the header can be read, as when a dataset is loaded
-    batch = [request(record, str(at)) for at, record in enumerate(records)]
+    batch = [request(record, str(index)) for index, record in enumerate(records)]
     batch[2].images = [reference]
     with pytest.raises(RuntimeError, match="500, Internal Server Error"):
         server.infer(batch, **ENDLESS)
     assert f"ImageError: {damaged}: damaged image" in server.log()
     # The four others are still being answered now. Their names are given to other images.
     turned = records[1:] + records[:1]
-    outputs = server.infer([request(record, str(at)) for at, record in enumerate(turned)], **ASKED)
+    outputs = server.infer([request(record, str(index)) for index, record in enumerate(turned)], **ASKED)
     assert_paired(turned, outputs)
 
 

@@ -150,9 +150,9 @@ def written(sample: GRPOSample, template: Any) -> str:
     blank, *opening = template.tokenizer.encode(" <|im_start|>assistant\n")
     end, words = 0, []
     for reply in sample.response_token_ids:
-        begin = next(at for at in range(end, len(ids)) if ids[at : at + len(opening)].tolist() == opening) + len(
-            opening
-        )
+        begin = next(
+            index for index in range(end, len(ids)) if ids[index : index + len(opening)].tolist() == opening
+        ) + len(opening)
         assert set(trained[end:begin]) == {"-"}
         end = begin + len(reply)
         assert ids[begin:end].tolist() == [token if template.is_text(token) else blank for token in reply]
@@ -165,15 +165,15 @@ def assert_own_log_probabilities(sample: GRPOSample, template: Any, replies: lis
     """Each trained token has the log probability of its own step, or none has one where image tokens were sampled."""
     [_], batch = collated([sample], template)
     steps = [
-        before + at
+        before + index
         for before, row in zip(accumulate(map(len, replies), initial=0), expected.split(), strict=False)
-        for at, letter in enumerate(row)
+        for index, letter in enumerate(row)
         if letter != "-"
     ]
-    given = batch.rollout_per_token_logps
-    if given is not None:
+    rolled_out = batch.rollout_per_token_logps
+    if rolled_out is not None:
         of_steps = torch.tensor([log_probability(step, template.config.text_config.vocab_size) for step in steps])
-        assert torch.allclose(given[0][batch.completion_mask[0]], of_steps, atol=1e-5)
+        assert torch.allclose(rolled_out[0][batch.completion_mask[0]], of_steps, atol=1e-5)
     elif not any(letter in reply for letter in "PV" for reply in replies):
         assert not steps or "X" in replies  # TransformersEngine strips it with its log probability
 
@@ -202,14 +202,14 @@ def test_a_batch_keeps_each_trajectorys_masks_and_advantages(
     samples = [scripted.roll_out(record, scheduler, "colocated", scripts(case)) for case in CASES]
     ids, batch = collated(samples, scripted.template)
     assert batch.logits_to_keep == batch.completion_mask.shape[1] < ids.shape[1]
-    for at, sample in enumerate(samples):
+    for index, sample in enumerate(samples):
         [alone], own = collated([sample], scripted.template)
         labels = torch.tensor(sample.encoded["labels"])
         whole = torch.zeros(ids.shape[1], dtype=torch.bool)
-        whole[-batch.completion_mask.shape[1] :] = batch.completion_mask[at]
+        whole[-batch.completion_mask.shape[1] :] = batch.completion_mask[index]
         assert torch.equal(whole[: len(alone)], labels != -100)
         assert not whole[len(alone) :].any()
-        mine, theirs = batch.advantages[at][batch.completion_mask[at]], own.advantages[0][own.completion_mask[0]]
+        mine, theirs = batch.advantages[index][batch.completion_mask[index]], own.advantages[0][own.completion_mask[0]]
         assert torch.equal(mine, theirs)
 
 
@@ -235,12 +235,14 @@ def test_without_a_scheduler_no_token_gets_anothers_log_probability(
     _, batch = collated([sample], scripted.template)
     labels = sample.encoded["labels"][-len(reply) :]
     assert "".join("-" if label == -100 else letter for label, letter in zip(labels, reply, strict=True)) == expected
-    given = batch.rollout_per_token_logps
-    assert (given is not None) == has_log_probabilities
-    if given is not None:
-        steps = [at for at, letter in enumerate(expected) if letter != "-"]
-        of_steps = torch.tensor([log_probability(at, scripted.template.config.text_config.vocab_size) for at in steps])
-        assert torch.allclose(given[0][batch.completion_mask[0]], of_steps, atol=1e-5)
+    rolled_out = batch.rollout_per_token_logps
+    assert (rolled_out is not None) == has_log_probabilities
+    if rolled_out is not None:
+        steps = [index for index, letter in enumerate(expected) if letter != "-"]
+        of_steps = torch.tensor(
+            [log_probability(index, scripted.template.config.text_config.vocab_size) for index in steps]
+        )
+        assert torch.allclose(rolled_out[0][batch.completion_mask[0]], of_steps, atol=1e-5)
 
 
 def test_answers_in_the_prompt_of_another_data_set_are_not_trained(scripted: Scripted) -> None:

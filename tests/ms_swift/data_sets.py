@@ -35,9 +35,9 @@ def write(folder: Path, *rows: dict[str, Any], name: str = "records.jsonl") -> P
 def write_lending(folder: Path, **fields: Any) -> Path:
     """Records that can lend each other the words of first replies: two images of each label."""
     record = {"explanation": "Sharp.", "boxes": [WHOLE], **fields}
-    path = write(folder, *({**record, "image": f"{at}.png", "label": LABELS[at % 2]} for at in range(4)))
-    for at in range(4):
-        Image.new("RGB", (40, 20)).save(folder / f"{at}.png")
+    path = write(folder, *({**record, "image": f"{index}.png", "label": LABELS[index % 2]} for index in range(4)))
+    for index in range(4):
+        Image.new("RGB", (40, 20)).save(folder / f"{index}.png")
     return path
 
 

@@ -99,7 +99,7 @@ def test_sft_trains_each_reply_and_nothing_else(engine: TransformersEngine, reco
     query1, query2 = records_to_rows(records[:4], "sft", LIMITS)[:2]
     joint = records_to_rows(records[:1], "sft_joint", LIMITS)[0]
     for row, trained in ((query1, [1]), (query2, [3]), (joint, [1, 3])):
-        expected = [row["messages"][at]["content"] + "<|im_end|>\n" for at in trained]
+        expected = [row["messages"][index]["content"] + "<|im_end|>\n" for index in trained]
         assert labelled(encode_for_training(engine, row), engine.tokenizer) == expected
 
 
@@ -154,7 +154,7 @@ def test_rollout_loss_covers_the_sampled_ids_of_the_trained_replies(
     ids, labels = encoded["input_ids"], encoded["labels"]
     position, expected = 0, []
     for turn, sampled in enumerate(sample.response_token_ids):
-        start = next(at for at in range(position, len(ids)) if ids[at : at + len(sampled)] == sampled)
+        start = next(place for place in range(position, len(ids)) if ids[place : place + len(sampled)] == sampled)
         expected += [-100] * (start - position) + (sampled if turn in trained else [-100] * len(sampled))
         position = start + len(sampled)
     assert labels == expected + [-100] * (len(ids) - position)

@@ -31,12 +31,12 @@ def long_rows(folder: Path) -> str:
     boxes = [[], [[0, 0, 900, 300]], [[5, 5, 7, 7], [0, 0, 900, 3]], [[10, 10, 300, 200]] * 7]
     rows = [
         {
-            "image": f"{2 * at + label_at}.png",
+            "image": f"{2 * index + label_at}.png",
             "label": label,
             "explanation": "Kein Schärfeverlauf: 文字が溶ける <image> <|im_end|>. " * 3,
             "boxes": some,
         }
-        for at, some in enumerate(boxes)
+        for index, some in enumerate(boxes)
         for label_at, label in enumerate(LABELS)
     ]
     return str(write(folder, *rows))

@@ -148,9 +148,9 @@ def test_replies_to_imitate_beside_grpo_are_no_prompts() -> None:
     ],
 )
 def test_files_of_one_option_stand_beside_each_other(path: str, expected: list[str]) -> None:
-    given = ["--dataset", "a.jsonl:sft", "chat.jsonl", "b.parquet:sft#5", "a.jsonl:verdict"]
-    given += ["--val_dataset", "c.jsonl:sft", "--chord_sft_dataset", "d.jsonl:sft", "a.jsonl:sft"]
-    assert read_command(["cli/sft.py", *given]).files_beside(path) == expected
+    named = ["--dataset", "a.jsonl:sft", "chat.jsonl", "b.parquet:sft#5", "a.jsonl:verdict"]
+    named += ["--val_dataset", "c.jsonl:sft", "--chord_sft_dataset", "d.jsonl:sft", "a.jsonl:sft"]
+    assert read_command(["cli/sft.py", *named]).files_beside(path) == expected
 
 
 def test_a_worker_of_ray_reads_the_command_where_ms_swift_does(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,9 +65,9 @@ def test_each_reward_without_use_is_named(log: pytest.LogCaptureFixture) -> None
 
 def test_one_good_trajectory_in_ten_batches_is_enough(log: pytest.LogCaptureFixture) -> None:
     function = REWARDS["zoomin_bleu"](args=None)
-    for at in range(40):
+    for batch in range(40):
         rows = [{**ROW, **CUT, "explanation": None}] * 2
-        if at == 4:
+        if batch == 4:
             rows[1] = {**ROW, **TWO_TURNS, "is_truncated": False}
         function(["", ""], trainer_state=None, **RowPreprocessor.rows_to_batched(rows))
     assert not log.messages
@@ -75,15 +75,15 @@ def test_one_good_trajectory_in_ten_batches_is_enough(log: pytest.LogCaptureFixt
 
 def test_one_first_reply_that_was_not_cut_points_to_max_turns(log: pytest.LogCaptureFixture) -> None:
     function = REWARDS["zoomin_accuracy"](args=None)
-    for at in range(10):
-        rows = [{**ROW, **CUT}, {**ROW, **(ONE_TURN if at == 4 else CUT)}]
+    for batch in range(10):
+        rows = [{**ROW, **CUT}, {**ROW, **(ONE_TURN if batch == 4 else CUT)}]
         function([FIRST, FIRST], trainer_state=None, **RowPreprocessor.rows_to_batched(rows))
     assert [warning.endswith(": is --max_turns 1?") for warning in log.messages] == [True]
 
 
 def logged(*shares: float) -> TrainerState:
     """The state of a trainer that logged these shares of groups without variance, among other entries."""
-    history = [{"loss": 0.0, "frac_reward_zero_std": share, "step": at} for at, share in enumerate(shares)]
+    history = [{"loss": 0.0, "frac_reward_zero_std": share, "step": step} for step, share in enumerate(shares)]
     return TrainerState(
         log_history=[{"eval_loss": 1.0}, *history[:5], {"eval_loss": 1.0}, *history[5:], {"runtime": 1}]
     )

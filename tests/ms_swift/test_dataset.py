@@ -75,10 +75,13 @@ def test_fields_named_like_columns_of_ms_swift_are_kept_and_train(folder: Path, 
 
 def of_one_class(folder: Path, label: str, count: int = 8, **fields: Any) -> str:
     """A records file with images of one label, each with an explanation of its own."""
-    rows = [{"image": f"{at}.png", "label": label, "explanation": f"{label} {at}.", **fields} for at in range(count)]
+    rows = [
+        {"image": f"{index}.png", "label": label, "explanation": f"{label} {index}.", **fields}
+        for index in range(count)
+    ]
     path = write(folder, *({"boxes": [WHOLE], **row} for row in rows))
-    for at in range(count):
-        Image.new("RGB", (40, 20)).save(folder / f"{at}.png")
+    for index in range(count):
+        Image.new("RGB", (40, 20)).save(folder / f"{index}.png")
     return str(path)
 
 
@@ -96,8 +99,8 @@ def test_words_are_lent_over_all_files_of_a_run(folder: Path, monkeypatch: pytes
 
 def test_what_is_validated_on_lends_nothing_to_training(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = {option: write_lending(folder / option, explanation=option) for option in ("train", "val")}
-    given = ["--dataset", f"{files['train']}:sft", "--val_dataset", f"{files['val']}:sft"]
-    monkeypatch.setattr("sys.argv", ["cli/sft.py", *given])
+    arguments = ["--dataset", f"{files['train']}:sft", "--val_dataset", f"{files['val']}:sft"]
+    monkeypatch.setattr("sys.argv", ["cli/sft.py", *arguments])
     lent: dict[str, set[str]] = {"train": set(), "val": set()}
     for option, path in files.items():
         for row in load(f"{path}:sft", shuffle=False).select(range(1, 8, 2)):

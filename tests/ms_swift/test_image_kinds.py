@@ -104,8 +104,13 @@ def save_bad(folder: Path) -> list[str]:
 
 def write(folder: Path, names: list[str]) -> Path:
     rows = [
-        {"image": name, "label": ("real", "generated")[at % 2], "explanation": "It is grey.", "boxes": [[0, 0, 1, 1]]}
-        for at, name in enumerate(names)
+        {
+            "image": name,
+            "label": ("real", "generated")[index % 2],
+            "explanation": "It is grey.",
+            "boxes": [[0, 0, 1, 1]],
+        }
+        for index, name in enumerate(names)
     ]
     (folder / "records.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return folder / "records.jsonl"
@@ -199,14 +204,14 @@ def test_a_first_image_in_any_form_encodes_like_its_file(template: Template, tmp
         assert infos["crops"] == 2
         messages = [*request.messages, {"role": "assistant", "content": FIRST}]
         encoded.append(template.encode({"messages": messages, "images": infos["images"]}))
-    by_file, given = encoded
+    by_file, by_value = encoded
     (_, rows, columns), *crops = by_file["image_grid_thw"].tolist()
     assert rows > columns  # upright
     assert len(crops) == 2
-    assert given["input_ids"] == by_file["input_ids"]
-    assert given["labels"] == by_file["labels"]
-    assert torch.equal(given["image_grid_thw"], by_file["image_grid_thw"])
-    assert torch.equal(given["pixel_values"], by_file["pixel_values"])
+    assert by_value["input_ids"] == by_file["input_ids"]
+    assert by_value["labels"] == by_file["labels"]
+    assert torch.equal(by_value["image_grid_thw"], by_file["image_grid_thw"])
+    assert torch.equal(by_value["pixel_values"], by_file["pixel_values"])
 
 
 @pytest.mark.parametrize("form", GIVEN)

@@ -99,11 +99,11 @@ def weights_by_reply(tokenizer: Any, row: dict[str, Any], text: str) -> list[lis
     """Of each reply its tokens: bytes from, to, and the weight."""
     opening = tokenizer.encode("<|im_start|>assistant\n", add_special_tokens=False)
     ids, found = row["input_ids"], []
-    for at in range(len(ids)):
-        if ids[at : at + len(opening)] != opening:
+    for start in range(len(ids)):
+        if ids[start : start + len(opening)] != opening:
             continue
         tokens, place = [], 0
-        for index in range(at + len(opening), len(ids)):
+        for index in range(start + len(opening), len(ids)):
             length = len(token_bytes(tokenizer, ids[index]))
             if place < len(text.encode()):
                 tokens.append((place, place + length, row["loss_scale"][index]))

@@ -185,7 +185,11 @@ def test_each_query_is_trained_with_the_advantage_of_its_own_rewards(train: Any,
         rewards = seen[0]["rewards"]
         assert rewards.shape == (4 * GENERATIONS, 4)
         by_query = torch.stack(
-            [compute_advantages(rewards[:, at], weights[at], GENERATIONS)[0] for at in (slice(0, 2), slice(2, 4))], 1
+            [
+                compute_advantages(rewards[:, group], weights[group], GENERATIONS)[0]
+                for group in (slice(0, 2), slice(2, 4))
+            ],
+            1,
         )
         advantages.append(by_query)
         micro_batches = [

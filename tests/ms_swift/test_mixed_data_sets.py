@@ -83,11 +83,11 @@ def command(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Call it to register what a command with these data sets registers; afterwards all is as it was."""
     before = dict(DATASET_MAPPING)
 
-    def given(*datasets: str) -> None:
+    def name_in_command(*datasets: str) -> None:
         monkeypatch.setattr("sys.argv", ["cli/rlhf.py", "--rlhf_type", "grpo", "--dataset", *datasets])
         runpy.run_path(str(register.__file__))
 
-    yield given
+    yield name_in_command
     DATASET_MAPPING.clear()
     for meta in before.values():
         register_dataset(meta)
