@@ -23,6 +23,10 @@ COMMANDS = {
         "swift_zoomin.convert.command",
         "centre-crop and resize the images of a records file, as the paper does for training",
     ),
+    "degrade": (
+        "swift_zoomin.evaluation.degrade_command",
+        "degrade the images of a records file: JPEG, crops, scales",
+    ),
 }
 _INTERRUPTED, _READER_GONE = 130, 141  # 128 + SIGINT and 128 + SIGPIPE, as shells give them
 
