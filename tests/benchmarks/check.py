@@ -3,8 +3,8 @@
     python tests/benchmarks/check.py [RECORDS]
 
 RECORDS (100000) small files are made, half of them JPEG, and a fifth and then all of them are checked, in processes of
-their own, of which the peak of resident memory is printed. Beside it stands what a list of the same records takes (`read_records`). The
-last line is the growth from the smallest set to the largest, a record, from which that of a million follows.
+their own, of which the peak of resident memory is printed. Beside it stands what a list of the same records takes
+(`read_records`). The last line is the growth from the smaller set to the larger, a record.
 """
 
 import random
