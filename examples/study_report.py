@@ -50,9 +50,16 @@ def read_rows(study: Path) -> dict[str, dict[str, Any]]:
             benchmark = "visible" if name.startswith("control") else "benchmark"
             records += read_records(folder.parents[1] / benchmark / "test" / "records.jsonl", decode=False)
             predictions.update(read_predictions(folder / "predictions.jsonl"))
-        each = {seed.parents[1].name: json.loads((seed / "metrics.json").read_text())["accuracy"] for seed in seeds}
-        rows[name] = {**evaluate(records, predictions), "accuracy_by_seed": each}
+        each = {seed.parents[1].name: measured(seed / "metrics.json")["accuracy"]["value"] for seed in seeds}
+        figures = {figure: value._asdict() for figure, value in evaluate(records, predictions).items()}
+        rows[name] = {**figures, "accuracy_by_seed": each}
     return rows
+
+
+def measured(metrics: Path) -> dict[str, dict[str, Any]]:
+    """The figures that `zoomin evaluate` wrote for one method."""
+    (figures,) = json.loads(metrics.read_text())["methods"].values()
+    return figures
 
 
 def rank(name: str) -> tuple[int, str]:
@@ -70,17 +77,17 @@ def markdown(rows: dict[str, dict[str, Any]]) -> str:
 
 
 def _cell(figures: dict[str, Any], column: str) -> str:
-    if figures[column] is None:
+    figure = figures[column]
+    if figure["value"] is None:
         return "-"
     if column not in WITH_INTERVAL:
-        return f"{figures[column]:.3f}"
-    low, high = figures["intervals"][column]
-    return f"{figures[column]:.3f} ({low:.3f}..{high:.3f})"
+        return f"{figure['value']:.3f}"
+    return f"{figure['value']:.3f} ({figure['low']:.3f}..{figure['high']:.3f})"
 
 
 def origin(rows: dict[str, dict[str, Any]]) -> str:
     """How a table was made, as a line below it."""
-    images = sorted({figures["images"] // len(figures["accuracy_by_seed"]) for figures in rows.values()})
+    images = sorted({figures["images"]["value"] // len(figures["accuracy_by_seed"]) for figures in rows.values()})
     each_seed = " or ".join(map(str, images))
     made = f"Made by `study_report.py` on {date.today()} with zoomin {version('swift-zoomin')}"
     return f"{made}; {each_seed} test images a seed.\n"
@@ -114,9 +121,10 @@ def draw_curves(seed: Path, file: Path) -> None:
         points = sorted(
             (int(path.parent.name.split("-")[-1]), path) for path in seed.glob(f"curves/{stage}-*/metrics.json")
         )
-        figures = [(step, json.loads(path.read_text())) for step, path in points]
+        figures = [(step, measured(path)) for step, path in points]
         for column, label in (("i_acc", "accuracy, query 1"), ("accuracy", "accuracy, query 2"), ("iou", "IoU")):
-            bottom.plot([step for step, _ in figures], [one[column] for _, one in figures], marker="o", label=label)
+            values = [one[column]["value"] for _, one in figures]
+            bottom.plot([step for step, _ in figures], values, marker="o", label=label)
         top.set_title(title)
         bottom.set_xlabel("optimiser step")
         for axis in (top, bottom):

@@ -20,8 +20,8 @@ detect_and_evaluate() { # NAME
     MODEL=$out/$1 DATA=$from/benchmark/test/records.jsonl OUT=$out/$1 quietly "$out/$1.detect.log" \
         tiny_detect --max-new-tokens 80
     python -c 'import json, sys
-seen = json.load(open(sys.argv[2]))
-print(sys.argv[1].ljust(16), *(f"{name} {seen[name]:.3f}" for name in ("iou", "accuracy", "bleu2")))' \
+seen = json.load(open(sys.argv[2]))["methods"]["predictions"]
+print(sys.argv[1].ljust(16), *("{} {value:.3f}".format(name, **seen[name]) for name in ("iou", "accuracy", "bleu2")))' \
         "$1" "$out/$1/metrics.json"
 }
 

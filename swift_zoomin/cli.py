@@ -14,19 +14,21 @@ from swift_zoomin.records import RecordError
 
 # Each command's module, which is imported when the command is called: it has `add_arguments` and `run`.
 COMMANDS = {
-    "review": ("swift_zoomin.annotation.review", "write a page to accept or reject records with, in a browser"),
-    "split": ("swift_zoomin.splitting.command", "split a records file into files for training, validation and test"),
-    "detect": ("swift_zoomin.detection.command", "look at images twice and write a prediction each"),
-    "evaluate": ("swift_zoomin.evaluation.command", "compare predictions with records"),
-    "check": ("swift_zoomin.checking.command", "check records files, and what gives their labels away"),
-    "convert": (
-        "swift_zoomin.convert.command",
-        "centre-crop and resize the images of a records file, as the paper does for training",
+    "annotate": (
+        "swift_zoomin.annotation.command",
+        "make records of labelled pictures with vision-language models: explain, ground, filter",
     ),
+    "review": ("swift_zoomin.annotation.review", "write a page to accept or reject records with, in a browser"),
+    "convert": ("swift_zoomin.convert.command", "published data sets to records, and images of records to squares"),
+    "split": ("swift_zoomin.splitting.command", "split a records file into files for training, validation and test"),
+    "check": ("swift_zoomin.checking.command", "check records files, and what gives their labels away"),
     "degrade": (
         "swift_zoomin.evaluation.degrade_command",
         "degrade the images of a records file: JPEG, crops, scales",
     ),
+    "detect": ("swift_zoomin.detection.command", "look at images twice and write a prediction each"),
+    "evaluate": ("swift_zoomin.evaluation.command", "compare predictions with records"),
+    "tables": ("swift_zoomin.evaluation.tables_command", "put the figures of several sets of images side by side"),
 }
 _INTERRUPTED, _READER_GONE = 130, 141  # 128 + SIGINT and 128 + SIGPIPE, as shells give them
 

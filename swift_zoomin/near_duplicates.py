@@ -23,6 +23,7 @@ import hashlib
 from collections.abc import Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -157,8 +158,7 @@ def join_near_duplicates(groups: Groups, prints: Fingerprints, distance: int = D
     """Put near-duplicates together, beside what `groups` holds together already."""
     groups.join_equal(prints.contents.tolist())
     _, different = np.unique(prints.contents, return_index=True)
-    is_flat = prints.thumbnails[different].std(axis=1) < _FLAT_LEVELS
-    compared = different[~is_flat]
+    compared = different[~_are_flat(prints.thumbnails[different])]
     compared = compared[np.argsort(prints.hashes[compared], kind="stable")]  # equal hashes side by side: few blocks
     for top in range(0, len(compared), _ROWS):
         rows = compared[top : top + _ROWS]
@@ -180,6 +180,25 @@ def _join_block(groups: Groups, prints: Fingerprints, rows: Array, columns: Arra
     if is_alike.any():
         ones, others = np.nonzero(is_alike)
         groups.join(rows[ones], columns[others])
+
+
+def copies_of(prints: Fingerprints, known: Fingerprints, distance: int = DISTANCE) -> Array:
+    """Whether each picture is a near-duplicate of one of the known ones, or its file is equal: (n,) bool."""
+    is_copy = np.isin(prints.contents, known.contents)
+    rows = np.flatnonzero(~is_copy & ~_are_flat(prints.thumbnails))
+    columns = np.flatnonzero(~_are_flat(known.thumbnails))
+    for top, left in product(range(0, len(rows), _ROWS), range(0, len(columns), _COLUMNS)):
+        in_rows, in_columns = rows[top : top + _ROWS], columns[left : left + _COLUMNS]
+        differences = np.bitwise_count(prints.hashes[in_rows, None] ^ known.hashes[None, in_columns])
+        ones, others = np.nonzero(differences <= distance)
+        ones, others = in_rows[ones], in_columns[others]
+        products = _normalised(prints.thumbnails[ones]) * _normalised(known.thumbnails[others])
+        is_copy[ones[products.sum(axis=1) >= _LEAST_CORRELATION]] = True
+    return is_copy
+
+
+def _are_flat(thumbnails: Array) -> Array:
+    return thumbnails.std(axis=1) < _FLAT_LEVELS
 
 
 def _normalised(thumbnails: Array) -> Array:

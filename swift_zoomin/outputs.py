@@ -12,7 +12,8 @@ from swift_zoomin.file_kind import parsed_json
 from swift_zoomin.files import write_whole
 from swift_zoomin.records import RecordError
 
-_MOST_FIGURES_BYTES = 1 << 20  # they take a few thousand; a larger file is something else, and is not read whole
+_MOST_FIGURES_BYTES = 1 << 25  # groups and pairs of many methods take a few; a larger file is not read whole
+_IN_A_SIGNATURE = b" zoomin:"
 
 
 @contextmanager
@@ -34,20 +35,26 @@ def write_output(path: Path, content: str) -> None:
             write_whole(Path(os.path.realpath(path)), content.encode())
 
 
-def check_figures_output(path: Path, inputs: Iterable[Path]) -> None:
-    """Raises RecordError where writing figures to `path` would destroy an input, or anything but older figures."""
-    for source in inputs:
-        if path.exists() and source.exists() and path.samefile(source):
-            raise RecordError(f"{path}: the same file as {source}, which is read; choose another --out")
-    if path.is_file() and not _may_be_replaced(path):
-        raise RecordError(f"{path}: exists, and holds no figures of an earlier evaluation; choose another --out")
+def check_figures_folder(folder: Path, names: Iterable[str], inputs: Iterable[Path]) -> None:
+    """Raises RecordError where writing files of these names into `folder` would destroy anything but older figures."""
+    if folder.suffix == ".json" or (folder.exists() and not folder.is_dir()):
+        raise RecordError(f"{folder}: --out is a folder, for {', '.join(names)}; expected one, not a file")
+    for path in (folder / name for name in names):
+        for source in inputs:
+            if path.exists() and source.exists() and path.samefile(source):
+                raise RecordError(f"{path}: the same file as {source}, which is read; choose another --out")
+        if path.exists() and not (path.is_file() and _may_be_replaced(path)):
+            raise RecordError(f"{path}: exists, and holds no figures of an earlier evaluation; choose another --out")
 
 
 def _may_be_replaced(path: Path) -> bool:
+    """Whether a file is empty, or holds figures or tables of them: all of these bear a signature."""
     with path.open("rb") as file:
         content = file.read(_MOST_FIGURES_BYTES)
     if not content:
         return True
+    if path.suffix != ".json":
+        return _IN_A_SIGNATURE in content
     figures = parsed_json(content)
     return isinstance(figures, dict) and "signature" in figures
 

@@ -130,6 +130,11 @@ def exif_tags(image: Image.Image) -> list[int]:
         return []
 
 
+def stored_orientation(source: Source) -> int:
+    """How a file's pixels are turned to be upright: EXIF's number, 1 (not at all) to 8. Raises ImageError."""
+    return _read(source, _known_orientation)
+
+
 def content_of(source: Source) -> bytes | None:
     """The bytes of an image that is given itself; None for a path or a Pillow image. Raises ImageError."""
     if isinstance(source, bytes):
@@ -313,6 +318,13 @@ def _measure(image: Image.Image, name: str) -> Size:
     if isinstance(image, TiffImagePlugin.TiffImageFile) and image.tag_v2.get(_EXIF_ORIENTATION) in _SIDEWAYS:
         is_sideways = not is_sideways  # Pillow has turned this size already
     return (height, width) if is_sideways else (width, height)
+
+
+def _known_orientation(image: Image.Image, name: str) -> int:
+    if isinstance(image, PngImagePlugin.PngImageFile):
+        _read_late_chunks(image)
+    orientation = _orientation(image)
+    return orientation if isinstance(orientation, int) and orientation in _TURNS else 1
 
 
 def _read_late_chunks(image: PngImagePlugin.PngImageFile) -> None:

@@ -2,16 +2,18 @@
 
     {"image": "a.png", "verdict": "generated", "initial_verdict": "real", "boxes": [[120, 88, 260, 190]],
      "box_labels": ["sign"], "explanation": "...", "initial_explanation": "...", "replies": ["...", "..."],
-     "width": 1024, "height": 768, "seconds": 1.9, "error": null, "made_by": "..."}
+     "width": 1024, "height": 768, "score": 0.93, "seconds": 1.9, "error": null, "made_by": "..."}
 
 `image` is relative to the file. Boxes are pixels of the upright original; raw replies keep the model's own pixels. A
 verdict is null where the reply had none. `error` says why an image could not be read, or which reply was cut by the
 length limit; the first is tried again by the next run, the second is an answer. A one-turn variant has no field that it
-never asks for. `made_by` is the model and the settings; `zoomin detect` goes on only in a file that has the same. A
-detector that is not ours joins in with `image` and `verdict` alone.
+never asks for. `score`, where there is one, is the probability of "generated". `made_by` is the model and the settings;
+`zoomin detect` goes on only in a file that has the same. A detector that is not ours joins in with `image` and
+`verdict` alone.
 """
 
 import errno
+import math
 import os
 import re
 from collections.abc import Container
@@ -30,6 +32,7 @@ from swift_zoomin.records import RecordError, json_line, json_rows, list_faults
 from swift_zoomin.replies import GENERATED, REAL, VERDICTS, Reply, as_box, parse_reply
 
 Prediction = dict[str, Any]
+_NUMBERS = {"score": (1.0, "a probability from 0 to 1"), "seconds": (math.inf, "a number from 0")}  # and their most
 _CUT_ERRORS = (cut_error(1), cut_error(2))
 # How a row begins that this package writes: by this a row that was cut short is told from a file of another kind.
 _BEGINNING = re.compile(rb'\{"image": "(?:[^"\\]|\\.)*", "verdict": ')
@@ -46,14 +49,16 @@ class Outcome(Enum):
 
 def outcome(prediction: Prediction) -> Outcome:
     """What became of an image, by a row of `zoomin detect`."""
-    error = prediction["error"]
-    was_cut = error in _CUT_ERRORS
-    could_not_be_read = error is not None and not was_cut
-    if could_not_be_read or not prediction["replies"]:
+    if has_failed(prediction) or not prediction["replies"]:
         return Outcome.UNREAD  # also where the file was gone when query 2 wanted its crops
     if prediction["verdict"] is not None:
         return Outcome.VERDICT
-    return Outcome.CUT if was_cut else Outcome.NO_VERDICT
+    return Outcome.NO_VERDICT if prediction["error"] is None else Outcome.CUT
+
+
+def has_failed(prediction: Prediction) -> bool:
+    """Whether an error kept the detector from looking; a reply that was cut by the length limit is an answer."""
+    return prediction.get("error") not in (None, *_CUT_ERRORS)
 
 
 def to_prediction(
@@ -105,8 +110,14 @@ def _unasked(one_turn: str) -> list[str]:
     return unasked
 
 
-def read_predictions(path: Path | str) -> dict[Path, Prediction]:
-    """Predictions by the path of their image (`files.plain_path`). Raises RecordError with all faults.
+class Predictions(dict[Path, Prediction]):
+    """Predictions by the path of their image (`files.plain_path`), and how many rows name an image once more."""
+
+    doubled = 0
+
+
+def read_predictions(path: Path | str) -> Predictions:
+    """The predictions of a file. Raises RecordError with all faults.
 
     Of several rows of one image the last one with a verdict counts, and else the last one. Two verdicts are a fault.
     """
@@ -115,13 +126,14 @@ def read_predictions(path: Path | str) -> dict[Path, Prediction]:
         raise RecordError(f"{path}: no such predictions file")
     home = _home(path)
     faults = []
-    predictions: dict[Path, Prediction] = {}
+    predictions = Predictions()
     for where, prediction in json_rows(path):
         if fault := _fault(prediction):
             faults.append(f"{where}: {fault}")
             continue
         image, verdict = _image_path(home, prediction["image"]), prediction["verdict"]
         earlier = predictions[image]["verdict"] if image in predictions else None
+        predictions.doubled += image in predictions
         if verdict is not None or earlier is None:
             predictions[image] = prediction
         if None not in (verdict, earlier) and verdict != earlier:
@@ -143,8 +155,12 @@ def _fault(prediction: Any) -> str | None:
     image = prediction["image"]
     if not isinstance(image, str) or not image or "\0" in image:
         return f"image {image!r}; expected a path relative to the predictions file"
-    if prediction["verdict"] not in (*VERDICTS, None):
-        return f'verdict {prediction["verdict"]!r}; expected "{REAL}", "{GENERATED}" or null'
+    for name in ("verdict", "initial_verdict"):
+        if prediction.get(name) not in (*VERDICTS, None):
+            return f'{name} {prediction[name]!r}; expected "{REAL}", "{GENERATED}" or null'
+    for name, (most, expected) in _NUMBERS.items():
+        if not _is_number(prediction.get(name), most):
+            return f"{name} {prediction[name]!r}; expected {expected} or null"
     explanation = prediction.get("explanation") or ""
     if not isinstance(explanation, str):
         return f"explanation {explanation!r}; expected text"
@@ -152,6 +168,13 @@ def _fault(prediction: Any) -> str | None:
     if not isinstance(boxes, list) or not all(as_box(box) for box in boxes):
         return f"boxes {boxes}; expected a list of [x1, y1, x2, y2]"
     return None
+
+
+def _is_number(value: Any, most: float) -> bool:
+    """Whether this is nothing, or a finite number from 0 to `most`; JSON as Python reads it has NaN and infinity."""
+    if value is None:
+        return True
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= most and value < math.inf
 
 
 def _home(path: Path) -> str:

@@ -28,7 +28,7 @@ from swift_zoomin.boxes import Size
 from swift_zoomin.checked_images import CheckedImages, Look
 from swift_zoomin.fields import FieldKinds, further_fields
 from swift_zoomin.file_kind import foreign_kind
-from swift_zoomin.files import cache_folder, write_whole
+from swift_zoomin.files import cache_folder, open_whole, write_whole
 from swift_zoomin.images import ImageError, ImageRef
 from swift_zoomin.replies import GENERATED, REAL, VERDICTS, as_box, surrogate_problem, text_problem
 
@@ -230,7 +230,8 @@ def json_line(row: dict[str, Any]) -> str:
 
 def write_records(path: Path | str, rows: Iterable[dict[str, Any]]) -> None:
     """Write rows of the record format as JSON Lines; the file appears whole or not at all."""
-    write_whole(Path(path), "".join(map(json_line, rows)).encode())
+    with open_whole(Path(path)) as file:
+        file.writelines(json_line(row).encode() for row in rows)
 
 
 def json_rows(path: Path) -> Iterator[tuple[str, Any]]:

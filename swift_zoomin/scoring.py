@@ -10,10 +10,10 @@ paper leaves open: nothing annotated and nothing predicted 1.0; only one side em
 from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
-from typing import Any, TypeGuard
+from typing import TypeGuard
 
 import numpy as np
-from sacrebleu.metrics.bleu import BLEU
+from sacrebleu.metrics.bleu import BLEU, BLEUScore
 
 from swift_zoomin.boxes import Box, box_area, iou
 from swift_zoomin.replies import VERDICTS, Reply
@@ -116,7 +116,30 @@ def _bleu(order: int) -> BLEU:
 
 def bleu(candidate: str, reference: str, order: int = 2) -> float:
     """Eq. 4: sentence-level BLEU up to `order`-grams of two plain texts, by sacrebleu with effective order. 0..1."""
-    return min(1.0, _bleu(order).sentence_score(candidate, [reference]).score / 100)
+    return to_share(bleu_counts(candidate, reference, order))
+
+
+def bleu_counts(candidate: str, reference: str, order: int = 2) -> BLEUScore:
+    """sacrebleu's score of two plain texts, with the counts of n-grams and words that it is made of."""
+    return _bleu(order).sentence_score(candidate, [reference])
+
+
+def bleu_of_counts(counts: Sequence[int], order: int, is_corpus: bool = False) -> float:
+    """BLEU up to `order`-grams of what `bleu_counts` counted: its n-grams found, its n-grams, and both lengths. 0..1.
+
+    Counts of two texts give what `bleu` gives; sums of counts give the BLEU of a corpus, for which sacrebleu knows no
+    effective order. `counts` holds as many n-grams found as n-grams, then the lengths of candidate and reference.
+    """
+    *n_grams, candidate_length, reference_length = counts
+    orders = len(n_grams) // 2
+    found, all_of_them = n_grams[:order], n_grams[orders : orders + order]
+    lengths = candidate_length, reference_length
+    score = BLEU.compute_bleu(found, all_of_them, *lengths, "exp", effective_order=not is_corpus, max_ngram_order=order)
+    return to_share(score)
+
+
+def to_share(score: BLEUScore) -> float:
+    return min(1.0, score.score / 100)
 
 
 def has_words(reference: str | None) -> TypeGuard[str]:
@@ -131,20 +154,35 @@ def bleu_reward(reply: Reply, reference: str | None) -> float | None:
     return bleu(reply.explanation, reference)
 
 
-@cache
-def _rouge() -> Any:
-    from rouge_score.rouge_scorer import RougeScorer  # takes seconds, and rewards do without it
-
-    return RougeScorer(["rougeL"])
-
-
 def rouge_l(candidate: str, reference: str) -> float:
     """Sentence-level ROUGE-L of two plain texts (Lin 2004), the F1 of their longest common subsequence of words. 0..1.
 
-    By rouge-score, without stemming: a word is a run of the letters a to z and digits, in lower case. So neither case
-    nor punctuation counts, nor does another alphabet. A text without a word scores 0.0.
+    The words and the value are those of rouge-score, without stemming: a word is a run of the letters a to z and
+    digits, in lower case. So neither case nor punctuation counts, nor does another alphabet. A text without a word
+    scores 0.0. Only the subsequence is measured here: rouge-score fills a table in Python, 3 ms for two texts of 80
+    words where this takes 0.02.
     """
-    return float(_rouge().score(reference, candidate)["rougeL"].fmeasure)
+    from rouge_score.tokenize import tokenize  # rewards do without it
+
+    said, wanted = tokenize(candidate, None), tokenize(reference, None)
+    common = _common_length(said, wanted)
+    if not common:
+        return 0.0
+    precision, recall = common / len(said), common / len(wanted)
+    return 2 * precision * recall / (precision + recall)
+
+
+def _common_length(first: Sequence[str], second: Sequence[str]) -> int:
+    """The length of the longest common subsequence, a row of the table in the bits of one number (Hyyrö 2004)."""
+    places: dict[str, int] = {}  # of each word of `first`, as bits
+    for index, word in enumerate(first):
+        places[word] = places.get(word, 0) | 1 << index
+    all_bits = (1 << len(first)) - 1
+    row = all_bits
+    for word in second:
+        matched = row & places.get(word, 0)
+        row = ((row + matched) | (row - matched)) & all_bits
+    return len(first) - row.bit_count()
 
 
 def signature() -> str:

@@ -171,7 +171,7 @@ def _has_label_words(record: Record) -> bool:
     return any(text.strip() for text in record.box_labels)
 
 
-_SIZES = "bring the images of both classes to the same sizes (zoomin convert makes them squares)"
+_SIZES = "bring the images of both classes to the same sizes (zoomin convert square)"
 _REGIONS = "mark regions on both classes alike, as the paper does"
 _WORDS = "rows of purpose sft hide them behind another record's; sft_joint teaches a second look to repeat them"
 _PROPERTIES = (

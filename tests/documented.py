@@ -1,4 +1,4 @@
-"""The commands of the three READMEs."""
+"""The commands of the READMEs."""
 
 import re
 import shlex
@@ -6,7 +6,7 @@ import shlex
 import pytest
 from conftest import ROOT
 
-READMES = ("README.md", "shell/README.md", "examples/README.md")
+READMES = ("README.md", "shell/README.md", "examples/README.md", "swift_zoomin/annotation/README.md")
 PROGRAMS = r"bash|python|\.venv/bin/python|swift|zoomin|pip|source|tiny_\w+|export|\w+=\S+"
 COMMAND = re.compile(rf"(?:\w+=\S+ )*(?:{PROGRAMS})(?: |$)")
 STAGES = ("sft", "grpo_query1", "grpo_query2")

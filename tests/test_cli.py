@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from zoomin_command import ROWS, make_data, predict
 
+from swift_zoomin.cli import COMMANDS
 from swift_zoomin.records import write_records
 
 
@@ -15,14 +16,16 @@ def data(tmp_path: Path) -> Path:
     return make_data(tmp_path / "data")
 
 
-@pytest.mark.parametrize("command", ["detect", "evaluate", "check", "convert"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself(zoomin, command: str) -> None:
     code, out, _ = zoomin(command, "--help")
     assert code == 0
     assert f"usage: zoomin {command}" in out
 
 
-@pytest.mark.parametrize("arguments", [[], ["guess"], ["detect", "a.png"], ["evaluate"], ["convert", "records.jsonl"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["guess"], ["detect", "a.png"], ["evaluate"], ["tables"], ["convert", "records.jsonl"]]
+)
 def test_a_command_line_that_makes_no_sense_is_refused(zoomin, arguments: list[str]) -> None:
     code, _, err = zoomin(*arguments)
     assert code == 2
@@ -52,7 +55,7 @@ def test_check_reports_all_faults_with_file_and_line(zoomin, data: Path) -> None
     assert "Traceback" not in err
 
 
-@pytest.mark.parametrize("command", [["check"], ["convert"], ["evaluate"]])
+@pytest.mark.parametrize("command", [["check"], ["convert", "square"], ["evaluate"]])
 def test_an_absent_records_file_is_named(zoomin, data: Path, command: list[str]) -> None:
     more = {"check": [], "convert": [data / "out"], "evaluate": [predict(data.parent / "run")]}[command[0]]
     code, _, err = zoomin(*command, data / "absent.jsonl", *more)
@@ -62,12 +65,13 @@ def test_an_absent_records_file_is_named(zoomin, data: Path, command: list[str])
 
 def test_evaluate_prints_a_table_and_writes_the_figures(zoomin, data: Path) -> None:
     predictions = predict(data.parent / "run", "generated", "generated")
-    out_file = data.parent / "run" / "metrics.json"
-    code, out, err = zoomin("evaluate", data / "records.jsonl", predictions, "--out", out_file)
+    results = data.parent / "run" / "results"
+    code, out, err = zoomin("evaluate", data / "records.jsonl", predictions, "--out", results)
     assert (code, err) == (0, "")
-    metrics = json.loads(out_file.read_text())
-    assert (metrics["images"], metrics["accuracy"], metrics["missing"]) == (3, pytest.approx(1 / 3), 1)
-    assert metrics["iou"] is None
+    metrics = json.loads((results / "metrics.json").read_text())
+    values = {name: figure["value"] for name, figure in metrics["methods"]["predictions"].items()}
+    assert (values["images"], values["accuracy"], values["missing"]) == (3, pytest.approx(1 / 3), 1)
+    assert values["iou"] is None
     shown = dict(line.split(maxsplit=1) for line in out.splitlines())
     assert (shown["accuracy"], shown["missing"], shown["iou"]) == ("0.333  0.061..0.792", "1", "-")
     assert shown["signature"] == metrics["signature"]

@@ -48,7 +48,8 @@ def test_a_name_that_the_terminal_cannot_show_is_shown_as_it_can(data: Path) -> 
     write_records(data / "records.jsonl", [{"image": f"{name}.png", "label": "real"} for name in ("café", "b")])
     evaluation(data, "b.png")
     out, err = in_a_shell("$zoomin evaluate records.jsonl p.jsonl", data, PYTHONIOENCODING="ascii")
-    assert (out.splitlines()[-1].endswith("caf\\xe9.png"), err) == (True, "")
+    assert any(line.endswith("caf\\xe9.png") for line in out.splitlines())
+    assert err == ""
     out, err = in_a_shell("$zoomin evaluate records.jsonl café.jsonl", data, PYTHONIOENCODING="ascii")
     assert (out, err) == ("", "zoomin: caf\\xe9.jsonl: no such predictions file\n")
 

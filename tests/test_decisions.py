@@ -121,7 +121,7 @@ def test_a_decisions_file_that_cannot_be_read_is_one_line(data: Path) -> None:
 
 def test_convert_leaves_rejected_records_out_and_says_so(zoomin, data: Path) -> None:
     decide(data, {"images/0.png": "accept", "images/1.png": "reject"})
-    code, out, _ = zoomin("convert", data / "records.jsonl", data.parent / "square")
+    code, out, _ = zoomin("convert", "square", data / "records.jsonl", data.parent / "square")
     assert code == 0
     assert out.endswith("; 1 record left out by decisions.json\n")
     converted = read_records(data.parent / "square" / "records.jsonl")
@@ -130,7 +130,7 @@ def test_convert_leaves_rejected_records_out_and_says_so(zoomin, data: Path) -> 
 
 def test_convert_stops_at_faulty_decisions_before_it_writes(zoomin, data: Path) -> None:
     decide(data, {"gone.png": "reject"})
-    code, _, err = zoomin("convert", data / "records.jsonl", data.parent / "square")
+    code, _, err = zoomin("convert", "square", data / "records.jsonl", data.parent / "square")
     assert (code, err.count("\n")) == (1, 1)
     assert err.startswith(f"zoomin: {data}/decisions.json: decisions has 1 image of no record in records.jsonl")
     assert not (data.parent / "square").exists()

@@ -8,6 +8,7 @@ import io
 import json
 import os
 import re
+import shutil
 import stat
 import sys
 import tempfile
@@ -252,7 +253,7 @@ def check_evaluation(case: Case) -> None:
     named = [path for path in case.images if path.is_file() and path.read_bytes() == GOOD]
     if not named:
         return
-    records, figures = case.folder / "records.jsonl", case.folder / "figures.json"
+    records, figures = case.folder / "records.jsonl", case.folder / "figures"
     rows = [{"image": os.path.relpath(path, case.folder), "label": "generated"} for path in named]
     records.write_text("".join(map(json_line, rows)))
     predictions = rows_by_image(case.out)
@@ -260,19 +261,19 @@ def check_evaluation(case: Case) -> None:
     status, printed, errors = run("evaluate", records, case.out, "--out", figures)
     is_silent = all(predictions[path]["verdict"] is None for path in named)
     assert (status, len(errors)) == ((3, 1) if is_silent else (0, 0))
-    metrics = json.loads(figures.read_text())
+    written = json.loads((figures / "metrics.json").read_text())
+    metrics = {name: figure["value"] for name, figure in written["methods"][case.out.stem].items()}
     right = sum(predictions[path]["verdict"] == "generated" for path in named)
     assert (metrics["images"], metrics["missing"]) == (len(named), 0)
     assert metrics["accuracy"] == pytest.approx(right / len(named))
     assert printed[0].split() == ["images", str(len(named))]
-    assert run("evaluate", records, case.out, "--out", case.photos)[0] == 1
+    shutil.rmtree(figures)
     assert run("evaluate", records, case.folder / "good.png")[0] == 1
     for wrong in (records, case.out, case.folder / "good.png"):
         status, printed, errors = run("evaluate", records, case.out, "--out", wrong)
         assert (status, printed, len(errors)) == (1, [], 1)
     assert (state(case.folder, figures), case.out.read_bytes()) == (before, answers)
     records.unlink()
-    figures.unlink()
 
 
 @pytest.fixture(autouse=True)

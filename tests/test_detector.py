@@ -320,7 +320,8 @@ def test_one_turn_predictions_are_judged_by_what_was_asked(
         Record(path, ImageRef.of(path), "generated", "The sign melts.", [[100.0, 70.0, 500.0, 350.0]])
         for path in (images["a"], images["b"])
     ]
-    metrics = evaluate(records, {Path(prediction["image"]).resolve(): prediction for prediction in predictions})
+    by_path = {Path(prediction["image"]).resolve(): prediction for prediction in predictions}
+    metrics = {figure: measured.value for figure, measured in evaluate(records, by_path).items()}
     assert {key: metrics[key] for key in figures} == figures
     assert [metrics[key] for key in ("i_acc", "c_cases", "c_acc")] == [None] * 3
     assert (metrics["missing"], metrics["no_verdict"]) == (0, 0)

@@ -96,4 +96,5 @@ def test_lora_on_one_gpu_leaves_a_whole_model_for_the_next_recipe(
     arguments = ["--engine", "transformers", "--max-new-tokens", "60"]
     done = run("7b/detect.sh", *arguments, **{**variables, "MODEL": str(out), "OUT": str(tmp_path / "seen")})
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    assert json.loads((tmp_path / "seen" / "metrics.json").read_text())["missing"] == 0
+    figures = json.loads((tmp_path / "seen" / "metrics.json").read_text())["methods"]["predictions"]
+    assert figures["missing"]["value"] == 0

@@ -6,7 +6,7 @@
 #   input     DATA: records.jsonl of held-out images;  MODEL (output/32b/grpo2): a stage's OUT
 #   options   GPUS (4; 0: a CPU), DISK (1: GB that must be free), MAX_PIXELS (MODEL's, else 262144);
 #             DRY_RUN=1 shows the commands; arguments go to `zoomin detect`, and win over those below
-#   output    OUT (output/32b/detect): predictions.jsonl (started again, it goes on where it stopped), metrics.json
+#   output    OUT (output/32b/detect): predictions.jsonl (started again, it goes on where it stopped), metrics.json, table.*
 #   next      nothing
 MODEL=${MODEL:-output/32b/grpo2} OUT=${OUT:-output/32b/detect}
 GPUS=${GPUS:-4} DISK=${DISK:-1}
@@ -19,4 +19,4 @@ check MODEL DATA OUT
 # status 3: some image has no answer, which counts as wrong
 run zoomin detect "$DATA" --model "$(weights "$MODEL")" --out "$OUT/predictions.jsonl" \
     --engine vllm --gpus "$((GPUS ? GPUS : 1))" --max-new-tokens 1024 "$@" || [ $? = 3 ]
-run zoomin evaluate "$DATA" "$OUT/predictions.jsonl" --out "$OUT/metrics.json" || [ $? = 3 ] # 3: no verdict at all
+run zoomin evaluate "$DATA" "$OUT/predictions.jsonl" --out "$OUT" || [ $? = 3 ] # 3: no verdict at all

@@ -23,17 +23,15 @@ from typing import Any, NamedTuple, Protocol
 
 from swift_zoomin.fields import field_faults, further_fields
 from swift_zoomin.files import plain_path
+from swift_zoomin.folder_labels import ALL_LABEL_FOLDERS, LABEL_OF_FOLDER
 from swift_zoomin.listing import Listing, shown, walk_images
 from swift_zoomin.records import RecordError, json_rows, list_faults
 from swift_zoomin.replies import GENERATED, REAL, VERDICTS
 
 FOLDER = "FOLDER"  # the word that takes labels from folders
-FOLDERS = {REAL: (REAL, "0_real", "nature"), GENERATED: (GENERATED, "1_fake", "fake", "ai")}
-_LABEL_OF = {name: label for label, names in FOLDERS.items() for name in names}
 _JSON_LINES = (".jsonl", ".ndjson")
 _DELIMITERS = ",;\t"
 _EXPECTED = f'expected "{REAL}" or "{GENERATED}"'
-_ALL_NAMES = ", ".join(_LABEL_OF)
 
 
 @dataclass(frozen=True)
@@ -69,8 +67,12 @@ def labelled_images(sources: Sequence[Path], label: str | None, labels_file: Pat
     """The images of files, folders and records files, each once, with their labels.
 
     `label` is real or generated for all of them, or the word FOLDER; with None, labels stand in `labels_file`.
-    Raises RecordError with all images that have no label, and all faults of the table.
+    Raises RecordError with all images that have no label, and all faults of the table; or where a source is not there,
+    which is more likely mistyped than meant to be rejected.
     """
+    absent = [f"{source}: no such file or folder" for source in sources if not os.path.lexists(source)]
+    if absent:
+        raise RecordError(list_faults(absent))
     if labels_file is not None:
         return LabelledImages(sources, _Table(labels_file, sources))
     if label == FOLDER:
@@ -128,11 +130,11 @@ class _FolderNames:
     def of(self, path: Path) -> _Found | str:
         named = list(self._named_folders(path))
         if not named:
-            return f"no folder above it is named {_ALL_NAMES}; rename one, or give --labels"
+            return f"no folder above it is named {ALL_LABEL_FOLDERS}; rename one, or give --labels"
         nearest = named[0]
-        label = _LABEL_OF[nearest.name.lower()]
+        label = LABEL_OF_FOLDER[nearest.name.lower()]
         for folder in named[1:]:
-            if _LABEL_OF[folder.name.lower()] != label:
+            if LABEL_OF_FOLDER[folder.name.lower()] != label:
                 both = f"{folder.name} and {nearest.name}"
                 return f"lies in folders of both labels, {shown(both)}; give the inner one alone, or --labels"
         return _Found(label, {})
@@ -145,7 +147,7 @@ class _FolderNames:
         found = False
         is_inside = not self._given.isdisjoint(path.parents)  # a records file may name images anywhere
         for folder in path.parents:
-            if folder.name.lower() in _LABEL_OF and (is_inside or not found):
+            if folder.name.lower() in LABEL_OF_FOLDER and (is_inside or not found):
                 found = True
                 yield folder
             if folder in self._given:

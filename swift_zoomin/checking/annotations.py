@@ -21,7 +21,7 @@ _LARGE = 0.5  # of the image: a region that large points at nothing
 _SAYS_GENERATED = r"(?:ai|computer|artificially|synthetically)?[- ]?generated|synthetic|artificial|fake|ai[- ]made"
 _NAMES_LABEL = re.compile(
     r"\b(?:image|picture|photo|photograph|scene|it|this) (?:is|was|must be|appears|looks|seems)(?: to be)?"
-    rf"(?: (?!not\b|never\b)\w+)?(?: an?)? (?:(?P<generated>{_SAYS_GENERATED})|real|authentic|genuine)\b",
+    rf"(?: (?!not\b|never\b)\w+)?(?: an?)? (?:(?P<wrong>{_SAYS_GENERATED})|real|authentic|genuine)\b",
     re.IGNORECASE,
 )
 
@@ -172,7 +172,7 @@ class NamedLabels:
     def add(self, record: Record) -> None:
         if record.label != REAL:
             return
-        names = [match["generated"] for match in _NAMES_LABEL.finditer(record.explanation)]
+        names = [match["wrong"] for match in _NAMES_LABEL.finditer(record.explanation)]
         if names:
             self._found.add(record.where)
             self._generated += any(names)

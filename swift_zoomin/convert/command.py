@@ -1,87 +1,101 @@
-"""The command `zoomin convert`."""
+"""The command `zoomin convert`: published data sets to records, and records to squares."""
 
 import argparse
-import json
-import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-from tqdm import tqdm
+from typing import Protocol
 
 from swift_zoomin import arguments
-from swift_zoomin.arguments import counted
-from swift_zoomin.convert.square import square
-from swift_zoomin.decisions import without_rejected
-from swift_zoomin.outputs import make_folder, naming
-from swift_zoomin.pictures import open_upright
-from swift_zoomin.records import RECORDS_SUFFIXES, Record, RecordError, read_records, write_records
+from swift_zoomin.convert import (
+    coco,
+    fakevlm,
+    folders,
+    genimage,
+    mllm_defake,
+    mmfr,
+    square_records,
+    synthscars,
+)
+from swift_zoomin.convert.rows import Notes, Row
+from swift_zoomin.convert.training_images import TrainingImages
+from swift_zoomin.convert.writing import Asked, check_target, write
+from swift_zoomin.records import RecordError
 
-_MOST_SIDE_PX = 10_000  # a square of 100 megapixels
+
+class Layout(Protocol):
+    """A module that reads one layout: what it is in a few words, the splits that it has, and its rows."""
+
+    @property
+    def ABOUT(self) -> str: ...  # noqa: N802 (a constant of the module)
+
+    @property
+    def SPLITS(self) -> tuple[str, ...]: ...  # noqa: N802
+
+    def read_rows(self, source: Path, split: str | None, notes: Notes) -> Iterator[Row]: ...
+
+
+LAYOUTS: dict[str, Layout] = {
+    "genimage": genimage,
+    "mmfr": mmfr,
+    "synthscars": synthscars,
+    "fakevlm": fakevlm,
+    "mllm-defake": mllm_defake,
+    "coco": coco,
+    "folders": folders,
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("records", type=arguments.path)
-    parser.add_argument("folder", type=arguments.path, help="where records.jsonl and images/ are written")
-    parser.add_argument("--side-px", type=_side_px, default=512, help="side of the square images in pixels")
+    kinds = parser.add_subparsers(required=True, metavar="KIND", dest="kind")
+    squares = kinds.add_parser("square", help=square_records.ABOUT, description=square_records.ABOUT)
+    square_records.add_arguments(squares)
+    for name, layout in LAYOUTS.items():
+        command = kinds.add_parser(name, help=layout.ABOUT, description=f"{layout.ABOUT}, to records.")
+        command.add_argument("source", type=arguments.path, help="the folder of the data set")
+        command.add_argument("--out", type=arguments.path, required=True, help="where records.jsonl is written")
+        if layout.SPLITS:
+            command.add_argument("--split", choices=layout.SPLITS, help="only this one; default: all that are there")
+        _add_shared(command)
 
 
-def _side_px(value: str) -> int:
-    return arguments.count(value, _MOST_SIDE_PX)
+def _add_shared(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--sample", type=arguments.count, help="so many records, drawn uniformly; default: all")
+    command.add_argument("--seed", type=int, default=0, help="of --sample")
+    command.add_argument(
+        "--exclude",
+        nargs="+",
+        type=arguments.path,
+        metavar="RECORDS",
+        default=[],
+        help="leave out what a model was trained on: images of these records files, by file name, bytes or looks",
+    )
+    command.add_argument(
+        "--copy",
+        action="store_true",
+        help="copy the images into images/ of --out; default: refer to them where they are",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
-    records, left_out = without_rejected(read_records(options.records), options.records)
-    _check_target(Path(os.path.realpath(options.folder)), records)
-    make_folder(options.folder / "images")
-    rows, lost = [], 0
-    for number, record in enumerate(tqdm(records, "converting")):
-        row, boxes_lost = _convert(record, options.folder, f"images/{_converted_name(number)}", options.side_px)
-        rows.append(row)
-        lost += boxes_lost
-    write_records(options.folder / "records.jsonl", rows)
-    written = f"wrote {counted(len(rows), 'record')} to {options.folder / 'records.jsonl'}"
-    if lost:
-        written += f"; {counted(lost, 'box', 'boxes')} left out: outside the square, or too small to be seen in it"
-    if left_out:
-        written += f"; {left_out}"
-    print(written)
+    if options.kind == "square":
+        return square_records.run(options)
+    layout, notes = LAYOUTS[options.kind], Notes()
+    _check_source(options.source, options.kind)
+    check_target(Asked(options.out, copy=options.copy))  # before the training images are read, which takes a while
+    training = TrainingImages(options.exclude) if options.exclude else None
+    asked = Asked(options.out, options.sample, options.seed, options.copy, training)
+    split = getattr(options, "split", None)
+    rows = list(layout.read_rows(options.source, split, notes))
+    if not rows and not notes.faults:
+        of_split = f" of split {split}" if split else ""
+        raise RecordError(f"{options.source}: no image{of_split} found; expected {layout.ABOUT}")
+    print(*write(rows, notes, asked), sep="\n")
     return 0
 
 
-def _convert(record: Record, folder: Path, name: str, side_px: int) -> tuple[dict[str, Any], int]:
-    """Write a record's image as a square; its row, and how many of its boxes are left out."""
-    image, boxes = square(open_upright(record.image.path), record.boxes_px or [], side_px)
-    with naming(folder / name):
-        image.save(folder / name)
-    row = {**record.extra, "image": name, "label": record.label, "explanation": record.explanation}
-    if record.boxes_px is None:
-        return row, 0
-    row["boxes"], row["box_labels"] = [], []
-    for box, label in zip(boxes, record.box_labels, strict=True):
-        x1, y1, x2, y2 = (round(number, 2) for number in box)
-        if x1 < x2 and y1 < y2:
-            row["boxes"].append([x1, y1, x2, y2])
-            row["box_labels"].append(label)
-    return row, len(boxes) - len(row["boxes"])
-
-
-def _converted_name(number: int) -> str:
-    return f"{number:06d}.png"  # one lossless format for both classes: no codec tells them apart
-
-
-def _check_target(folder: Path, records: list[Record]) -> None:
-    """Raises RecordError where converting would overwrite a data set, or could not write what it has read."""
-    images = Path(os.path.realpath(folder / "images"))  # the folder may hold a link to images elsewhere
-    written = [images / _converted_name(number) for number in range(len(records))]
-    in_the_way = [path for path in folder.glob("*") if path.suffix in RECORDS_SUFFIXES]
-    in_the_way += [path for path in written if os.path.lexists(path)]  # a link would be written through
-    in_the_way += [Path(record.image.path) for record in records if images in Path(record.image.path).resolve().parents]
-    if in_the_way:
-        advice = "choose another folder, or empty this one where an earlier convert was stopped"
-        raise RecordError(f"{folder}: holds records or their images already; {advice} ({in_the_way[0]})")
-    for record in records:
-        for name, value in record.extra.items():
-            try:
-                json.dumps(value)
-            except TypeError as error:
-                raise RecordError(f"{record.name}: {name} cannot stand in records.jsonl ({error}); remove it") from None
+def _check_source(source: Path, kind: str) -> None:
+    """Raises RecordError for a source that is not there, or that is a file where it has to be a folder."""
+    if not source.exists():
+        raise RecordError(f"{source}: no such folder")
+    if not source.is_dir() and kind != "mllm-defake":
+        raise RecordError(f"{source}: a file; expected the folder of the data set")

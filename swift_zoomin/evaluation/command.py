@@ -2,14 +2,30 @@
 
 import argparse
 import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from swift_zoomin import arguments
-from swift_zoomin.arguments import INCOMPLETE, complain
-from swift_zoomin.evaluation.metrics import figures, pair, table
-from swift_zoomin.outputs import check_figures_output, write_output
-from swift_zoomin.predictions import read_predictions
+from swift_zoomin.arguments import INCOMPLETE, complain, counted
+from swift_zoomin.evaluation import tables
+from swift_zoomin.evaluation.answers import Answers, to_answers
+from swift_zoomin.evaluation.groups import BY
+from swift_zoomin.evaluation.metrics import as_json, by_group, evaluation
+from swift_zoomin.evaluation.pairing import Pair, method_names, pair
+from swift_zoomin.evaluation.sets import METRICS
+from swift_zoomin.outputs import check_figures_folder, write_output
+from swift_zoomin.predictions import Predictions, read_predictions
 from swift_zoomin.records import RecordError, read_records
 
+TABLES = {"table.md": tables.markdown, "table.tex": tables.latex, "table.csv": tables.comma_separated}
+_MOST_PROCESSES = 8  # more gain little, and each takes 100 MB
+_BY_HELP = (
+    "also a row for each group of images: by their `source` (a generator with the real images of the same source, else "
+    "with all of the file), by the regions that the first look marked, by classes of pixels, by label"
+)
 _STATUS_HELP = (
     "status: 0 figures are printed; 1 one line says what is wrong; 2 no such option; 3 figures without any verdict"
 )
@@ -18,32 +34,102 @@ _STATUS_HELP = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _STATUS_HELP
     parser.add_argument("records", type=arguments.path)
-    parser.add_argument("predictions", type=arguments.path)
     parser.add_argument(
-        "--out", type=arguments.path, help="also write the figures here, as JSON; older figures are replaced"
+        "predictions", type=arguments.path, nargs="+", help="one file a method, which is called as its file"
     )
+    parser.add_argument(
+        "--out", type=arguments.path, help=f"also write {METRICS} and {', '.join(TABLES)} into this folder"
+    )
+    parser.add_argument("--by", choices=BY, help=_BY_HELP)
 
 
 def run(options: argparse.Namespace) -> int:
+    names = method_names(options.predictions)
     if options.out:
-        check_figures_output(options.out, (options.records, options.predictions))
+        check_figures_folder(options.out, (METRICS, *TABLES), (options.records, *options.predictions))
     records = read_records(options.records, decode=False)
-    predictions = read_predictions(options.predictions)
-    if not predictions:
-        raise RecordError(f"{options.predictions}: holds no prediction")
-    pairs = pair(records, predictions)
-    missing = [record.image.path for record, prediction in pairs if prediction is None]
-    if len(missing) == len(records):
-        names = f"{options.records} names {missing[0]}, and {options.predictions} {next(iter(predictions))}"
-        raise RecordError(f"no prediction belongs to a record: {names}; paths are relative to the file they stand in")
-    metrics = figures(pairs)
-    print(table(metrics))
-    if missing:
-        count = f"{len(missing)} of {len(records)}"
-        print(f"{count} records have no prediction and count as wrong; the first: {missing[0]}")
+    processes = min(len(os.sched_getaffinity(0)), _MOST_PROCESSES)
+    notes: list[str] = []
+    methods = []
+    for name, file in zip(names, options.predictions, strict=True):  # one file in memory at a time
+        predictions = read_predictions(file)
+        pairs = pair(records, predictions)
+        _check_some_belong(options.records, file, pairs, predictions)
+        methods.append(to_answers(name, pairs, predictions, processes))
+        notes += _count_notes(methods[-1], pairs, f"{name}: " if len(names) > 1 else "")
+    judged = evaluation(records, methods)
+    judged["by"] = {options.by: by_group(options.by, records, methods)} if options.by else {}
+    judged["notes"] = notes + _label_notes(judged)
+    _show(judged)
     if options.out:
-        write_output(options.out, json.dumps(metrics, indent=2) + "\n")
-    if metrics["missing"] + metrics["no_verdict"] == metrics["images"]:
-        complain(f"{options.predictions}: no verdict on any record, so all count as wrong")
-        return INCOMPLETE
-    return 0
+        write_output(options.out / METRICS, json.dumps(as_json(judged), indent=2) + "\n")
+        for name, form in TABLES.items():
+            write_output(options.out / name, form(judged))
+    return _status(methods, options.predictions)
+
+
+def _check_some_belong(records: Path, file: Path, pairs: Sequence[Pair], predictions: Predictions) -> None:
+    """Raises RecordError where a table would say nothing but zeros."""
+    if not predictions:
+        raise RecordError(f"{file}: holds no prediction")
+    if all(prediction is None for _, prediction in pairs):
+        names = f"{records} names {pairs[0][0].image.path}, and {file} {next(iter(predictions))}"
+        raise RecordError(f"no prediction belongs to a record: {names}; paths are relative to the file they stand in")
+
+
+def _count_notes(answers: Answers, pairs: Sequence[Pair], of_method: str) -> list[str]:
+    """What a reader must know of rows that are absent, or that count nowhere."""
+    notes = []
+    missing = [record.name for record, prediction in pairs if prediction is None]
+    if missing:
+        share = f"{len(missing)} of {len(pairs)}"
+        notes.append(f"{of_method}{share} records have no prediction and count as wrong; the first: {missing[0]}")
+    names_no_record = ("prediction of an image that no record names", "predictions of images that no record names")
+    names_another = ("row of an image that has another row", "rows of images that have another row")
+    for stray, words in (("extra", names_no_record), ("doubled", names_another)):
+        if count := answers.strays[stray]:
+            notes.append(f"{of_method}left out: {counted(count, *words)}")
+    return notes
+
+
+def _label_notes(judged: dict[str, Any]) -> list[str]:
+    """Where all images have one label, which a detector that always says it would get right."""
+    notes = []
+    if label := judged["one_label"]:
+        notes.append(f"all images are {label}: accuracy is recall, and always saying {label} would score 1")
+    for by, groups in judged["by"].items():
+        of_one = [group for group, methods in groups.items() if _lacks_a_class(methods)]
+        if of_one and not label:
+            notes.append(f"accuracy is recall where all images have one label: {by} {', '.join(of_one)}")
+    return notes
+
+
+def _lacks_a_class(methods: dict[str, Any]) -> bool:
+    return all(figures["balanced_accuracy"].value is None for figures in methods.values())
+
+
+def _show(judged: dict[str, Any]) -> None:
+    methods = judged["methods"]
+    if len(methods) > 1:
+        form = tables.TERMINAL if sys.stdout.isatty() else tables.PLAIN
+        print("\n\n".join(tables.render(judged, form)), end="\n\n")
+        print(f"signature  {judged['signature']}")
+    else:
+        ((name, figures),) = methods.items()
+        more = {"signature": judged["signature"], "made_by": judged["made_by"][name]}
+        print(tables.as_list(figures, more))
+        for by, groups in judged["by"].items():
+            print("", tables.group_table(by, groups), sep="\n")
+    for note in judged["notes"]:
+        print(note)
+
+
+def _status(methods: Sequence[Answers], files: Sequence[Path]) -> int:
+    silent = [
+        file
+        for answers, file in zip(methods, files, strict=True)
+        if (answers.counts["missing"] + answers.counts["no_verdict"]).all()
+    ]
+    for file in silent:
+        complain(f"{file}: no verdict on any record, so all count as wrong")
+    return INCOMPLETE if silent else 0

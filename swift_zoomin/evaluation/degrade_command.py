@@ -6,14 +6,13 @@ import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import PIL
 from tqdm import tqdm
 
-from swift_zoomin import arguments
+from swift_zoomin import __version__, arguments
 from swift_zoomin.arguments import counted
 from swift_zoomin.boxes import box_area
 from swift_zoomin.evaluation.degradations import (
@@ -87,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
         write_records(options.out / "records.jsonl", rows)
     chain = "+".join(step.name for step in options.steps)
     made_by = {"as": chain, "seed": options.seed, "records": str(options.records)}
-    made_by |= {"swift_zoomin": version("swift_zoomin"), "pillow": PIL.__version__}
+    made_by |= {"swift_zoomin": __version__, "pillow": PIL.__version__}
     write_output(options.out / "degrade.json", json.dumps(made_by, indent=1) + "\n")
     print(*_summary(number, sum(dropped), chain, asked), sep="\n")
     return 0

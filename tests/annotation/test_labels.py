@@ -12,12 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from swift_zoomin.annotation.inputs import FOLDERS, LabelledImage, LabelledImages, labelled_images
+from swift_zoomin.annotation.inputs import LabelledImage, LabelledImages, labelled_images
+from swift_zoomin.folder_labels import LABEL_OF_FOLDER
 from swift_zoomin.listing import BY_SUFFIX, HIDDEN, list_images
 from swift_zoomin.records import _SHOWN_FAULTS, RecordError, write_records
 from swift_zoomin.replies import GENERATED, REAL, VERDICTS
 
-NAMES = [(name, label) for label, names in FOLDERS.items() for name in names]
+NAMES = list(LABEL_OF_FOLDER.items())
 
 
 def touch(folder: Path, *names: str) -> None:

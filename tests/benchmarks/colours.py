@@ -40,13 +40,14 @@ def store(records_file: Path, count: int, folder: Path, space: Space, profile: b
 
 def look(records_file: Path, model: Path, max_new_tokens: int) -> dict[str, float]:
     """What `zoomin detect` and `zoomin evaluate` say of these records."""
-    predictions, metrics = records_file.with_name("predictions.jsonl"), records_file.with_name("metrics.json")
+    predictions, results = records_file.with_name("predictions.jsonl"), records_file.with_name("results")
     detect = [*ZOOMIN, "detect", records_file, "--model", model, "--out", predictions]
     detect += ["--max-new-tokens", str(max_new_tokens)]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     subprocess.run(detect, check=True, **quiet)  # type: ignore[call-overload]
-    subprocess.run([*ZOOMIN, "evaluate", records_file, predictions, "--out", metrics], check=True, **quiet)  # type: ignore[call-overload]
-    return json.loads(metrics.read_text())
+    subprocess.run([*ZOOMIN, "evaluate", records_file, predictions, "--out", results], check=True, **quiet)  # type: ignore[call-overload]
+    figures = json.loads((results / "metrics.json").read_text())["methods"]["predictions"]
+    return {name: figure["value"] for name, figure in figures.items()}
 
 
 def main() -> None:

@@ -3,10 +3,10 @@
     python tests/benchmarks/loading.py
     python tests/benchmarks/loading.py --code ../before . --rounds 3    # two checkouts, in turn
 
-The records are 448 x 448 PNGs, as `zoomin convert` writes them; a few pictures under many names. The photographs are
-JPEGs of 8000 x 6000 pixels (48 megapixels). `first` reads with an empty cache folder, `second` with what the first left
-there; each in a process of its own, timed without its imports. `processor_s` is of all its threads; `peak_mb` is its
-largest resident memory, less what it took before it read.
+The records are 448 x 448 PNGs, as `zoomin convert square` writes them; a few pictures under many names. The photographs
+are JPEGs of 8000 x 6000 pixels (48 megapixels). `first` reads with an empty cache folder, `second` with what the first
+left there; each in a process of its own, timed without its imports. `processor_s` is of all its threads; `peak_mb` is
+its largest resident memory, less what it took before it read.
 """
 
 import argparse

@@ -1,6 +1,7 @@
 """`zoomin detect` on a trained folder with both real engines, stopped and resumed, and evaluated."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -47,11 +48,11 @@ def test_both_engines_say_the_same_and_a_stopped_run_goes_on(
     assert "5 of 8 images are done already" in printed
     assert [p["image"] for p in predictions(out["transformers"])] == [p["image"] for p in of_transformers]
 
-    printed = zoomin("evaluate", records, out["transformers"], "--out", tmp_path / "metrics.json")
-    metrics = json.loads((tmp_path / "metrics.json").read_text())
-    assert metrics["images"] == 8
-    assert metrics["missing"] == 0
-    assert f"accuracy    {metrics['accuracy']:.3f}" in printed
+    printed = zoomin("evaluate", records, out["transformers"], "--out", tmp_path / "results")
+    figures = json.loads((tmp_path / "results" / "metrics.json").read_text())["methods"]["transformers"]
+    assert figures["images"]["value"] == 8
+    assert figures["missing"]["value"] == 0
+    assert re.search(rf"^accuracy +{figures['accuracy']['value']:.3f} ", printed, re.MULTILINE)
 
 
 def replies(records: Path, model: Path, out: Path, knows_limit: bool) -> list[list[str]]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from conftest import ROOT, child_environment
-from study_report import BEGIN, END
+from study_report import BEGIN, END, measured
 
 pytestmark = pytest.mark.swift
 SMALL = {"TRAIN_IMAGES": "32", "TEST_IMAGES": "6", "GRPO_STEPS": "5"}
@@ -37,8 +37,8 @@ def test_the_recipes_train_and_evaluate_all_three_stages(study: Path) -> None:
     logged = [json.loads(line) for line in (study / "7" / "grpo2" / "logging.jsonl").read_text().splitlines()]
     assert {"rewards/zoomin_accuracy/mean", "rewards/zoomin_bleu/mean"} <= set(logged[0])
     for row in ("ZoomIn", "SFT, decoupled rows"):
-        metrics = json.loads((study / "7" / "rows" / row / "metrics.json").read_text())
-        assert (metrics["images"], metrics["missing"]) == (6, 0)
+        figures = measured(study / "7" / "rows" / row / "metrics.json")
+        assert (figures["images"]["value"], figures["missing"]["value"]) == (6, 0)
 
 
 def test_a_finished_study_is_not_trained_again(study: Path) -> None:
@@ -60,7 +60,7 @@ def test_the_report_pools_the_seeds_and_draws_the_curves(study: Path) -> None:
     printed = run(sys.executable, "examples/study_report.py", study, "--readme", readme)
     table: dict[str, Any] = json.loads((study / "table.json").read_text())
     assert list(table) == ["SFT, decoupled rows", "SFT and GRPO stage 1", "ZoomIn"]
-    assert table["ZoomIn"]["images"] == 12
+    assert table["ZoomIn"]["images"]["value"] == 12
     assert set(table["ZoomIn"]["accuracy_by_seed"]) == {"7", "8"}
     assert printed.strip() == (study / "table.md").read_text().strip()
     assert len(printed.strip().splitlines()) == 2 + len(table)

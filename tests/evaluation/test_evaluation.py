@@ -10,8 +10,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from swift_zoomin import scoring
-from swift_zoomin.evaluation.metrics import evaluate, table
+from swift_zoomin.evaluation import metrics
+from swift_zoomin.evaluation.answers import to_answers
+from swift_zoomin.evaluation.columns import NAMES
+from swift_zoomin.evaluation.figures import Figure
+from swift_zoomin.evaluation.pairing import pair
+from swift_zoomin.evaluation.tables import as_list
 from swift_zoomin.images import ImageRef
 from swift_zoomin.predictions import read_predictions
 from swift_zoomin.records import Record, RecordError, read_records, write_records
@@ -33,6 +37,11 @@ GOLDEN = {
 EXPECTED = {
     "images": 10,
     "accuracy": 6 / 10,  # 0 1 3 4 6 9
+    "recall_real": 3 / 5,  # 0 1 9 of 0 1 2 7 9
+    "recall_generated": 3 / 5,  # 3 4 6 of 3 4 5 6 8
+    "balanced_accuracy": 3 / 5,
+    "precision": 3 / 4,  # 3 4 6 of 2 3 4 6
+    "f1": 2 * 3 / (4 + 5),
     "i_acc": 5 / 10,  # 0 2 3 5 9
     "c_cases": 5 / 10,  # 1 2 4 5 6
     "c_acc": 3 / 5,  # 1 4 6
@@ -40,10 +49,26 @@ EXPECTED = {
     "bleu2": (1 + math.sqrt(0.5)) / 3,
     "rouge_l": (1 + 1 / 2 + 0) / 3,  # of "cat the", one word of two is in order
     "iou": (1 + 1 + 1 / 3 + 0 + 0) / 5,  # 0 1 2 3 7
+    "iou_recall": (1 + 1 + 1 / 3 + 0 + 0) / 5,  # with one box on each side both sides are equal
     "missing": 1,
     "no_verdict": 2,  # 5 8
+    "unparsed": 2,
+    "failed": 0,
+    "extra": 0,
+    "doubled": 0,
+    "scored": 0,
+    "timed": 0,
+    "looks": 2,
 }
+OF_SCORES = ["ap", "auc", "tpr_at_1", "tpr_at_5", "brier", "ece"]
 FIGURES = ["accuracy", "i_acc", "c_cases", "c_acc", "bleu1", "bleu2", "rouge_l", "iou"]
+
+
+def evaluate(records: list[Record], predictions: dict[Path, dict]) -> dict[str, Any]:
+    """The values of all figures by name, and under `intervals` their bounds."""
+    figures = metrics.evaluate(records, predictions)
+    bounds = {name: None if figure.low is None else [figure.low, figure.high] for name, figure in figures.items()}
+    return {**{name: figure.value for name, figure in figures.items()}, "intervals": bounds}
 
 
 def record(name: str, label: str, boxes: list | None = None, explanation: str = "", folder: Path = Path("/")) -> Record:
@@ -67,11 +92,15 @@ def test_the_figures_follow_hand_arithmetic(tmp_path: Path) -> None:
     ]
     records = [record(name, row[0], row[1], row[2], tmp_path) for name, row in GOLDEN.items()]
     metrics = evaluate(records, read_predictions(write(tmp_path / "predictions.jsonl", *rows)))
-    assert list(metrics.pop("intervals")) == FIGURES
-    assert metrics.pop("signature") == scoring.signature()
-    assert metrics.pop("made_by") is None
+    assert set(metrics.pop("intervals")) == set(metrics) == set(NAMES)
+    assert {name: metrics.pop(name) for name in (*OF_SCORES, "seconds", "seconds_sd")} == dict.fromkeys(
+        (*OF_SCORES, "seconds", "seconds_sd")
+    )
+    # Of all texts together 4 + 0 + 2 + 0 of 4 + 0 + 2 + 0 words are found, and 3 of 4 pairs; said 6 of 8 words.
+    shorter = math.exp(1 - 8 / 6)
+    assert metrics.pop("corpus_bleu1") == pytest.approx(shorter * 6 / 6)
+    assert metrics.pop("corpus_bleu2") == pytest.approx(shorter * math.sqrt(6 / 6 * 3 / 4))
     assert metrics == pytest.approx(EXPECTED)
-    assert list(metrics) == list(EXPECTED)
 
 
 def test_a_missing_prediction_counts_as_wrong() -> None:
@@ -98,9 +127,11 @@ def test_a_detector_that_is_not_ours_has_an_accuracy_and_nothing_else(tmp_path: 
     verdicts = ["real", "real", "real", "generated"]
     rows = [{"image": f"{name}.png", "verdict": verdict} for name, verdict in zip("abcd", verdicts, strict=True)]
     metrics = evaluate(records, read_predictions(write(tmp_path / "theirs.jsonl", *rows)))
-    assert metrics["accuracy"] == 0.75
-    assert {name for name, value in metrics.items() if value is None} == {*EXPECTED, "made_by"} - {
-        *("images", "accuracy", "missing", "no_verdict")
+    assert metrics["accuracy"] == metrics["recall_real"] == 0.75
+    counts = {"images", "missing", "no_verdict", "unparsed", "failed", "extra", "doubled", "scored", "timed", "looks"}
+    assert {name for name, value in metrics.items() if value is not None} == {
+        *("accuracy", "recall_real", "intervals"),
+        *counts,
     }
 
 
@@ -115,9 +146,8 @@ def test_no_region_is_right_only_where_something_was_said() -> None:
 def test_the_figures_say_what_made_the_predictions() -> None:
     records = [record(name, "real") for name in "abc"]
     rows = [{"verdict": "real", "made_by": "model b"}, {"verdict": "real", "made_by": "model a"}, {"verdict": "real"}]
-    metrics = evaluate(records, {Path(f"/{name}.png"): row for name, row in zip("abc", rows, strict=True)})
-    assert metrics["made_by"] == "model a; model b"
-    assert "made_by     model a; model b" in table(metrics)
+    predictions = {Path(f"/{name}.png"): row for name, row in zip("abc", rows, strict=True)}
+    assert to_answers("ours", pair(records, predictions), predictions).made_by == "model a; model b"
 
 
 def test_an_unreadable_image_counts_as_wrong_beside_the_others() -> None:
@@ -139,6 +169,20 @@ GOOD = {"image": "a.png", "verdict": "real"}
         ('{"image": "a.png", "verdict"', "predictions.jsonl:2: not JSON ("),
         ({"image": "a.png", "verdict": "fake"}, "predictions.jsonl:2: verdict 'fake'; expected \"real\""),
         ({"image": "a.png", "verdict": ["real"]}, "predictions.jsonl:2: verdict ['real']"),
+        ({**GOOD, "initial_verdict": "fake"}, "predictions.jsonl:2: initial_verdict 'fake'; expected \"real\""),
+        (
+            '{"image": "a.png", "verdict": "real", "score": NaN}',
+            "predictions.jsonl:2: score nan; expected a prob",
+        ),
+        ({**GOOD, "score": 1.01}, "predictions.jsonl:2: score 1.01; expected a probability from 0 to 1 or null"),
+        ({**GOOD, "score": -0.1}, "predictions.jsonl:2: score -0.1; expected a probability"),
+        ({**GOOD, "score": True}, "predictions.jsonl:2: score True; expected a probability"),
+        ({**GOOD, "score": "0.5"}, "predictions.jsonl:2: score '0.5'; expected a probability"),
+        (
+            '{"image": "a.png", "verdict": "real", "seconds": Infinity}',
+            "predictions.jsonl:2: seconds inf; expected ",
+        ),
+        ({**GOOD, "seconds": -1}, "predictions.jsonl:2: seconds -1; expected a number from 0 or null"),
         ({"image": "a.png"}, "predictions.jsonl:2: field 'verdict' is missing; expected image and verdict"),
         ({"verdict": "real"}, "predictions.jsonl:2: field 'image' is missing"),
         ({"image": 7, "verdict": "real"}, "predictions.jsonl:2: image 7; expected a path"),
@@ -272,7 +316,7 @@ rows = st.tuples(
 )
 
 
-@settings(deadline=None, max_examples=10)  # 2,000 resamples of each figure; the first call imports scipy
+@settings(deadline=None, max_examples=10)  # the first call imports scipy
 @example([("real", None, None, "", [])])  # one record, all wrong
 @example([("real", "generated", "real", "the cat", [BOX])])  # one record, all right
 @example([("real", "real", "real", "the cat", [BOX]), ("generated", None, None, "x", [HALF])])  # as far apart as can be
@@ -281,34 +325,33 @@ def test_an_interval_holds_its_figure_lies_in_0_to_1_and_never_changes(given_row
     records = [record(str(n), label, [BOX], "the cat") for n, (label, *_) in enumerate(given_rows)]
     names = ("initial_verdict", "verdict", "explanation", "boxes")
     predictions = {Path(f"/{n}.png"): dict(zip(names, row[1:], strict=True)) for n, row in enumerate(given_rows)}
-    metrics = evaluate(records, predictions)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("swift_zoomin.evaluation.resampling.RESAMPLES", 100)
+        metrics = evaluate(records, predictions)
+        assert evaluate(records, predictions) == metrics
     for name, bounds in metrics["intervals"].items():
-        if metrics[name] is None:
-            assert (name, bounds) == ("c_acc", None)
-        else:
+        if bounds:
             low, high = bounds
             assert 0 <= low <= metrics[name] + 1e-12
             assert metrics[name] - 1e-12 <= high <= 1
-    assert evaluate(records, predictions) == metrics
     assert json.loads(json.dumps(metrics)) == metrics
 
 
 def test_a_figure_that_is_not_applicable_has_no_interval() -> None:
     metrics = verdicts(3, 1)
-    assert [name for name, bounds in metrics["intervals"].items() if bounds] == ["accuracy"]
+    assert [name for name, bounds in metrics["intervals"].items() if bounds] == ["accuracy", "recall_real"]
     assert [name for name in FIGURES if metrics[name] is not None] == ["accuracy"]
 
 
-def test_the_table_shows_intervals_and_a_dash_for_what_is_not_applicable() -> None:
-    metrics = {"images": 10, "accuracy": 2 / 3, "iou": None, "missing": 0, "signature": "s"}
-    lines = table({**metrics, "intervals": {"accuracy": [0.35, 0.88], "iou": None}}).splitlines()
-    assert lines == [
-        "images      10",
-        "accuracy    0.667  0.350..0.880",
-        "iou         -",
-        "missing     0",
-        "signature   s",
-    ]
+def test_the_list_shows_intervals_and_a_dash_for_what_is_not_applicable() -> None:
+    figures = {name: Figure(None) for name in NAMES}
+    figures |= {"images": Figure(10), "accuracy": Figure(2 / 3, 0.35, 0.88), "missing": Figure(0)}
+    lines = as_list(figures, {"signature": "s", "made_by": None}).splitlines()
+    assert lines[:2] == ["images             10", "accuracy           0.667  0.350..0.880"]
+    assert "iou                -" in lines
+    assert "missing            0" in lines
+    assert lines[-2:] == ["signature          s", "made_by            -"]
+    assert not [line for line in lines if line.startswith(("auc", "brier", "seconds"))]  # there are none to show
 
 
 def test_links_are_matched_by_name_and_else_by_their_file(tmp_path: Path) -> None:

@@ -1,0 +1,91 @@
+"""The output files of a run, written anew from the ledger each time, one line of it after the other.
+
+records.jsonl   the records          {"image": "../photos/1.png", "label": "real", "explanation": "...", ...}
+rejected.jsonl  what became none     {"image": "../photos/2.png", "label": "real", "reason": "..."}
+audit.jsonl     what was asked       {"image": "...", "steps": [{"step": "explain", ...}], "dropped": [...]}
+summary.json    counts, tokens and the statistics of the paper
+sheet.png       twelve records with their boxes
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from swift_zoomin.annotation.ledger import Ledger
+from swift_zoomin.annotation.pipeline import Outcome
+from swift_zoomin.annotation.run import Ended
+from swift_zoomin.annotation.settings import Settings
+from swift_zoomin.annotation.sheet import contact_sheet
+from swift_zoomin.annotation.statistics import Statistics
+from swift_zoomin.annotation.steps import Annotation, Dropped
+from swift_zoomin.arguments import counted
+from swift_zoomin.files import open_whole
+from swift_zoomin.listing import Listing
+from swift_zoomin.outputs import naming, write_output
+
+RECORDS, REJECTED, AUDIT, SUMMARY, SHEET = "records.jsonl", "rejected.jsonl", "audit.jsonl", "summary.json", "sheet.png"
+
+
+def write_results(folder: Path, ledger: Ledger, settings: Settings, left: int) -> Statistics:
+    """Write all files; without a record there is no records.jsonl, because an empty one is none. Raises OSError."""
+    _write_lines(folder / REJECTED, ledger.lines("row", Outcome.REJECTED, Outcome.FAILED))
+    _write_lines(folder / AUDIT, ledger.lines("audit", *Outcome))
+    if ledger.counts().get(Outcome.RECORD):
+        _write_lines(folder / RECORDS, ledger.lines("row", Outcome.RECORD))
+    else:
+        for name in (RECORDS, SHEET):
+            (folder / name).unlink(missing_ok=True)
+    statistics = _statistics(ledger)
+    summary = {**_counts(ledger, settings, left), "statistics": statistics.summary()}
+    write_output(folder / SUMMARY, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+    if (folder / RECORDS).exists():
+        contact_sheet(folder / RECORDS, folder / SHEET)  # last, because an image may have gone since it was asked about
+    return statistics
+
+
+def final_line(ledger: Ledger, ended: Ended, listing: Listing, folder: Path) -> str:
+    """`500 images: 480 records, 18 rejected, 2 failed at the server (rejected.jsonl); 1,460 calls ...`."""
+    counts = ledger.counts()
+    records, rejected, failed = (counts.get(outcome, 0) for outcome in Outcome)
+    images = records + rejected + failed + ended.left
+    parts = [counted(records, "record"), f"{rejected} rejected"]
+    if failed:
+        parts.append(f"{failed} failed at the server and asked again by the next run")
+    if ended.left:
+        parts.append(f"{ended.left} left")
+    used = f"{counted(ended.calls, 'call')} and {counted(ended.tokens, 'token')} in this run"
+    where = f"in {folder}" if records else f"no records.jsonl in {folder}, because no image became a record"
+    line = f"{counted(images, 'image')}: {', '.join(parts)}; {used}; {where}"
+    if listing.left_out:
+        line += f"; left out: {listing.summary()}"
+    return line
+
+
+def _write_lines(path: Path, lines: Iterator[str]) -> None:
+    with naming(path), open_whole(path) as file:
+        file.writelines(line.encode() for line in lines)
+
+
+def _statistics(ledger: Ledger) -> Statistics:
+    statistics = Statistics()
+    for line in ledger.lines("annotation", Outcome.RECORD, Outcome.REJECTED):
+        row = json.loads(line)
+        dropped = [Dropped(**box) for box in row["annotation"].pop("dropped")]
+        statistics.add(row["label"], Annotation(**row["annotation"], dropped=dropped))
+    return statistics
+
+
+def _counts(ledger: Ledger, settings: Settings, left: int) -> dict[str, Any]:
+    counts = ledger.counts()
+    finished = sum(counts.values())
+    return {
+        "images": finished + left,
+        "records": counts.get(Outcome.RECORD, 0),
+        "rejected": counts.get(Outcome.REJECTED, 0),
+        "failed_at_the_server": counts.get(Outcome.FAILED, 0),
+        "left": left,
+        "models": {step: model.name for step, model in settings.models.items()},
+        "ground_frame": settings.ground_frame,
+        "answers_in_the_ledger": ledger.totals(),
+    }

@@ -1,0 +1,33 @@
+"""How a run ends before its last image: what is in flight finishes and is kept, nothing new begins."""
+
+import asyncio
+
+
+class StoppedError(Exception):
+    """What was about to be asked is not asked any more; the image stays for the next run."""
+
+
+class Stop:
+    """Why the run stops, once it does. The first reason stays."""
+
+    def __init__(self) -> None:
+        self.reason: str | None = None
+        self._requested = asyncio.Event()
+
+    def request(self, reason: str) -> None:
+        if self.reason is None:
+            self.reason = reason
+            self._requested.set()
+
+    def check(self) -> None:
+        """Raises StoppedError once the run stops."""
+        if self.reason is not None:
+            raise StoppedError
+
+    async def pause(self, seconds: float) -> None:
+        """Wait this long, or until the run stops: nobody waits a minute for a retry that will not be made."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._requested.wait()
+        except TimeoutError:
+            pass
