@@ -151,14 +151,20 @@ def exact_duplicates(prints: Fingerprints) -> list[list[int]]:
 
 
 def _several(groups: Groups) -> list[list[int]]:
-    return sorted((members for members in groups.members() if len(members) > 1), key=lambda members: -len(members))
+    by_first: dict[int, list[int]] = {}
+    sizes = np.bincount(groups.first, minlength=len(groups.first))
+    for index in np.flatnonzero(sizes[groups.first] > 1).tolist():
+        by_first.setdefault(int(groups.first[index]), []).append(index)
+    return sorted(by_first.values(), key=lambda members: -len(members))
 
 
 def join_near_duplicates(groups: Groups, prints: Fingerprints, distance: int = DISTANCE) -> None:
     """Put near-duplicates together, beside what `groups` holds together already."""
-    groups.join_equal(prints.contents.tolist())
-    _, different = np.unique(prints.contents, return_index=True)
-    compared = different[~_are_flat(prints.thumbnails[different])]
+    _, different, which = np.unique(prints.contents, return_index=True, return_inverse=True)
+    again = np.flatnonzero(different[which] != np.arange(len(prints)))
+    if len(again):
+        groups.join(different[which[again]], again)
+    compared = different[~_are_flat(prints.thumbnails)[different]]
     compared = compared[np.argsort(prints.hashes[compared], kind="stable")]  # equal hashes side by side: few blocks
     for top in range(0, len(compared), _ROWS):
         rows = compared[top : top + _ROWS]
@@ -198,7 +204,12 @@ def copies_of(prints: Fingerprints, known: Fingerprints, distance: int = DISTANC
 
 
 def _are_flat(thumbnails: Array) -> Array:
-    return thumbnails.std(axis=1) < _FLAT_LEVELS
+    """For each of (n, 256) thumbnails whether it shows next to nothing: (n,) bool."""
+    are_flat = np.zeros(len(thumbnails), bool)
+    for start in range(0, len(thumbnails), _COLUMNS):  # a deviation is computed of floats, eight bytes a pixel
+        part = slice(start, start + _COLUMNS)
+        are_flat[part] = thumbnails[part].std(axis=1) < _FLAT_LEVELS
+    return are_flat
 
 
 def _normalised(thumbnails: Array) -> Array:
