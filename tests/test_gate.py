@@ -41,8 +41,8 @@ def test_files_of_one_kind_give_nothing_away(tmp_path: Path) -> None:
 
 def test_generated_images_saved_as_jpeg_are_named_by_their_codec(tmp_path: Path) -> None:
     files, warnings = told(data_set(tmp_path, generated=jpeg))
-    assert files.startswith("files: 1.00 of the labels are guessed right from codec, metadata, file name (")
-    assert names_of(warnings) == ["codec", "metadata", "file name"]  # JFIF's head, and .jpg
+    assert files.startswith("files: 1.00 of the labels are guessed right from codec, metadata, name (")
+    assert names_of(warnings) == ["codec", "metadata", "name"]  # JFIF's head, and .jpg
     assert "; JPEG: real 0%, generated 100%; " in warnings[0] or "; PNG: real 100%, generated 0%; " in warnings[0]
     assert "zoomin convert square saves all images alike" in warnings[0]
 
@@ -88,8 +88,8 @@ def test_exif_data_of_one_class_is_named(tmp_path: Path) -> None:
         ("metadata", lambda image, path: png(image, path, icc_profile=b"x" * 200)),
         ("metadata", lambda image, path: png(image, path, pnginfo=some_text())),
         ("metadata", lambda image, path: png(image, path, dpi=(72, 72))),
-        ("file name", lambda image, path: png(image, path.with_name(f"ai_{path.name}"))),
-        ("file name", lambda image, path: png(image, path.with_name(f"0{path.name}"))),
+        ("name", lambda image, path: png(image, path.with_name(f"ai_{path.name}"))),
+        ("name", lambda image, path: png(image, path.with_name(f"0{path.name}"))),
     ],
     ids=["grey", "profile", "text", "resolution", "word", "digits"],
 )
@@ -262,7 +262,7 @@ def test_names_of_files_are_read_without_their_numbers(tmp_path: Path) -> None:
     for stem in ("000017", "000018", "ILSVRC2012_val_00000001"):
         (tmp_path / f"{stem}.png").write_bytes(encoded(Image.new("RGB", (8, 8)), "PNG"))
         image = ImageRef.of(tmp_path / f"{stem}.png")
-        forms.append(traces_of(Record(f"x/{stem}.png", image, "real")).by_property["file name"])
+        forms.append(traces_of(Record(f"x/{stem}.png", image, "real")).by_property["name"])
     assert forms[0] == forms[1] == ["ends in .png", "form 0", "6 signs", "6 digits"]
     assert forms[2][1:] == ["form A0_a_0", "23 signs", "4 digits", "8 digits", '"ilsvrc"', '"val"']
 

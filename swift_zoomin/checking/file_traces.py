@@ -24,7 +24,7 @@ from swift_zoomin.records import Record
 from swift_zoomin.repairs import PNG_START, png_chunks
 
 CODEC, QUANTISATION, SIZE, ASPECT = "codec", "quantisation", "size", "aspect ratio"
-COLOUR_MODE, METADATA, FILE_NAME = "colour mode", "metadata", "file name"
+COLOUR_MODE, METADATA, FILE_NAME = "colour mode", "metadata", "name"
 PROPERTIES = (CODEC, QUANTISATION, SIZE, ASPECT, COLOUR_MODE, METADATA, FILE_NAME)
 
 _STEPS_A_DOUBLING = 8  # of a rough number of pixels: steps of 9%
