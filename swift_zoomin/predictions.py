@@ -16,7 +16,7 @@ import errno
 import math
 import os
 import re
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from contextlib import ExitStack
 from enum import Enum
 from pathlib import Path
@@ -117,17 +117,23 @@ class Predictions(dict[Path, Prediction]):
 
 
 def read_predictions(path: Path | str) -> Predictions:
-    """The predictions of a file. Raises RecordError with all faults.
-
-    Of several rows of one image the last one with a verdict counts, and else the last one. Two verdicts are a fault.
-    """
+    """The predictions of a file. Raises RecordError with all faults."""
     path = Path(path)
     if not path.is_file():
         raise RecordError(f"{path}: no such predictions file")
+    return collect_predictions(path, json_rows(path))
+
+
+def collect_predictions(path: Path, rows: Iterable[tuple[str, Any]]) -> Predictions:
+    """The predictions in rows of `path`, each with its `file:line`; a ValueError among them is a row's fault.
+
+    Of several rows of one image the last one with a verdict counts, and else the last one. Two verdicts are a fault.
+    Raises RecordError with all faults.
+    """
     home = _home(path)
     faults = []
     predictions = Predictions()
-    for where, prediction in json_rows(path):
+    for where, prediction in rows:
         if fault := _fault(prediction):
             faults.append(f"{where}: {fault}")
             continue
@@ -141,6 +147,11 @@ def read_predictions(path: Path | str) -> Predictions:
     if faults:
         raise RecordError(list_faults(faults))
     return predictions
+
+
+def named_image(path: Path, name: str) -> Path:
+    """Where the image lies that the predictions file `path` calls `name`."""
+    return _image_path(_home(path), name)
 
 
 def _fault(prediction: Any) -> str | None:

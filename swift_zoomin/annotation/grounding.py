@@ -19,6 +19,8 @@ MAX_BOXES = 50
 _EMPTY_LIST = re.compile(r"\[\s*\]")
 _BOX_KEY = re.compile(rf"\b(?:{'|'.join(BOX_KEYS)})\b[\"']?\s*:")
 _TOLERANCE = 0.05  # of a side: models miss an edge by a little, in a wrong frame by a lot
+# In the model's frame. Less marks nothing; a box in shares of a side, from 0 to 1, which nobody asked for, is less.
+_LEAST_SIDE = 1.0
 _FARTHEST = 1e6  # a number beyond is written down as this, so that scaling it stays finite
 
 
@@ -61,7 +63,7 @@ def _place(box_model: list[float], label: str, seen: Seen) -> LabelledBox | Drop
     frame_size = seen.ground_frame.size(seen.size_sent)
     inside = clip_box(box_model, frame_size)
     box_px = [round(coordinate, 2) for coordinate in scale_box(inside, frame_size, seen.size)]
-    if box_area(box_px):
+    if box_area(box_px) and min(inside[2] - inside[0], inside[3] - inside[1]) >= _LEAST_SIDE:
         return LabelledBox(box_px, label)
     near = [min(max(coordinate, -_FARTHEST), _FARTHEST) for coordinate in box_model]
     as_written = [round(coordinate, 2) for coordinate in scale_box(near, frame_size, seen.size)]

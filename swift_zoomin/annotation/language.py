@@ -33,7 +33,8 @@ _LEAST_ENGLISH = 0.03  # of a longer text's words; in English prose it is over 0
 
 def is_english(text: str) -> bool:
     letters = [character for character in text if character.isalpha()]
-    foreign_letters = sum(not unicodedata.name(letter, "").startswith("LATIN") for letter in letters)
+    beyond_ascii = [letter for letter in letters if not letter.isascii()]
+    foreign_letters = sum(not unicodedata.name(letter, "").startswith("LATIN") for letter in beyond_ascii)
     if foreign_letters > _MOST_FOREIGN_LETTERS * len(letters):
         return False
     words = [word.lower() for word in WORD.findall(text)]

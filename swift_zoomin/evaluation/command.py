@@ -10,15 +10,18 @@ from typing import Any
 
 from swift_zoomin import arguments
 from swift_zoomin.arguments import INCOMPLETE, complain, counted
-from swift_zoomin.evaluation import tables
+from swift_zoomin.evaluation import sources, tables
 from swift_zoomin.evaluation.answers import Answers, to_answers
+from swift_zoomin.evaluation.foreign.formats import FORMATS
 from swift_zoomin.evaluation.groups import BY
 from swift_zoomin.evaluation.metrics import as_json, by_group, evaluation
-from swift_zoomin.evaluation.pairing import Pair, method_names, pair
+from swift_zoomin.evaluation.pairing import Pair, pair
+from swift_zoomin.evaluation.reading import read_method
 from swift_zoomin.evaluation.sets import METRICS
 from swift_zoomin.outputs import check_figures_folder, write_output
-from swift_zoomin.predictions import Predictions, read_predictions
+from swift_zoomin.predictions import Predictions
 from swift_zoomin.records import RecordError, read_records
+from swift_zoomin.replies import GENERATED, REAL
 
 TABLES = {"table.md": tables.markdown, "table.tex": tables.latex, "table.csv": tables.comma_separated}
 _MOST_PROCESSES = 8  # more gain little, and each takes 100 MB
@@ -26,6 +29,16 @@ _BY_HELP = (
     "also a row for each group of images: by their `source` (a generator with the real images of the same source, else "
     "with all of the file), by the regions that the first look marked, by classes of pixels, by label"
 )
+_SOURCES_HELP = (
+    "what a method answered, as [NAME=][FORMAT:]FILE. A file is of `zoomin detect`; or a table (CSV, JSON Lines or "
+    "Parquet) with image and any of verdict, label, score; or what another detector wrote, with FORMAT one of "
+    f"{', '.join(FORMATS)}. A method is called NAME, or as its file; files of one NAME are joined image by image. In "
+    "tables and other formats, an image of another machine's path is known by the end of that path, if it fits only one"
+)
+_POSITIVE_HELP = (
+    f"what a 1 and a high score mean in tables, {GENERATED} or {REAL}; NAME=LABEL is for one method; may be repeated"
+)
+_THRESHOLD_HELP = "in tables of scores alone, a score above this is a verdict; NAME=SCORE is for one; may be repeated"
 _STATUS_HELP = (
     "status: 0 figures are printed; 1 one line says what is wrong; 2 no such option; 3 figures without any verdict"
 )
@@ -34,29 +47,36 @@ _STATUS_HELP = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _STATUS_HELP
     parser.add_argument("records", type=arguments.path)
-    parser.add_argument(
-        "predictions", type=arguments.path, nargs="+", help="one file a method, which is called as its file"
-    )
+    parser.add_argument("predictions", type=sources.source, nargs="+", help=_SOURCES_HELP)
     parser.add_argument(
         "--out", type=arguments.path, help=f"also write {METRICS} and {', '.join(TABLES)} into this folder"
     )
     parser.add_argument("--by", choices=BY, help=_BY_HELP)
+    parser.add_argument(
+        "--positive", type=sources.positive, action="append", default=[], metavar="LABEL", help=_POSITIVE_HELP
+    )
+    parser.add_argument(
+        "--threshold", type=sources.threshold, action="append", default=[], metavar="SCORE", help=_THRESHOLD_HELP
+    )
 
 
 def run(options: argparse.Namespace) -> int:
-    names = method_names(options.predictions)
+    by_method = sources.by_method(options.predictions)
+    files = [one.path for one in options.predictions]
     if options.out:
-        check_figures_folder(options.out, (METRICS, *TABLES), (options.records, *options.predictions))
+        check_figures_folder(options.out, (METRICS, *TABLES), (options.records, *files))
     records = read_records(options.records, decode=False)
+    stated = sources.states(by_method, options.positive, options.threshold)
     processes = min(len(os.sched_getaffinity(0)), _MOST_PROCESSES)
     notes: list[str] = []
     methods = []
-    for name, file in zip(names, options.predictions, strict=True):  # one file in memory at a time
-        predictions = read_predictions(file)
+    for name, of_method in by_method.items():  # one method in memory at a time
+        predictions, read_notes = read_method(of_method, records, stated[name])
         pairs = pair(records, predictions)
-        _check_some_belong(options.records, file, pairs, predictions)
+        _check_some_belong(options.records, of_method[0].path, pairs, predictions)
         methods.append(to_answers(name, pairs, predictions, processes))
-        notes += _count_notes(methods[-1], pairs, f"{name}: " if len(names) > 1 else "")
+        prefix = f"{name}: " if len(by_method) > 1 else ""
+        notes += [prefix + note for note in read_notes] + _count_notes(methods[-1], pairs, prefix)
     judged = evaluation(records, methods)
     judged["by"] = {options.by: by_group(options.by, records, methods)} if options.by else {}
     judged["notes"] = notes + _label_notes(judged)
@@ -65,7 +85,7 @@ def run(options: argparse.Namespace) -> int:
         write_output(options.out / METRICS, json.dumps(as_json(judged), indent=2) + "\n")
         for name, form in TABLES.items():
             write_output(options.out / name, form(judged))
-    return _status(methods, options.predictions)
+    return _status(methods, [of_method[0].path for of_method in by_method.values()])
 
 
 def _check_some_belong(records: Path, file: Path, pairs: Sequence[Pair], predictions: Predictions) -> None:

@@ -1,0 +1,95 @@
+"""The whole command against a real server: `swift deploy` with a tiny Qwen2.5-VL, whose weights are random."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+import requests
+from annotate_runs import rows, run
+from conftest import child_environment
+from marked_images import marked
+
+from swift_zoomin.annotation.sent import MAX_PIXELS, size_to_send
+
+# It ends with the process that started it: its standard input ends then.
+LAUNCHER = """
+import os, runpy, signal, threading
+threading.Thread(target=lambda: (os.read(0, 1), os.killpg(0, signal.SIGKILL)), daemon=True).start()
+runpy.run_module("swift.cli.deploy", run_name="__main__")
+"""
+START_TIMEOUT_S = 600
+SIZES = [(448, 448), (200, 150), (1300, 900)]  # sent as it is, enlarged, shrunk
+PATCH_PX = 28
+
+
+@contextmanager
+def deployed(model: Path, log: Path) -> Iterator[str]:
+    """The server; what a client calls its base URL."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    arguments = [
+        *("--custom_register_path", "swift_zoomin", "--model", str(model), "--model_type", "qwen2_5_vl"),
+        *("--template", "zoomin", "--infer_backend", "transformers", "--torch_dtype", "float32"),
+        *("--served_model_name", "tiny", "--host", "127.0.0.1", "--port", str(port)),
+        *("--max_batch_size", "4", "--stop_words", "p", "t", "%"),  # or random text goes on as far as it may
+    ]
+    with log.open("wb") as output:
+        server = subprocess.Popen(
+            [sys.executable, "-c", LAUNCHER, *arguments],
+            env=child_environment(MAX_PIXELS=str(MAX_PIXELS)),
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        wait_for(f"http://127.0.0.1:{port}/v1", server, log)
+        yield f"http://127.0.0.1:{port}/v1"
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGKILL)
+        server.communicate()
+
+
+def wait_for(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while True:
+        with suppress(requests.ConnectionError):
+            requests.get(f"{url}/models", timeout=10).raise_for_status()
+            return
+        assert server.poll() is None, log.read_text(errors="replace")[-4000:]
+        assert time.monotonic() < deadline
+        time.sleep(0.3)
+
+
+@pytest.mark.swift
+def test_the_command_runs_through_and_the_server_sees_images_in_the_size_they_were_sent(
+    model_dir: Path, tmp_path: Path
+) -> None:
+    for number, size in enumerate(SIZES):
+        marked(number, size).save(tmp_path / f"{number}.png")
+    with deployed(model_dir, tmp_path / "deploy.log") as url:
+        arguments = ["annotate", str(tmp_path), "--out", str(tmp_path / "out"), "--label", "real"]
+        arguments += ["--explain-model", "tiny", "--explain-url", url, "--ground-frame", "absolute"]
+        arguments += ["--timeout", "600", "--retries", "0"]
+        done = run(arguments)
+    assert done.returncode == 0, done.stderr
+    rejected = rows(tmp_path / "out/rejected.jsonl")
+    made = rows(tmp_path / "out/records.jsonl") if (tmp_path / "out/records.jsonl").exists() else []
+    assert len(made) + len(rejected) == len(SIZES)
+    assert all(row["reason"].startswith(("explain: ", "ground: ", "filter: ")) for row in rejected)  # not the server
+    # A token of the image is a patch of what the model saw; what else was asked is the same for all.
+    others = set()
+    for row in rows(tmp_path / "out/audit.jsonl"):
+        first = row["steps"][0]
+        width, height = size_to_send(SIZES[int(Path(row["image"]).stem)], PATCH_PX, MAX_PIXELS)
+        others.add(first["prompt_tokens"] - width * height // PATCH_PX**2)
+    assert len(others) == 1
+    assert others.pop() > 100
