@@ -14,10 +14,12 @@ from made_images import encoded, exif, noise
 from PIL import Image
 from zoomin_command import ROWS, make_data, zoomin_command
 
+import swift_zoomin
 from swift_zoomin.records import write_records
 from swift_zoomin.replies import VERDICTS
 
 Zoomin = Callable[..., tuple[int, str, str]]
+PACKAGE = Path(swift_zoomin.__file__).parent
 
 
 @pytest.fixture
@@ -101,6 +103,16 @@ def test_progress_is_kept_under_a_hash_of_the_file_and_decisions_by_name(zoomin:
     # Another sample of the same file goes on with the same progress.
     assert zoomin("review", data, "--sample", 1)[0] == 0
     assert page_data(data / "review.html")["key"] == key
+
+
+def test_the_help_names_every_command_that_leaves_rejected_records_out(zoomin: Zoomin, data: Path) -> None:
+    """These, and no other module, ask for the records that a review left."""
+    users = {path.name for path in PACKAGE.rglob("*.py") if "import without_rejected" in path.read_text()}
+    assert users == {"square_records.py", "command.py"}
+    assert zoomin("review", data)[0] == 0
+    page = " ".join((data / "review.html").read_text().split())
+    commands = "<code>zoomin split</code> and <code>zoomin convert square</code>"
+    assert f"{commands} then leave rejected records out" in page
 
 
 def test_a_name_of_bytes_that_are_no_text_stays_that_name(zoomin: Zoomin, data: Path) -> None:
