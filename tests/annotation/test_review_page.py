@@ -157,8 +157,16 @@ def test_an_import_is_merged_and_undone_in_one_step(open_page: OpenPage, folder:
     [
         ("{", "it is not JSON"),
         ("[]", 'expected {"records": ..., "decisions": {...}}'),
-        ('{"decisions": {"0.png": "maybe"}}', '0.png is "maybe"; expected "accept" or "reject"'),
-        ('{"decisions": {"9.png": "accept"}}', "none of its decisions is of a record on this page"),
+        ('{"decisions": {"0.png": "accept"}}', 'expected {"records": ..., "decisions": {...}}'),
+        ('{"records": "train.jsonl", "decisions": {"0.png": "accept"}}', "it is of train.jsonl, not of records.jsonl"),
+        (
+            '{"records": "records.jsonl", "decisions": {"0.png": "maybe"}}',
+            '0.png is "maybe"; expected "accept" or "reject"',
+        ),
+        (
+            '{"records": "records.jsonl", "decisions": {"9.png": "accept"}}',
+            "none of its decisions is of a record on this page",
+        ),
     ],
 )
 def test_a_file_that_cannot_be_imported_changes_nothing(

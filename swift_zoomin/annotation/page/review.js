@@ -175,7 +175,10 @@ async function importFile(file) {
 
 function readDecisions(value) {
   const isObject = (thing) => typeof thing === "object" && thing !== null && !Array.isArray(thing);
-  if (!isObject(value) || !isObject(value.decisions)) throw new Error('expected {"records": ..., "decisions": {...}}');
+  if (!isObject(value) || typeof value.records !== "string" || !isObject(value.decisions)) {
+    throw new Error('expected {"records": ..., "decisions": {...}}');
+  }
+  if (value.records !== data.file) throw new Error(`it is of ${value.records}, not of ${data.file}`);
   const changes = Object.entries(value.decisions);
   const wrong = changes.find(([, decision]) => !Object.hasOwn(DONE, decision));
   if (wrong) throw new Error(`${wrong[0]} is ${JSON.stringify(wrong[1])}; expected "accept" or "reject"`);
