@@ -148,6 +148,12 @@ def test_records_of_one_group_stay_together(zoomin, tmp_path: Path, values: Any)
     assert [len(parts) for parts in by_group.values()] == [1] * 10
 
 
+def test_records_whose_group_is_empty_are_not_one_group(zoomin, tmp_path: Path) -> None:
+    records = make(tmp_path, [{}] * 20, group="")
+    assert zoomin("split", records, "--out", tmp_path / "out", "--test", "0.3", "--val", "0.2")[0] == 0
+    assert sizes(tmp_path / "out") == {"train": 10, "val": 4, "test": 6}
+
+
 def test_several_records_of_one_image_stay_together_whichever_way_they_name_it(zoomin, tmp_path: Path) -> None:
     rows: list[dict[str, Any]] = [{} for _ in range(20)]
     (tmp_path / "link").symlink_to("images")

@@ -123,8 +123,13 @@ def _groups(records: Sequence[Record], prints: Fingerprints, distance: int) -> t
 
 
 def _group_key(record: Record) -> Any:
-    """What records of one `group` share: numbers are equal as numbers, lists and objects by what is in them."""
+    """What records of one `group` share: numbers equal as numbers, lists and objects as they are written.
+
+    A table writes no group as an empty cell: "" is none.
+    """
     group = record.extra.get("group")
+    if group == "":
+        return None
     return json.dumps(group, sort_keys=True, default=repr) if isinstance(group, list | dict) else group
 
 
