@@ -1,9 +1,10 @@
 """The command `zoomin review`: one HTML page to accept or reject records with, which loads nothing from elsewhere.
 
 It stands beside the records file as `review.html`. What is decided there is kept in the browser, under a hash of the
-records file, and downloaded as `decisions.json` (`swift_zoomin.decisions`). Where the browser has kept nothing of this
-file yet, the page begins with the decisions that lay beside it. Whatever records hold is text there: the page's policy
-lets only its own script run and nothing be fetched. Not covered: editing records; more images than a browser opens.
+records file's path, so that it outlives records made since then, and downloaded as `decisions.json`
+(`swift_zoomin.decisions`). Where the browser has kept nothing of this file yet, the page begins with the decisions that
+lay beside it. Whatever records hold is text there: the page's policy lets only its own script run and nothing be
+fetched. Not covered: editing records; more images than a browser opens.
 """
 
 import argparse
@@ -11,6 +12,7 @@ import base64
 import hashlib
 import io
 import json
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
@@ -103,7 +105,7 @@ def render(path: Path, sample: Sample, seed: int) -> str:
     images, sizes = zip(*_shrunken(sample.records), strict=True)
     records = [_shown_record(record, size) for record, size in zip(sample.records, sizes, strict=True)]
     data = {
-        "key": f"zoomin review {_digest(path)}",
+        "key": _key(path),
         "file": path.name,
         "decisions_file": FILE_NAME,
         "total": sample.total,
@@ -143,9 +145,9 @@ def _hash_of(text: str) -> str:
     return f"'sha256-{digest}'"
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _key(path: Path) -> str:
+    """What the browser keeps the decisions of a records file under: the same whatever the file holds by then."""
+    return f"zoomin review {hashlib.sha256(os.fsencode(os.path.realpath(path))).hexdigest()}"
 
 
 def _shrunken(records: list[Record]) -> Iterator[tuple[str, Size]]:

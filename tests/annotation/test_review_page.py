@@ -10,7 +10,7 @@ from browser import DESKTOP, PHONE, Seen, has_sideways_scrolling
 from review_pages import downloaded, make_folder, press, text, wait_for
 from zoomin_command import zoomin_command
 
-from swift_zoomin.records import read_records
+from swift_zoomin.records import read_records, write_records
 
 pytestmark = pytest.mark.browser
 OpenPage = Callable[..., Seen]
@@ -111,6 +111,18 @@ def test_two_tabs_of_one_page_lose_nothing_to_each_other(open_page: OpenPage, fo
     assert downloaded(second, folder)["decisions"] == {"0.png": "accept", "1.png": "accept", "2.png": "reject"}
 
 
+def test_decisions_outlive_records_that_come_and_go(open_page: OpenPage, folder: Path, zoomin: Zoomin) -> None:
+    """As when more images are annotated, and one of those before is left out."""
+    press(opened(open_page, folder), "ara")
+    write_records(folder / "records.jsonl", [{"image": f"{name}.png", "label": "real"} for name in (5, 3, 2, 0)])
+    assert zoomin("review", folder)[0] == 0
+    page = opened(open_page, folder)
+    assert text(page, "#progress") == "2 of 4 decided: 2 accepted, 0 rejected."
+    assert text(page, "#name") == "3.png"
+    assert downloaded(page, folder)["decisions"] == {"2.png": "accept", "0.png": "accept"}
+    assert text(page, "#status").startswith("Downloaded 2 decisions.")
+
+
 def test_progress_of_another_file_is_not_mixed_in(open_page: OpenPage, folder: Path, zoomin: Zoomin) -> None:
     press(opened(open_page, folder), "aaa")
     other = folder.parent / "other"
@@ -124,7 +136,7 @@ def test_convert_honours_what_the_button_downloads(open_page: OpenPage, folder: 
     press(page, "arr")
     expected = {"0.png": "accept", "1.png": "reject", "2.png": "reject"}
     assert downloaded(page, folder) == {"records": "records.jsonl", "decisions": expected}
-    code, out, _ = zoomin("convert", folder / "records.jsonl", folder / "square")
+    code, out, _ = zoomin("convert", "square", folder / "records.jsonl", folder / "square")
     assert (code, out.endswith("; 2 records left out by decisions.json\n")) == (0, True)
     reasons = [record.explanation for record in read_records(folder / "square" / "records.jsonl")]
     assert reasons == ["Reason 0.", "Reason 3.", "Reason 4.", "Reason 5."]

@@ -6,6 +6,7 @@ const data = JSON.parse(document.getElementById("data").textContent);
 const byId = (id) => document.getElementById(id);
 const records = data.records;
 const names = new Set(records.map((record) => record.name));
+const isSample = data.total > records.length;
 const DONE = { accept: "accepted", reject: "rejected" };
 const MARKS = { accept: "✓", reject: "✗" };
 const MOST_UNDONE = 1000;
@@ -23,7 +24,8 @@ let isKept = true; // whether the browser keeps what is decided
 // ---- what is kept in the browser ----
 
 function keep() {
-  const state = { decisions: Object.fromEntries(decisions), history: history.slice(-MOST_UNDONE), current };
+  const { name } = records[current];
+  const state = { decisions: Object.fromEntries(decisions), history: history.slice(-MOST_UNDONE), current: name };
   try {
     localStorage.setItem(data.key, JSON.stringify(state));
     isKept = true;
@@ -43,7 +45,8 @@ function recall() {
   if (!state) return false;
   decisions = new Map(Object.entries(state.decisions));
   history = state.history;
-  current = Math.min(state.current, records.length - 1);
+  // By its name: the records file may have been written again since, with more records or without this one.
+  current = Math.max(0, records.findIndex((record) => record.name === state.current));
   return true;
 }
 
@@ -138,9 +141,9 @@ function goToFirstUndecided() {
 // ---- decisions.json ----
 
 function save() {
-  // In the order of the records, then what is of records that are not on this page.
+  // In the order of the records, then what is of records that are not on this page, where it is that of a sample.
   const order = [...names].filter((name) => decisions.has(name));
-  const others = [...decisions.keys()].filter((name) => !names.has(name));
+  const others = isSample ? [...decisions.keys()].filter((name) => !names.has(name)) : [];
   const decided = Object.fromEntries([...order, ...others].map((name) => [name, decisions.get(name)]));
   const content = JSON.stringify({ records: data.file, decisions: decided }, null, 1) + "\n";
   const link = document.createElement("a");
@@ -148,7 +151,7 @@ function save() {
   link.download = data.decisions_file;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60000);
-  say(`Downloaded ${counted(decisions.size, "decision")}. Put ${data.decisions_file} beside ${data.file}.`);
+  say(`Downloaded ${counted(Object.keys(decided).length, "decision")}. Put ${data.decisions_file} beside ${data.file}.`);
 }
 
 async function importFile(file) {
@@ -158,7 +161,7 @@ async function importFile(file) {
     const here = changes.filter(([name]) => names.has(name));
     if (!here.length) throw new Error("none of its decisions is of a record on this page");
     // A page of a sample cannot know the other records of the file: their decisions are kept as they are.
-    const taken = data.total > records.length ? changes : here;
+    const taken = isSample ? changes : here;
     apply(taken);
     filter();
     if (shown.length && !shown.includes(current)) current = shown[0];
