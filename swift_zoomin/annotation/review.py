@@ -2,9 +2,9 @@
 
 It stands beside the records file as `review.html`. What is decided there is kept in the browser, under a hash of the
 records file's path, so that it outlives records made since then, and downloaded as `decisions.json`
-(`swift_zoomin.decisions`). Where the browser has kept nothing of this file yet, the page begins with the decisions that
-lay beside it. Whatever records hold is text there: the page's policy lets only its own script run and nothing be
-fetched. Not covered: editing records; more images than a browser opens.
+(`swift_zoomin.decisions`). The page begins with the decisions that lay beside it, and takes them over later
+where they are others than it has seen there or written itself. Whatever records hold is text there: the page's policy
+lets only its own script run and nothing be fetched. Not covered: editing records; more images than a browser opens.
 """
 
 import argparse

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from browser import DESKTOP, PHONE, Seen, has_sideways_scrolling
-from review_pages import downloaded, make_folder, press, text, wait_for
+from review_pages import downloaded, make_folder, press, put_beside, text, wait_for
 from zoomin_command import zoomin_command
 
 from swift_zoomin.records import read_records, write_records
@@ -143,11 +143,36 @@ def test_convert_honours_what_the_button_downloads(open_page: OpenPage, folder: 
 
 
 def test_a_page_begins_with_the_decisions_beside_its_records(open_page: OpenPage, folder: Path, zoomin: Zoomin) -> None:
-    decisions = {"records": "records.jsonl", "decisions": {"0.png": "reject"}}
-    (folder / "decisions.json").write_text(json.dumps(decisions))
+    put_beside(folder, {"0.png": "reject"})
     assert zoomin("review", folder)[0] == 0
     page = opened(open_page, folder)
     assert (text(page, "#decision"), text(page, "#progress")[:6]) == ("rejected", "1 of 6")
+
+
+def test_decisions_put_beside_the_records_later_are_taken_over_once(
+    open_page: OpenPage, folder: Path, zoomin: Zoomin
+) -> None:
+    press(opened(open_page, folder), "a>")
+    put_beside(folder, {"0.png": "reject", "1.png": "reject", "gone.png": "reject"})
+    assert zoomin("review", folder)[0] == 0
+    page = opened(open_page, folder)
+    assert text(page, "#progress") == "2 of 6 decided: 0 accepted, 2 rejected."
+    said = "Imported 2 decisions from decisions.json beside records.jsonl. Undo takes them back."
+    assert text(page, "#status").strip() == said
+    press(page, "u")
+    assert text(page, "#progress") == "1 of 6 decided: 1 accepted, 0 rejected."
+    page.reload()  # what was taken back stays so
+    assert text(page, "#progress") == "1 of 6 decided: 1 accepted, 0 rejected."
+    assert text(page, "#status").strip() == ""
+
+
+def test_what_was_decided_after_a_download_is_not_lost_to_it(open_page: OpenPage, folder: Path, zoomin: Zoomin) -> None:
+    page = opened(open_page, folder)
+    press(page, "ar")
+    assert downloaded(page, folder)["decisions"] == {"0.png": "accept", "1.png": "reject"}
+    press(page, "<<r")
+    assert zoomin("review", folder)[0] == 0
+    assert text(opened(open_page, folder), "#progress") == "2 of 6 decided: 0 accepted, 2 rejected."
 
 
 def test_an_import_is_merged_and_undone_in_one_step(open_page: OpenPage, folder: Path, tmp_path: Path) -> None:
@@ -319,8 +344,7 @@ def test_five_hundred_records_are_on_one_page(open_page: OpenPage, tmp_path: Pat
 def test_a_sample_says_so_and_keeps_decisions_of_other_records(
     open_page: OpenPage, folder: Path, zoomin: Zoomin
 ) -> None:
-    decisions = {f"{number}.png": "accept" for number in range(6)}
-    (folder / "decisions.json").write_text(json.dumps({"records": "records.jsonl", "decisions": decisions}))
+    put_beside(folder, {f"{number}.png": "accept" for number in range(6)})
     code, out, _ = zoomin("review", folder, "--sample", 2, "--seed", 3)
     assert (code, "a sample of 2 of 6 records (seed 3)" in out) == (0, True)
     page = opened(open_page, folder)
