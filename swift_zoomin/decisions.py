@@ -4,9 +4,8 @@
 
 `records` is the name of the records file, in the same folder. `decisions` says of an image, named as in the records,
 what was decided: of all records with that image. What is not named is undecided, and stays; names of no record and
-further fields are ignored.
-The page of `zoomin review` writes the file, and commands that make other records files leave rejected records out.
-Training reads a records file as it is.
+further fields are ignored. The page of `zoomin review` writes the file, and commands that make other records files
+leave rejected records out. Training reads a records file as it is.
 """
 
 import json

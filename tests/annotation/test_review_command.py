@@ -131,6 +131,15 @@ def test_a_name_of_bytes_that_are_no_text_stays_that_name(zoomin: Zoomin, data: 
     assert (record["name"], record["title"]) == (name, "'a\\udcff.png'")
 
 
+def test_records_files_of_one_folder_have_a_page_each(zoomin: Zoomin, data: Path) -> None:
+    for part in ("train", "val"):
+        shutil.copy(data / "records.jsonl", data / f"{part}.jsonl")
+        code, out, _ = zoomin("review", data / f"{part}.jsonl")
+        assert (code, out.startswith(f"wrote {data}/review-{part}.html: ")) == (0, True)
+    assert page_data(data / "review-train.html")["file"] == "train.jsonl"
+    assert not (data / "review.html").exists()
+
+
 def test_a_page_that_is_not_ours_is_not_overwritten(zoomin: Zoomin, data: Path) -> None:
     (data / "review.html").write_text("<!doctype html><title>My notes</title>")
     code, _, err = zoomin("review", data)
