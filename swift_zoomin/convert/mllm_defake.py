@@ -23,6 +23,7 @@ from swift_zoomin.replies import GENERATED, REAL, VERDICTS, as_box
 
 ABOUT = "rows of mllm-defake (FakeXplain): messages, images and objects, in JSON Lines"
 SPLITS: tuple[str, ...] = ()
+_LABELS = {REAL: REAL, GENERATED: GENERATED, "fake": GENERATED}
 _VERDICT = re.compile(r"<verdict>\s*(.*?)\s*</verdict>", re.DOTALL | re.IGNORECASE)
 _MARKUP = re.compile(r"</?(?:think|answer|ref-object|bbox|image|explanation|regions)>", re.IGNORECASE)
 
@@ -58,7 +59,10 @@ def _row_of(value: Any, file: Path) -> Row | str:
     refs, boxes = (objects.get("ref") or [], objects.get("bbox") or []) if isinstance(objects, dict) else (None, None)
     if problem := _objects_problem(objects, refs, boxes):
         return problem
-    label = _verdict_in(said) or (GENERATED if boxes else REAL)
+    verdicts = {verdict.lower() for verdict in _VERDICT.findall(said)}
+    if len(verdicts) > 1 or not verdicts <= _LABELS.keys():
+        return f"verdict {', '.join(sorted(verdicts))}; expected one of {', '.join(_LABELS)}, or none"
+    label = _LABELS[verdicts.pop()] if verdicts else GENERATED if boxes else REAL
     labels = [*map(str, refs or []), *[""] * (len(boxes or []) - len(refs or []))]
     name = str(images[0])
     return Row(

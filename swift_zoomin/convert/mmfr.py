@@ -106,7 +106,7 @@ def _training_rows(file: Path, notes: Notes) -> Iterator[Row]:
 def _conclusion(said: str) -> str | None:
     """The label that a training text ends with: `This image is fake.`; None where it says both, or neither."""
     found = _CONCLUSION.search(said)
-    words = re.findall(r"real|fake", found[1].lower()) if found else []
-    if len(set(words)) != 1:
+    words = re.findall(r"\b(?:real|fake|not|never)\b|n['’]t\b", found[1].lower()) if found else []
+    if set(words) not in ({"real"}, {"fake"}):
         return None
     return GENERATED if words[0] == "fake" else REAL

@@ -11,6 +11,7 @@ from tqdm import tqdm
 from swift_zoomin import arguments
 from swift_zoomin.arguments import counted
 from swift_zoomin.convert.square import square
+from swift_zoomin.convert.training_images import ORIGINAL
 from swift_zoomin.decisions import without_rejected
 from swift_zoomin.outputs import make_folder, naming
 from swift_zoomin.pictures import open_upright
@@ -54,7 +55,8 @@ def _convert(record: Record, folder: Path, name: str, side_px: int) -> tuple[dic
     image, boxes = square(open_upright(record.image.path), record.boxes_px or [], side_px)
     with naming(folder / name):
         image.save(folder / name)
-    row = {**record.extra, "image": name, "label": record.label, "explanation": record.explanation}
+    row = {ORIGINAL: record.name, **record.extra, "image": name, "label": record.label}
+    row["explanation"] = record.explanation
     if record.boxes_px is None:
         return row, 0
     row["boxes"], row["box_labels"] = [], []

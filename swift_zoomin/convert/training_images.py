@@ -6,6 +6,7 @@ that were converted keep the name that an image had as `original`, which counts 
 its files, and what it cuts off an image changes its looks.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePath
 
@@ -17,6 +18,7 @@ from swift_zoomin.records import Record, read_records
 ORIGINAL = "original"  # the field of a record that holds the name before it was converted
 BY_NAME, BY_CONTENT, BY_LOOKS = (f"a training image by its {what}" for what in ("name", "content", "looks"))
 _SHORTEST_STEM = 8
+_NUMBERED = re.compile(r"[A-Za-z]*[ _-]?\d{1,8}")  # image_0001 and 00000017 are in any data set; COCO's have 12 digits
 
 
 class TrainingImages:
@@ -52,5 +54,5 @@ def _names(record: Record) -> Iterator[str]:
 def _stems(names: Iterable[str]) -> Iterator[str]:
     for name in names:
         stem = PurePath(name).stem
-        if len(stem) >= _SHORTEST_STEM:
+        if len(stem) >= _SHORTEST_STEM and not _NUMBERED.fullmatch(stem):
             yield stem

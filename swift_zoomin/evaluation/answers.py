@@ -15,7 +15,7 @@ from swift_zoomin.evaluation.pairing import Pair, extra_images
 from swift_zoomin.evaluation.texts import Explained, score_texts
 from swift_zoomin.predictions import Prediction, has_failed
 from swift_zoomin.records import Record
-from swift_zoomin.replies import GENERATED, REAL
+from swift_zoomin.replies import GENERATED, REAL, as_box
 
 Column = np.ndarray  # (images,), floats
 Answered = tuple[Record, Prediction]  # an empty prediction where there is none: it says nothing
@@ -154,7 +154,8 @@ def _iou_recall(marked: list[list[float]] | None, annotated: list[list[float]] |
 def _first_boxes(prediction: Prediction) -> list[list[float]] | None:
     """The boxes of the first reply; None where it cannot be read, which another detector's verdict tells as well."""
     verdict = prediction.get("initial_verdict", prediction.get("verdict"))
-    return scoring.readable_boxes(prediction.get("boxes") or [], verdict)
+    boxes = [box for raw in prediction.get("boxes") or [] if (box := as_box(raw))]
+    return scoring.readable_boxes(boxes, verdict)
 
 
 def _region_count(prediction: Prediction) -> int | None:

@@ -22,7 +22,7 @@ MCNEMAR, BOOTSTRAP = "McNemar, exact", "paired bootstrap"
 
 
 def compare(
-    methods: Sequence[Answers], values: list[dict[str, float]], spreads: list[Spread], are_grouped: bool
+    methods: Sequence[Answers], values: list[dict[str, float]], spreads: list[Spread], groups: np.ndarray | None
 ) -> list[dict[str, Any]]:
     """A row for each figure and each pair of methods that both have it."""
     rows = []
@@ -33,8 +33,11 @@ def compare(
             if np.isnan(difference) or (figure in OF_SCORES and not _score_the_same(methods[first], methods[second])):
                 continue
             differences = spreads[first][figure] - spreads[second][figure]
-            use_mcnemar = figure == "accuracy" and not are_grouped
-            p = _mcnemar(methods[first], methods[second]) if use_mcnemar else bootstrap_p(differences, difference)
+            use_mcnemar = figure == "accuracy" and groups is None
+            if use_mcnemar:
+                p = _mcnemar(methods[first], methods[second])
+            else:
+                p = max(bootstrap_p(differences, difference), _least_p(methods[first], figure, groups))
             low, high = percentiles(differences)
             row = {"figure": figure, "first": methods[first].name, "second": methods[second].name}
             of_figure.append({**row, "difference": difference, "low": low, "high": high, "p": p})
@@ -67,6 +70,13 @@ def bootstrap_p(differences: np.ndarray, difference: float) -> float:
         return 1.0
     as_far = np.abs(present - present.mean()) >= abs(difference)
     return float((as_far.sum() + 1) / (len(present) + 1))
+
+
+def _least_p(answers: Answers, figure: str, groups: np.ndarray | None) -> float:
+    """What no two-sided test of so few images or groups falls below: that chance puts all of them on one side."""
+    counted = ~np.isnan(answers.means.get(figure, answers.is_generated))
+    units = counted.sum() if groups is None else len(np.unique(groups[counted]))
+    return float(min(1.0, 2.0 ** (1 - units)))
 
 
 def holm(p_values: list[float]) -> list[float]:

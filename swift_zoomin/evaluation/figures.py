@@ -52,7 +52,9 @@ class MethodUnderWeights:
             in_class = totals[:, names.index("recall_generated")]
             f1 = np.where(in_class > 0, 2 * found / (said + in_class), np.nan)
         means["balanced_accuracy"] = (means["recall_real"] + means["recall_generated"]) / 2
-        means["f1"] = np.where(np.isnan(means["balanced_accuracy"]), np.nan, f1)
+        lacks_a_class = np.isnan(means["balanced_accuracy"])
+        means["f1"] = np.where(lacks_a_class, np.nan, f1)
+        means["precision"] = np.where(lacks_a_class, np.nan, means["precision"])
         return {**means, **self._scores.under(weights), **self._corpus_bleu(weights)}
 
     def _corpus_bleu(self, weights: np.ndarray) -> Spread:

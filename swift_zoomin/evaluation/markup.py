@@ -19,7 +19,9 @@ def escape_markdown(text: str) -> str:
 
 
 def escape_latex(text: str) -> str:
-    return "".join(_LATEX.get(mark, mark) for mark in " ".join(text.split()))
+    escaped = "".join(_LATEX.get(mark, mark) for mark in " ".join(text.split()))
+    # A row that begins so would be taken for an argument of the line end before it.
+    return "{}" + escaped if escaped.startswith(("[", "*")) else escaped
 
 
 def bold_markdown(text: str) -> str:

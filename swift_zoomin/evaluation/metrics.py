@@ -64,7 +64,7 @@ def evaluation(records: Sequence[Record], methods: Sequence[Answers]) -> dict[st
             answers.name: _in_order(with_intervals(answers, value, spread, are_grouped))
             for answers, value, spread in zip(methods, values, spreads, strict=True)
         },
-        "pairs": compare(methods, values, spreads, are_grouped),
+        "pairs": compare(methods, values, spreads, groups),
         "signature": signature(are_grouped),
         "made_by": {answers.name: answers.made_by for answers in methods},
         "one_label": has_one_label(methods[0]),

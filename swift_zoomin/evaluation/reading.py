@@ -5,6 +5,7 @@ a path is no record's, the longest end that it shares with one decides (`path_ta
 """
 
 import os
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from swift_zoomin.evaluation.foreign.rows import Row, Stated
 from swift_zoomin.evaluation.path_tails import match_tails
 from swift_zoomin.evaluation.sources import Source, form_of
 from swift_zoomin.files import plain_path
+from swift_zoomin.folder_labels import nearest_label_folder
 from swift_zoomin.predictions import Prediction, Predictions, collect_predictions, named_image, read_predictions
 from swift_zoomin.records import Record, RecordError, list_faults
 
@@ -45,7 +47,22 @@ def _read(one: Source, records: Sequence[Record], stated: Stated, notes: list[st
     if found:
         notes.append(_note(found, records))
     made_by = _made_by(form, stated)
-    return collect_predictions(one.path, [(where, _placed(row, found, made_by)) for where, row in rows])
+    predictions = collect_predictions(one.path, [(where, _placed(row, found, made_by)) for where, row in rows])
+    _check_sizes(one.path, predictions, records)
+    return predictions
+
+
+def _check_sizes(file: Path, predictions: Predictions, records: Sequence[Record]) -> None:
+    """Raises RecordError where a mask is of another size than its image: its boxes would be other pixels."""
+    faults = []
+    for record in records:
+        row = predictions.get(plain_path(record.image.path), {})
+        if "width" in row and (row["width"], row["height"]) != record.image.size:
+            width, height = record.image.size
+            sizes = f"a mask of {row['width']}x{row['height']} for an image of {width}x{height}"
+            faults.append(f"{file}: {sizes}, {record.name}; resize each mask to its image")
+    if faults:
+        raise RecordError(list_faults(faults))
 
 
 def _placed(row: Prediction | ValueError, found: _Found, made_by: str) -> Prediction | ValueError:
@@ -70,8 +87,20 @@ def _found_elsewhere(file: Path, rows: Iterable[Row], records: Sequence[Record])
         known = set(map(os.path.realpath, images))
         strange = [name for name in strange if os.path.realpath(places[name]) not in known]
     taken = {str(place) for place in places.values()}
+    labels = {str(plain_path(record.image.path)): record.label for record in records}
     found = match_tails(strange, images)
-    return {name: image for name, image in found.items() if image not in taken}
+    return {
+        name: image for name, image in found.items() if image not in taken and _label_in(name) in (None, labels[image])
+    }
+
+
+def _label_in(name: str) -> str | None:
+    """The label that the folders of a path tell: an image of `1_fake` is no record of a real one."""
+    try:
+        nearest = nearest_label_folder(re.split(r"[/\\\\]+", name)[:-1])
+    except ValueError:  # folders of both
+        return None
+    return nearest.label if nearest else None
 
 
 def _note(found: _Found, records: Sequence[Record]) -> str:

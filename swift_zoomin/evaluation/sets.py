@@ -22,7 +22,7 @@ from swift_zoomin.records import RecordError
 METRICS = "metrics.json"
 AVERAGE = "Average"
 _ACCURACY = "accuracy"
-_NEEDED = (_ACCURACY, "seconds", "seconds_sd", "timed", "looks")
+_NEEDED = (_ACCURACY, "seconds", "seconds_sd", "timed", "looks", "images", "missing", "no_verdict")
 
 
 class ImageSet(NamedTuple):
@@ -129,7 +129,14 @@ def seconds_table(rows: Mapping[str, Seconds], form: Form) -> Table:
 
 def notes(sets: Sequence[ImageSet]) -> list[str]:
     """Sets whose accuracy says less than it seems to."""
-    return [f"{one.name}: all images are {one.one_label}, so accuracy is recall" for one in sets if one.one_label]
+    said = [f"{one.name}: all images are {one.one_label}, so accuracy is recall" for one in sets if one.one_label]
+    for one in sets:
+        for method, figures in one.methods.items():
+            lacking = (figures["missing"].value or 0) + (figures["no_verdict"].value or 0)
+            if lacking:
+                of_all = f"{lacking:g} of {figures['images'].value:g} images"
+                said.append(f"{one.name}: {of_all} have no verdict of {method} and count as wrong")
+    return said
 
 
 def signatures(sets: Sequence[ImageSet]) -> dict[str, str]:

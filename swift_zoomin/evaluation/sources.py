@@ -118,11 +118,14 @@ def form_of(one: Source) -> str | None:
     """The format of a source; None for predictions as this package has them."""
     if one.format:
         return one.format
-    if one.path.suffix in _TABLE_SUFFIXES:
+    if one.path.suffix.lower() in _TABLE_SUFFIXES:
         return TABLE
     if one.path.suffix != ".jsonl" or not one.path.is_file():
         return None
     for _, first in islice(json_rows(one.path), 1):
-        if isinstance(first, dict) and "image" in first and "verdict" not in first:
-            return TABLE if {"label", "score"} & first.keys() else None
+        if not isinstance(first, dict) or "image" not in first:
+            return None
+        answers = {"label", "score"} & first.keys()
+        is_ours = "verdict" in first and not {"replies", "made_by"}.isdisjoint(first)
+        return TABLE if answers and not is_ours else None
     return None

@@ -31,7 +31,7 @@ def test_convert_writes_squares_that_pass_the_check(zoomin, data: Path) -> None:
     # 60 x 40 keeps columns 10 to 50: [10, 10, 30, 30] is [0, 10, 20, 30] there, times 512 / 40 = 12.8
     assert [record.boxes_px for record in records] == [[[0.0, 128.0, 256.0, 384.0]], None, []]
     assert records[0].box_labels == ["sign"]
-    assert records[0].extra == {"source": "gpt-image-1"}
+    assert records[0].extra == {"source": "gpt-image-1", "original": "images/0.png"}
     assert [record.label for record in records] == ["generated", "real", "real"]
     assert [record.explanation for record in records] == ["The sign melts.", "", "Sharp."]
 

@@ -234,8 +234,7 @@ def test_mllm_defake_rows_become_reasons_in_words_and_boxes_in_the_image(convert
         ("Six fingers.", [[4, 4, 9, 9]], GENERATED),
         ("Odd. <verdict> Generated </verdict>", [], GENERATED),
         ("Odd, but <verdict>real</verdict>", [[4, 4, 9, 9]], REAL),
-        ("<verdict>real</verdict> or <verdict>generated</verdict>", [], REAL),  # none, so the objects tell
-        ("<verdict>unknown</verdict>", [[4, 4, 9, 9]], GENERATED),
+        ("<verdict>FAKE</verdict>", [], GENERATED),
     ],
 )
 def test_mllm_defake_labels_are_verdicts_or_else_whether_objects_are_empty(
@@ -247,6 +246,18 @@ def test_mllm_defake_labels_are_verdicts_or_else_whether_objects_are_empty(
     (record,) = convert("mllm-defake", data).values()
     assert record.label == label
     assert "verdict" not in record.explanation
+
+
+@pytest.mark.parametrize(
+    "said", ["<verdict>real</verdict> or <verdict>generated</verdict>", "<verdict>unknown</verdict>"]
+)
+def test_an_mllm_defake_row_without_one_known_verdict_is_a_fault(zoomin, tmp_path, said) -> None:
+    data = tmp_path / "data"
+    made.picture(data / "1.png")
+    (data / "a.jsonl").write_text(json.dumps(made.defake_row("1.png", said, [], [])))
+    status, _, err = zoomin("convert", "mllm-defake", data, "--out", tmp_path / "out")
+    assert status == 1
+    assert "expected one of real, generated, fake" in err
 
 
 @pytest.mark.parametrize("objects", [None, {}, {"ref": [], "bbox": []}, "absent"])

@@ -50,6 +50,25 @@ def test_a_training_image_is_known_by_its_stem_however_it_is_saved(zoomin: Zoomi
     assert IMAGENET not in left(tmp_path / "out")
 
 
+def test_numbered_names_exclude_none(zoomin: Zoomin, tmp_path: Path) -> None:
+    for number, label in enumerate(("real", "fake")):
+        made.picture(tmp_path / "data" / label / f"image_000{number}.png", (20 + number, 20))
+    other = made.picture(tmp_path / "train" / "image_0000.png", (9, 30))
+    training = train_on(tmp_path / "train", other)
+    status, *_ = zoomin("convert", "folders", tmp_path / "data", "--out", tmp_path / "out", "--exclude", training)
+    assert status == 0
+    assert len(left(tmp_path / "out")) == 2
+
+
+def test_squares_are_known_by_the_name_of_what_they_were_cut_from(zoomin: Zoomin, data: Path, tmp_path: Path) -> None:
+    other = made.picture(tmp_path / "train" / "ILSVRC2012_val_00000216.png", (70, 30))
+    training = train_on(tmp_path / "train", other)
+    assert zoomin("convert", "square", training, tmp_path / "squares", "--side-px", "56")[0] == 0
+    excluded = ("--exclude", tmp_path / "squares" / "records.jsonl")
+    assert zoomin("convert", "genimage", data, "--out", tmp_path / "out", *excluded)[0] == 0
+    assert IMAGENET not in left(tmp_path / "out")
+
+
 def test_a_stem_that_any_image_may_have_excludes_none(zoomin: Zoomin, tmp_path: Path) -> None:
     data = made.real_fake_tree(tmp_path / "data")  # all six are 00001.png
     training = train_on(tmp_path / "train", made.picture(tmp_path / "train" / "images" / "00001.png"))

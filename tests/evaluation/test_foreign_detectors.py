@@ -72,6 +72,10 @@ def test_every_format_is_tested_here() -> None:
         ("1. Whether the image has been tampered with: The image has not been tampered with.", REAL),
         ("1. Whether the picture has been tampered with / Description of the tampered area: none", None),
         ("It has not been tampered with. It has been tampered with.", None),
+        ("The picture hasn’t been tampered with.", REAL),
+        ("The picture does not appear to have been tampered with.", None),
+        ("No part of the image has been tampered with.", None),
+        ("It is unlikely that the picture has been tampered with.", None),
         ("It has not been tampered with.\n\n2. Judgment basis: nothing that has been tampered with looks so", REAL),
         ("No tampering.", None),
         ("", None),
@@ -138,20 +142,35 @@ def test_legion_gives_the_explanation_and_boxes_of_its_mask(records: Path, tmp_p
     assert {row["explanation"] for row in rows} == {"The left hand has six fingers."}
 
 
+def boxes_of(mask: Path) -> list[list[float]]:
+    with Image.open(mask) as opened:
+        return mask_boxes(opened.convert("L"))
+
+
+def test_a_mask_of_another_size_is_refused(records: Path, tmp_path: Path, zoomin) -> None:
+    masks = foreign_files.fakeshield_masks(tmp_path)
+    for mask in masks.iterdir():
+        Image.open(mask).resize((32, 24)).save(mask)
+    status, _, err = zoomin("evaluate", records, f"F=masks:{masks}")
+    assert status == 1
+    assert "a mask of 32x24 for an image of 64x48" in err
+    assert "resize each mask to its image" in err
+
+
 def test_a_patch_of_a_mask_is_a_box(tmp_path: Path) -> None:
     mask = make_mask(tmp_path / "m.png", (0, 0, 20, 10), (20, 10, 40, 15), (50, 40, 64, 48), (30, 30, 31, 33))
     # The first two touch at a corner; 3 pixels of 3072 are less than one in a thousand.
-    assert mask_boxes(mask) == [[0, 0, 40, 15], [50, 40, 64, 48], [30, 30, 31, 33]][:2]
-    assert mask_boxes(make_mask(tmp_path / "n.png", (30, 30, 32, 32))) == [[30, 30, 32, 32]]  # 4 pixels are more
-    assert mask_boxes(make_mask(tmp_path / "none.png")) == []
-    assert mask_boxes(make_mask(tmp_path / "all.png", (0, 0, 64, 48))) == [[0, 0, 64, 48]]
+    assert boxes_of(mask) == [[0, 0, 40, 15], [50, 40, 64, 48], [30, 30, 31, 33]][:2]
+    assert boxes_of(make_mask(tmp_path / "n.png", (30, 30, 32, 32))) == [[30, 30, 32, 32]]  # 4 pixels are more
+    assert boxes_of(make_mask(tmp_path / "none.png")) == []
+    assert boxes_of(make_mask(tmp_path / "all.png", (0, 0, 64, 48))) == [[0, 0, 64, 48]]
 
 
 def test_a_mask_that_was_saved_as_jpeg_gives_the_same_boxes(tmp_path: Path) -> None:
     boxes = ((5, 7, 21, 26), (40, 16, 61, 43))
     Image.open(make_mask(tmp_path / "m.png", *boxes)).save(tmp_path / "m.jpg", quality=75)
     assert len(np.unique(np.asarray(Image.open(tmp_path / "m.jpg")))) > 10, "nothing but black and white"
-    assert mask_boxes(tmp_path / "m.jpg") == [list(box) for box in boxes]
+    assert boxes_of(tmp_path / "m.jpg") == [list(box) for box in boxes]
 
 
 def test_answers_and_masks_of_one_name_are_one_method(records: Path, tmp_path: Path, zoomin) -> None:

@@ -8,13 +8,14 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 from foreign_files import NAMES, make_set, table
+from PIL import Image
 
 from swift_zoomin.evaluation.foreign.classifiers import read_antifakeprompt
 from swift_zoomin.evaluation.foreign.rows import Stated
 from swift_zoomin.evaluation.reading import read_method
 from swift_zoomin.evaluation.sources import Source
 from swift_zoomin.predictions import Predictions
-from swift_zoomin.records import read_records, write_records
+from swift_zoomin.records import RecordError, read_records, write_records
 
 GENERATED_HALF = Stated("generated", 0.5)
 REAL_HALF = Stated("real", 0.5)
@@ -72,8 +73,14 @@ def test_a_score_becomes_the_probability_of_generated(
 
 def test_a_verdict_beside_a_score_is_kept(records: Path, tmp_path: Path) -> None:
     path = table(tmp_path / "t.csv", "image,verdict,score", f"{NAMES[0]},real,0.9", f"{NAMES[1]},fake,")
-    rows = read(records, path, GENERATED_HALF)
+    rows = read(records, path, Stated("generated"))
     assert [(row["verdict"], row.get("score")) for row in rows.values()] == [("real", 0.9), ("generated", None)]
+
+
+def test_a_threshold_that_would_change_nothing_is_refused(records: Path, tmp_path: Path) -> None:
+    path = table(tmp_path / "t.csv", "image,verdict,score", f"{NAMES[0]},real,0.9")
+    with pytest.raises(RecordError, match="has verdict, which --threshold would not change; remove either"):
+        read(records, path, GENERATED_HALF)
 
 
 def test_a_threshold_says_that_a_score_is_the_answer_and_a_label_is_not(records: Path, tmp_path: Path) -> None:
@@ -264,3 +271,24 @@ def test_two_methods_of_one_name_are_refused(records: Path, tmp_path: Path, zoom
     path = table(tmp_path / "t.csv", "image,verdict", f"{NAMES[0]},real")
     status, _, err = zoomin("evaluate", records, path, f"t={path}")
     assert (status, err) == (1, f"zoomin: {path}: is called t in a table, as another method; write NAME={path}\n")
+
+
+def test_a_score_beside_a_verdict_waits_for_its_polarity(records: Path, tmp_path: Path, zoomin) -> None:
+    path = tmp_path / "theirs.jsonl"
+    write_records(path, [{"image": str(records.parent / NAMES[0]), "verdict": "real", "score": 0.9}])
+    status, _, err = zoomin("evaluate", records, path)
+    assert (status, "has a score, and does not say what it means" in err) == (1, True)
+
+
+def test_an_image_of_one_class_is_not_taken_for_one_of_the_other(tmp_path: Path, zoomin) -> None:
+    """Both folders number their images from 0, and the file of the fakes alone is compared with real records."""
+    rows = []
+    for number in range(3):
+        folder = tmp_path / "0_real"
+        folder.mkdir(exist_ok=True)
+        Image.new("RGB", (9, 9), (number, 0, 0)).save(folder / f"{number}.png")
+        rows.append({"image": f"0_real/{number}.png", "label": "real"})
+    write_records(tmp_path / "records.jsonl", rows)
+    fakes = table(tmp_path / "t.csv", "image,score", *[f"/data/x/1_fake/{number}.png,0.9" for number in range(3)])
+    status, _, err = zoomin("evaluate", tmp_path / "records.jsonl", f"npr:{fakes}")
+    assert (status, "no prediction belongs to a record" in err) == (1, True)

@@ -228,3 +228,41 @@ def test_marks_in_names_are_escaped() -> None:
         r"a\_b 100\% \& \#1 \{x\} \textbackslash{}y \textasciitilde{}z \textasciicircum{}2 \$3"
     )
     assert escape_markdown("a_b|c *d*\n<e>") == r"a\_b\|c \*d\* \<e\>"
+
+
+def test_two_images_prove_nothing(zoomin, tmp_path: Path) -> None:
+    """All resamples of two images agree, but chance alone puts both on one side half of the time."""
+    records = write_set(tmp_path / "data", 2)
+    for name, said in (("a", "The hand has six fingers."), ("b", "Nothing.")):
+        rows = [{**row, "explanation": said} for row in prediction_rows(records, 1, right=1.0)]
+        write_records(tmp_path / "data" / f"{name}.jsonl", rows)
+    files = [tmp_path / "data" / f"{name}.jsonl" for name in "ab"]
+    assert zoomin("evaluate", tmp_path / "data" / "records.jsonl", *files, "--out", tmp_path / "out")[0] == 0
+    pairs = json.loads((tmp_path / "out" / "metrics.json").read_text())["pairs"]
+    assert pairs
+    assert min(pair["p"] for pair in pairs) >= 0.5
+
+
+def test_a_group_of_one_label_has_no_precision(zoomin, data: Path, tmp_path: Path) -> None:
+    predictions = data / f"{METHODS[0]}.jsonl"
+    command = ("evaluate", data / "records.jsonl", predictions, "--out", tmp_path / "out", "--by", "label")
+    assert zoomin(*command)[0] == 0
+    by_label = json.loads((tmp_path / "out" / "metrics.json").read_text())["by"]["label"]
+    found = [figures["precision"]["value"] for methods in by_label.values() for figures in methods.values()]
+    assert found == [None, None]
+
+
+def test_swapped_corners_mark_the_same_region(zoomin, tmp_path: Path) -> None:
+    records = write_set(tmp_path / "data", 8)
+    rows = prediction_rows(records, 1, right=1.0)
+    swapped = [{**row, "boxes": [[x2, y2, x1, y1] for x1, y1, x2, y2 in row["boxes"]]} for row in rows]
+    for name, of_name in (("plain", rows), ("swapped", swapped)):
+        write_records(tmp_path / "data" / f"{name}.jsonl", of_name)
+    files = [tmp_path / "data" / f"{name}.jsonl" for name in ("plain", "swapped")]
+    assert zoomin("evaluate", tmp_path / "data" / "records.jsonl", *files, "--out", tmp_path / "out")[0] == 0
+    methods = json.loads((tmp_path / "out" / "metrics.json").read_text())["methods"]
+    assert methods["swapped"]["iou"] == methods["plain"]["iou"]
+
+
+def test_a_name_that_begins_with_a_bracket_is_no_argument_of_the_line_before() -> None:
+    assert escape_latex("[v2]") == "{}[v2]"

@@ -15,7 +15,7 @@ def figure(value: float | None, low: float | None = None, high: float | None = N
     return {"value": value, "low": low, "high": high}
 
 
-def method(accuracy: float, seconds: list[float] | None = None, looks: int = 2) -> dict[str, Any]:
+def method(accuracy: float, seconds: list[float] | None = None, looks: int = 2, missing: int = 0) -> dict[str, Any]:
     """What `zoomin evaluate` writes of a method, as far as it is read again."""
     timed = seconds or []
     return {
@@ -24,6 +24,9 @@ def method(accuracy: float, seconds: list[float] | None = None, looks: int = 2) 
         "seconds_sd": figure(float(np.std(timed, ddof=1)) if len(timed) > 1 else None),
         "timed": figure(len(timed)),
         "looks": figure(looks),
+        "images": figure(80),
+        "missing": figure(missing),
+        "no_verdict": figure(0),
     }
 
 
@@ -139,3 +142,9 @@ def test_tables_replace_nothing_that_is_none(zoomin, sets: list[Path], tmp_path:
     assert (status, out) == (1, "")
     assert err.startswith(f"zoomin: {tmp_path}/out/tables.md: exists, and holds no figures of an earlier evaluation")
     assert (tmp_path / "out" / "tables.md").read_text() == "my own notes"
+
+
+def test_answers_that_are_missing_are_said(zoomin, tmp_path: Path) -> None:
+    status, out, err = zoomin("tables", write(tmp_path / "MMFR", ours=method(0.5, missing=40)))
+    assert status == 0
+    assert "MMFR: 40 of 80 images have no verdict of ours and count as wrong" in out + err

@@ -1,6 +1,7 @@
 """Files of rows and columns: CSV, JSON Lines and Parquet, read as dictionaries of cells."""
 
 import csv
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
@@ -24,9 +25,10 @@ class Table(NamedTuple):
 
 def read_cells(path: Path) -> Table:
     """A table. Raises RecordError where the file is not what its name ends in."""
-    if path.suffix == ".parquet":
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
         return _parquet_table(path)
-    return _json_table(path) if path.suffix == ".jsonl" else _csv_table(path)
+    return _json_table(path) if suffix == ".jsonl" else _csv_table(path)
 
 
 def _json_table(path: Path) -> Table:
@@ -61,6 +63,10 @@ def _read_text(columns: list[str], cells: list[str]) -> Cells | ValueError:
     if read.get("seconds"):
         with suppress(ValueError):  # who checks predictions says what is wrong with it
             read["seconds"] = float(read["seconds"])
+    for name in ("boxes", "box_labels"):
+        if read.get(name):
+            with suppress(ValueError):
+                read[name] = json.loads(read[name])
     return read
 
 

@@ -35,7 +35,7 @@ def read_community_forensics(path: Path, _: Stated) -> Iterator[Row]:
     if not files:
         raise RecordError(f"{path}: holds no result_*.json; expected what Community Forensics' main.py wrote")
     results = [(str(file), read_json(file)) for file in files]
-    results.sort(key=_date)  # of several runs on an image the last one counts
+    results.sort(key=_date)  # of runs that agree on an image the last score stays
     for where, result in results:
         try:
             score, seconds = result["Result"]["Fake Probability"], result.get("Analysis Time in Second")
@@ -57,10 +57,12 @@ def read_scores(path: Path, _: Stated) -> Iterator[Row]:
     Source: PeterWang512/CNNDetection and chuangchuangtan/NPR-DeepfakeDetection, validate.py: `y_pred` are sigmoids, and
     above 0.5 is fake. They print totals, and eval.py of the first writes those.
     """
+    asked = "write image,score with y_pred of validate.py, since totals say nothing of an image"
     try:
+        if "score" not in read_cells(path).columns:
+            raise RecordError(f"{path}: has no score")  # a label may be the truth
         return read_table(path, Stated(GENERATED, _THRESHOLD))
     except RecordError as error:
-        asked = "write image,score with y_pred of validate.py, since totals say nothing of an image"
         raise RecordError(f"{error}; {asked}") from error
 
 

@@ -6,8 +6,10 @@ A mask is a grey image as large as the upright image, white where it marks. Each
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from swift_zoomin.evaluation.foreign.rows import Row, Stated, read_json
 from swift_zoomin.pictures import IMAGE_SUFFIXES, open_upright
@@ -36,8 +38,8 @@ def read_legion(path: Path, _: Stated) -> Iterator[Row]:
             yield str(file), ValueError("expected one image and its explanation")
             continue
         ((image, explanation),) = said.items()
-        boxes = mask_boxes(file.with_name("mask.png"))
-        yield str(file), {"image": image, "verdict": None, "explanation": explanation, "boxes": boxes}
+        marked = _marked(file.with_name("mask.png"))
+        yield str(file), {"image": image, "verdict": None, "explanation": explanation, **marked}
 
 
 def read_masks(path: Path, _: Stated) -> Iterator[Row]:
@@ -49,14 +51,20 @@ def read_masks(path: Path, _: Stated) -> Iterator[Row]:
     if not files:
         raise RecordError(f"{path}: holds no image; expected a folder of masks that are called as their images")
     for file in files:
-        yield str(file), {"image": file.name, "verdict": None, "boxes": mask_boxes(file)}
+        yield str(file), {"image": file.name, "verdict": None, **_marked(file)}
 
 
-def mask_boxes(path: Path) -> list[list[int]]:
-    """A box [x1, y1, x2, y2] for each patch of a mask, in pixels, x2 and y2 exclusive. Raises ImageError."""
+def _marked(path: Path) -> dict[str, Any]:
+    """The boxes of a mask, and its size, which has to be that of its image. Raises ImageError."""
+    mask = open_upright(path).convert("L")
+    return {"boxes": mask_boxes(mask), "width": mask.width, "height": mask.height}
+
+
+def mask_boxes(mask: Image.Image) -> list[list[int]]:
+    """A box [x1, y1, x2, y2] for each patch of a mask, in pixels, x2 and y2 exclusive."""
     from scipy import ndimage  # takes a second, and only masks need it
 
-    is_marked = np.asarray(open_upright(path).convert("L")) > _WHITE
+    is_marked = np.asarray(mask) > _WHITE
     patches, count = ndimage.label(is_marked, structure=np.ones((3, 3)))
     sizes_px = np.bincount(patches.ravel(), minlength=count + 1)[1:]
     boxes = []

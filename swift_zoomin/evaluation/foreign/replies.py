@@ -16,11 +16,13 @@ from swift_zoomin.replies import GENERATED, REAL
 # FakeShield's answers repeat the question as a heading, which says neither.
 _HEADING = re.compile(r"whether the \w+ has been tampered with", re.IGNORECASE)
 _BASIS = re.compile(r"judge?ment basis", re.IGNORECASE)
-_TAMPERED = re.compile(r"\b(?:has|have|was|is)(n't| not| never)? (?:been )?tampered\b", re.IGNORECASE)
+_TAMPERED = re.compile(r"\b(?:has|have|was|is)(n['’]t| not| never)? (?:been )?tampered\b", re.IGNORECASE)
+# "no part of it has been tampered with", "it does not seem to have been tampered with" say the opposite.
+_HEDGE = re.compile(r"\b(?:no|not|never|nothing|none|neither|without|unlikely|whether|if)\b|n['’]t\b", re.IGNORECASE)
 _ASKED_BEFORE = re.compile(r"^\s*ASSISTANT:\s*")
 _SAYS_REAL = re.compile(r"\breal\b", re.IGNORECASE)
 _SAYS_FAKE = re.compile(r"\bfake\b", re.IGNORECASE)
-_DENIES = re.compile(r"(?:\b(?:not|never|cannot|no)|n't) (?:\w+ ){0,3}(?:real|fake)\b", re.IGNORECASE)
+_DENIES = re.compile(r"(?:\b(?:not|never|cannot|no)|n['’]t) (?:\w+ ){0,3}(?:real|fake)\b", re.IGNORECASE)
 
 
 def read_fakeshield(path: Path, _: Stated) -> Iterator[Row]:
@@ -45,8 +47,10 @@ def read_fakeshield(path: Path, _: Stated) -> Iterator[Row]:
 def fakeshield_verdict(said: str) -> str | None:
     """What an answer states before its reasons; None where that is nothing, or both."""
     answer = _BASIS.split(_HEADING.sub("", said))[0]
-    denied = {bool(match[1]) for match in _TAMPERED.finditer(answer)}
-    if len(denied) != 1:
+    found = list(_TAMPERED.finditer(answer))
+    denied = {bool(match[1]) for match in found}
+    hedged = any(_HEDGE.search(re.split(r"[.!?\n]", answer[: match.start()])[-1]) for match in found)
+    if len(denied) != 1 or hedged:
         return None
     return REAL if denied.pop() else GENERATED
 

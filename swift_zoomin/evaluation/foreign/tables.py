@@ -61,10 +61,16 @@ def _answers_in(path: Path, table: Table, stated: Stated) -> tuple[str, ...]:
         if "verdict" not in answers:
             asked += ", or add --threshold to take it from the score"
         raise RecordError(f"{path}: has {' and '.join(answers)}, and a label may be the truth; {asked}")
+    twice = [name for name in answers if table.columns.count(name) > 1]
+    if twice:
+        raise RecordError(f"{path}: has {', '.join(twice)} twice; keep the detector's answer alone")
     unsaid = []
     if "score" in answers and stated.positive is None:
         unsaid.append(_STATE_POSITIVE)
-    if answers == ("score",) and stated.threshold is None:
+    if "score" not in answers or "verdict" in answers:
+        if stated.threshold is not None:
+            raise RecordError(f"{path}: has {answers[0]}, which --threshold would not change; remove either")
+    elif stated.threshold is None:
         unsaid.append("add --threshold, above which a score is a verdict")
     if unsaid:
         raise RecordError(f"{path}: has a score, and does not say what it means; {'; '.join(unsaid)}")
