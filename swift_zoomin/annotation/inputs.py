@@ -222,7 +222,20 @@ def _checked_row(where: str, value: Any, file: Path) -> _Row | str:
         return f"{where}: image {name!r}; expected a path relative to {file.name}"
     if label not in VERDICTS:
         return f"{where}: label {json.dumps(label, default=repr)}; {_EXPECTED}"
-    return _Row(where, name, plain_path(file.parent / name), _Found(str(label), further_fields(value)))
+    extra = further_fields(value)
+    for field_name, field_value in extra.items():
+        if not _is_json(field_value):
+            return f"{where}: {field_name} holds NaN or Infinity, which a records file cannot say; leave it out"
+    return _Row(where, name, plain_path(file.parent / name), _Found(str(label), extra))
+
+
+def _is_json(value: Any) -> bool:
+    """Whether JSON can say a value; Python reads and writes NaN and Infinity too, which others do not read."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except ValueError:
+        return False
+    return True
 
 
 def _table_rows(file: Path) -> Iterator[tuple[str, Any]]:
@@ -243,7 +256,7 @@ def _csv_rows(file: Path, lines: Iterable[str]) -> Iterator[tuple[str, Any]]:
     lines = iter(lines)
     header = next(lines, "")
     delimiter = max(_DELIMITERS, key=header.count)
-    names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter), [])]
+    names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter, skipinitialspace=True), [])]
     if not {"image", "label"} <= set(names) or len(set(names)) < len(names):
         raise RecordError(f"{file}:1: columns {', '.join(names)}; expected image, label and others, each with its name")
     reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
@@ -258,4 +271,5 @@ def _csv_rows(file: Path, lines: Iterable[str]) -> Iterator[tuple[str, Any]]:
 def _csv_row(names: list[str], cells: list[str]) -> dict[str, str] | ValueError:
     if len(cells) != len(names):
         return ValueError(f"{len(cells)} cells; expected {len(names)}, one for each column")
-    return {name: cell for name, cell in zip(names, cells, strict=True) if cell}
+    stripped = (cell.strip() for cell in cells)
+    return {name: cell for name, cell in zip(names, stripped, strict=True) if cell}

@@ -143,6 +143,12 @@ def test_a_table_gives_labels_and_further_fields(tmp_path: Path) -> None:
     ]
 
 
+def test_spaces_around_the_cells_of_a_table_mean_nothing(tmp_path: Path) -> None:
+    touch(tmp_path, "images/a.png")
+    table = '"image", "label", "source"\nimages/a.png , real ,"camera" \n'
+    assert by_table(tmp_path, table) == [LabelledImage(tmp_path / "images" / "a.png", REAL, {"source": "camera"})]
+
+
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 def test_a_table_may_be_divided_as_spreadsheets_do(tmp_path: Path, delimiter: str) -> None:
     touch(tmp_path, "images/a.png")
@@ -174,6 +180,8 @@ FAULTY_ROWS = [
     ),
     ([{**ROW, "group": 1}, {**ROW, "image": "x.png", "group": "1"}], "2: group is text; expected a number, as in the"),
     ([{**ROW, "id": 2**64}], "1: id holds a number beyond 64 bits"),
+    ([{**ROW, "score": float("nan")}], "1: score holds NaN or Infinity, which a records file cannot say; leave it out"),
+    ([{**ROW, "scores": [0.5, float("inf")]}], "1: scores holds NaN or Infinity"),
 ]
 
 
