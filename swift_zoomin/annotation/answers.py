@@ -9,6 +9,8 @@ from swift_zoomin.replies import text_problem
 MAX_LABEL_CHARACTERS = 120  # a few words; longer ones are cut, since they hide the picture they are drawn on
 MAX_ANSWER_CHARACTERS = 400_000  # far over what max_tokens allows, which a server may not honour
 
+WAS_CUT = "was cut for its length"
+
 _LONGEST_TOKEN = 44
 _MOST_LAST_TOKENS = 8
 _CUT = {"length", "max_tokens"}
@@ -38,7 +40,7 @@ def usable_text(answer: Answer) -> str | Unusable:
     if finish in _BLOCKED:
         return Unusable("was blocked by the server's content filter")
     if finish in _CUT:
-        return Unusable("was cut for its length")
+        return Unusable(WAS_CUT)
     if len(answer.text) > MAX_ANSWER_CHARACTERS:
         return Unusable(f"has more than {MAX_ANSWER_CHARACTERS} characters")
     text = _without_last_tokens(_REASONING.sub("", answer.text).strip())

@@ -141,7 +141,7 @@ def _annotate(
     if ended.is_interrupted:
         raise KeyboardInterrupt
     print(final_line(ledger, ended, images.listing, options.out))
-    if warning := statistics.frame_warning(settings.ground_frame):
+    for warning in statistics.warnings(settings.ground_frame):
         complain(warning)
     if ended.reason:
         complain(f"stopped: {ended.reason}; {counted(ended.left, 'image')} left, run the same again to go on")
