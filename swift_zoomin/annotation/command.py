@@ -9,11 +9,12 @@ from itertools import islice
 
 from swift_zoomin import arguments
 from swift_zoomin.annotation.dry_run import print_dry_run
+from swift_zoomin.annotation.families import complain_if_untaught
 from swift_zoomin.annotation.inputs import FOLDER, LabelledImages, labelled_images
 from swift_zoomin.annotation.ledger import NAME, Ledger
 from swift_zoomin.annotation.sent import LEAST_MAX_PIXELS, MAX_PIXELS
 from swift_zoomin.annotation.settings import NO_MODEL, Settings, read_settings
-from swift_zoomin.annotation.steps import Frame
+from swift_zoomin.annotation.steps import Frame, Step
 from swift_zoomin.arguments import INCOMPLETE, complain, counted
 from swift_zoomin.files import plain_path
 from swift_zoomin.pictures import ImageError
@@ -105,6 +106,7 @@ def run(options: argparse.Namespace) -> int:
         left_out = f"; left out: {images.listing.summary()}" if images.listing.left_out else ""
         raise ImageError(f"{', '.join(map(str, options.images))}: no image found{left_out}")
     settings = read_settings(options)
+    complain_if_untaught(settings.models[Step.GROUND].name)
     if options.dry_run:
         print_dry_run(next(images), count, settings)
         return 0

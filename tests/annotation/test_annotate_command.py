@@ -265,6 +265,17 @@ def test_a_dry_run_shows_three_prompts_and_asks_nothing(zoomin: Command, images:
     assert not (images.parent / "out").exists()
 
 
+def test_a_model_that_was_not_taught_boxes_is_complained_of_before_it_is_asked(zoomin: Command, images: Path) -> None:
+    weak = (
+        "zoomin: --ground-model gpt-4o was not taught to write boxes, which will often be wrong; give one that was, "
+        "as Qwen2.5-VL-72B-Instruct\n"
+    )
+    given = arguments("http://localhost:1/v1", images, "--dry-run", "--ground-model", "gpt-4o")
+    assert zoomin(*given)[::2] == (0, weak)
+    assert zoomin(*given, "--ground-model", "Qwen2.5-VL-7B-Instruct")[::2] == (0, "")
+    assert zoomin(*given, "--ground-model", "mine", "--ground-frame", "absolute")[::2] == (0, "")
+
+
 def test_without_a_filter_two_steps_are_asked(zoomin: Command, images: Path) -> None:
     with answering(*ANSWERS[:2], *ANSWERS[:2]) as server:
         status, printed, _ = zoomin(*arguments(server, images, "--filter-model", "none"))
