@@ -23,7 +23,7 @@ from typing import Any, NamedTuple, Protocol
 
 from swift_zoomin.fields import field_faults, further_fields
 from swift_zoomin.files import plain_path
-from swift_zoomin.folder_labels import ALL_LABEL_FOLDERS, LABEL_OF_FOLDER
+from swift_zoomin.folder_labels import nearest_label_folder
 from swift_zoomin.listing import Listing, shown, walk_images
 from swift_zoomin.records import RecordError, json_rows, list_faults
 from swift_zoomin.replies import GENERATED, REAL, VERDICTS
@@ -128,30 +128,17 @@ class _FolderNames:
         self._given = {plain_path(source) if os.path.isdir(source) else plain_path(source).parent for source in sources}
 
     def of(self, path: Path) -> _Found | str:
-        named = list(self._named_folders(path))
-        if not named:
-            return f"no folder above it is named {ALL_LABEL_FOLDERS}; rename one, or give --labels"
-        nearest = named[0]
-        label = LABEL_OF_FOLDER[nearest.name.lower()]
-        for folder in named[1:]:
-            if LABEL_OF_FOLDER[folder.name.lower()] != label:
-                both = f"{folder.name} and {nearest.name}"
-                return f"lies in folders of both labels, {shown(both)}; give the inner one alone, or --labels"
-        return _Found(label, {})
+        folders = path.parent.parts
+        given = next((folder for folder in path.parents if folder in self._given), None)
+        # A records file may name images outside the folder that it lies in: the nearest folder decides about them.
+        first_index = len(given.parts) - 1 if given else len(folders)
+        try:
+            return _Found(nearest_label_folder(folders, first_index).label, {})
+        except ValueError as error:
+            return f"{error}; rename one, or give --labels"
 
     def left_over(self, listing: Listing) -> list[str]:
         return []
-
-    def _named_folders(self, path: Path) -> Iterator[Path]:
-        """The folders above an image that name a label, from the nearest to the one given; else the next above it."""
-        found = False
-        is_inside = not self._given.isdisjoint(path.parents)  # a records file may name images anywhere
-        for folder in path.parents:
-            if folder.name.lower() in LABEL_OF_FOLDER and (is_inside or not found):
-                found = True
-                yield folder
-            if folder in self._given:
-                is_inside = False
 
 
 @dataclass

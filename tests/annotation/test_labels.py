@@ -94,7 +94,7 @@ def test_the_names_above_the_folder_that_was_given_count_too(tmp_path: Path, mon
 
 def test_folders_of_both_labels_are_no_answer(tmp_path: Path) -> None:
     touch(tmp_path, "generated/nature/a.png", "generated/b.png")
-    expected = "lies in folders of both labels, generated and nature; give the inner one alone, or --labels"
+    expected = "lies in folders of both labels, generated and nature; rename one, or give --labels"
     assert faults(by_folder, tmp_path) == [f"{tmp_path}/generated/nature/a.png: {expected}"]
     assert faults(by_folder, tmp_path / "generated") == [f"{tmp_path}/generated/nature/a.png: {expected}"]
 
