@@ -19,9 +19,6 @@ from swift_zoomin.annotation.answers import WAS_CUT
 from swift_zoomin.annotation.steps import Annotation, Step
 
 SHOWN_KEYWORDS = 50
-# Memory stays bounded whatever is written: beyond this many words the rarer half is forgotten. Explanations in English
-# have far fewer, and are counted exactly.
-_MOST_WORDS = 100_000
 _LONGEST_WORD = 40  # characters; what is longer is no word
 _WORD = re.compile(r"\b\w\w+\b")  # as scikit-learn's vectorizers read words
 _PARTICULARS = re.compile(r" \([^()]*\)")  # of a reason for rejecting
@@ -48,7 +45,7 @@ class _Counts:
 
 @dataclass
 class Statistics:
-    """Running counts over annotations; memory does not grow with their number."""
+    """Running counts over annotations; memory grows with the number of different words alone."""
 
     all: _Counts = field(default_factory=_Counts)
     by_label: dict[str, _Counts] = field(default_factory=dict)
@@ -71,8 +68,6 @@ class Statistics:
             counts.with_boxes += bool(annotation.boxes_px)
             counts.boxes += len(annotation.boxes_px)
         self.words.update(keywords(annotation.explanation))
-        if len(self.words) > _MOST_WORDS:
-            self.words = Counter(dict(self.words.most_common(_MOST_WORDS // 2)))
 
     def summary(self) -> dict[str, Any]:
         """What a JSON file can hold; shares are of 1, None where there is nothing to share."""

@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from swift_zoomin.annotation import statistics
 from swift_zoomin.annotation.dialogue import Annotation, Dropped
 from swift_zoomin.annotation.statistics import Statistics, keywords
 from swift_zoomin.replies import GENERATED, REAL
@@ -73,13 +72,6 @@ def test_at_most_fifty_keywords_are_shown_the_most_frequent_first() -> None:
     shown = found.summary()["keywords"]
     assert list(shown) == names[:50]
     assert shown["word000"] == 60
-
-
-def test_memory_stays_bounded_and_frequent_words_stay_right(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(statistics, "_MOST_WORDS", 100)
-    found = counted(*((REAL, Annotation(f"shadow unique{number}")) for number in range(1000)))
-    assert len(found.words) <= 100
-    assert found.words["shadow"] == 1000
 
 
 @pytest.mark.parametrize(("beyond", "warned"), [(0, False), (10, False), (11, True), (20, True)])
