@@ -45,7 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description, parser.epilog = _HELP, _STATUS_HELP
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
-    add("images", nargs="+", type=arguments.path, help="image files, folders of them, or records files")
+    sources = "image files, folders of them, or records files, of which the images alone are taken"
+    add("images", nargs="+", type=arguments.path, help=sources)
     labels = parser.add_mutually_exclusive_group(required=True)
     labels.add_argument(
         "--label", choices=(*VERDICTS, FOLDER), help=f"of all images; {FOLDER}: by the name of the folder they lie in"

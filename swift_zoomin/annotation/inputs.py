@@ -25,7 +25,7 @@ from swift_zoomin.fields import field_faults, further_fields
 from swift_zoomin.files import plain_path
 from swift_zoomin.folder_labels import nearest_label_folder
 from swift_zoomin.listing import Listing, shown, walk_images
-from swift_zoomin.records import RecordError, json_rows, list_faults
+from swift_zoomin.records import RECORDS_SUFFIXES, RecordError, json_rows, list_faults, read_records
 from swift_zoomin.replies import GENERATED, REAL, VERDICTS
 
 FOLDER = "FOLDER"  # the word that takes labels from folders
@@ -55,6 +55,7 @@ class LabelledImages(Iterator[LabelledImage]):
             if isinstance(found, str):
                 faults.append(f"{shown(str(path))}: {found}")
         faults += labels.left_over(self.listing)
+        faults += _contradicted(sources, labels)
         if faults:
             raise RecordError(list_faults(faults))
         self._images = _labelled(walk_images(sources, {}), labels)
@@ -67,8 +68,8 @@ def labelled_images(sources: Sequence[Path], label: str | None, labels_file: Pat
     """The images of files, folders and records files, each once, with their labels.
 
     `label` is real or generated for all of them, or the word FOLDER; with None, labels stand in `labels_file`.
-    Raises RecordError with all images that have no label, and all faults of the table; or where a source is not there,
-    which is more likely mistyped than meant to be rejected.
+    Raises RecordError with all images that have no label or, in a records file, another one, and all faults of the
+    table; or where a source is not there, which is more likely mistyped than meant to be rejected.
     """
     absent = [f"{source}: no such file or folder" for source in sources if not os.path.lexists(source)]
     if absent:
@@ -95,6 +96,18 @@ class _Labels(Protocol):
 
     def left_over(self, listing: Listing) -> list[str]:
         """Faults that are known once all images were asked about."""
+
+
+def _contradicted(sources: Sequence[Path], labels: _Labels) -> Iterator[str]:
+    """Records among the sources whose own label is another one."""
+    for source in sources:
+        if os.path.isdir(source) or source.suffix not in RECORDS_SUFFIXES:
+            continue
+        for record in read_records(source, decode=False):
+            found = labels.of(plain_path(record.image.path))
+            if isinstance(found, _Found) and found.label != record.label:
+                expected = f'expected "{found.label}", as given for this image'
+                yield f'{record.where}: label "{record.label}"; {expected}; correct one of them'
 
 
 def _labelled(paths: Iterable[Path], labels: _Labels) -> Iterator[LabelledImage]:

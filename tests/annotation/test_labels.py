@@ -103,8 +103,22 @@ def test_a_records_file_names_images_whose_folders_are_asked(tmp_path: Path) -> 
     (tmp_path / "fake" / "real").mkdir(parents=True)
     Image.new("RGB", (8, 8)).save(tmp_path / "fake" / "real" / "a.png")
     (tmp_path / "other").mkdir()
-    write_records(tmp_path / "other" / "records.jsonl", [{"image": "../fake/real/a.png", "label": GENERATED}])
+    write_records(tmp_path / "other" / "records.jsonl", [{"image": "../fake/real/a.png", "label": REAL}])
     assert by_folder(tmp_path / "other" / "records.jsonl") == {"a.png": REAL}
+
+
+@pytest.mark.parametrize("given", ["real", "FOLDER", None])
+def test_a_records_file_that_says_another_label_is_refused(tmp_path: Path, given: str | None) -> None:
+    (tmp_path / "real").mkdir()
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (8, 8)).save(tmp_path / "real" / name)
+    records = tmp_path / "records.jsonl"
+    write_records(records, [{"image": "real/a.png", "label": REAL}, {"image": "real/b.png", "label": GENERATED}])
+    table = tmp_path / "labels.csv"
+    table.write_text("image,label\nreal/a.png,real\nreal/b.png,real\n")
+    sources = [tmp_path / "real", records]
+    expected = f'{records}:2: label "generated"; expected "real", as given for this image; correct one of them'
+    assert faults(labelled_images, sources, given, None if given else table) == [expected]
 
 
 def test_images_without_a_label_are_listed_with_how_many_there_are(tmp_path: Path) -> None:
