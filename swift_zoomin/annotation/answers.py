@@ -29,7 +29,8 @@ _REFUSAL = re.compile(
     r"will not|do not feel comfortable|must decline)\b[^.\n]{0,30}?"
     r"\b(?:(?:help|assist|comply|fulfil|fulfill|provide|answer|analy[sz]e|continue|support|engage|do that|do this|"
     rf"this request)\b|(?:view|see|access|process){_THE_PICTURE})"
-    r"|\A.{0,120}?\bi[’']m (?:unable|not able) to\b",
+    r"|\A.{0,120}?\bi[’']m (?:unable|not able) to\b"
+    rf"(?! (?:find|see|spot|detect|make out|locate|trace|discern)\b(?!{_THE_PICTURE}))",
     re.IGNORECASE | re.DOTALL,
 )
 
