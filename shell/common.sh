@@ -3,7 +3,8 @@
 # says how to train stands here: those are in the recipes.
 #
 #   replaced VARIABLE ARG ...   stops with one line where a variable of old is set
-#   check NAME ...              stops with one line and writes nothing where something is missing
+#   check NAME ...              stops with one line and writes nothing where something is missing; else says what the
+#                               files of DATA give away of their labels
 #   start_or_resume COMMAND ... runs a training, from OUT's last checkpoint where there is one
 #   merge_lora                  makes OUT/merged of the last checkpoint's LoRA
 #   weights FOLDER              what is to be loaded of it
@@ -115,6 +116,8 @@ check() {
     for name in swift zoomin; do
         command -v $name >/dev/null || stop "no $name here; activate the environment: source .venv/bin/activate"
     done
+    # What files give away, in one line. What is wrong with the records, the run itself says and refuses.
+    if [ -n "${DATA:-}" ]; then zoomin check --gate "$DATA" 2>/dev/null || [ $? != 130 ]; fi # 130: interrupted
 }
 
 # one_process_a_gpu: as ms-swift wants to be told; also of a machine's only GPU where other machines take part.

@@ -59,6 +59,22 @@ def first_few(things: Sequence[_T], name: Callable[[_T], str]) -> str:
     return ", ".join(names)
 
 
+class Found:
+    """Things that one line is about, of which only the first few are kept: `str` names them as `first_few` does."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self._first: list[str] = []
+
+    def add(self, name: str) -> None:
+        self.number += 1
+        if len(self._first) <= _NAMED:  # one more than is named, which says that there are more
+            self._first.append(name)
+
+    def __str__(self) -> str:
+        return first_few(self._first, str)
+
+
 def counted(number: int, one: str, more: str = "") -> str:
     """`1 box`, `2 boxes`."""
     return f"{number} {one if number == 1 else more or one + 's'}"

@@ -14,7 +14,7 @@ a file as they were. `zoomin check` looks for that and decodes every image.
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Condition
@@ -37,14 +37,18 @@ _DECODED_PIXELS = 100_000_000  # at once: 0.4 GB as RGB, up to three times that 
 _BLOCK_BYTES = 1 << 26
 
 State = tuple[int, int]  # a file's time of change in ns, its size in bytes
+Look = Callable[[Image.Image, str], Any]  # what is made of a decoded image and its file; threads call it at once
 
 
 class CheckedImages:
     """Makes references to the images of one records file, each checked. Threads may share it."""
 
-    def __init__(self, records: Path, decode: bool = True, afresh: bool = False) -> None:
-        """`decode` also decodes each image that is not known to be whole; `afresh` trusts no earlier reading."""
-        self._decode, self._afresh = decode, afresh
+    def __init__(self, records: Path, decode: bool = True, afresh: bool = False, look: Look | None = None) -> None:
+        """`decode` also decodes each image that is not known to be whole; `afresh` trusts no earlier reading.
+
+        `look` is shown each decoded image and its file.
+        """
+        self._decode, self._afresh, self._look = decode, afresh, look
         self._file = _cache_file(records)
         self._known = {} if afresh else _read(self._file)
         self._news: dict[str, list[int]] = {}
@@ -53,22 +57,28 @@ class CheckedImages:
 
     def refer(self, name: str, path: Path) -> ImageRef:
         """Refer to an image, which the records file calls `name`. Raises ImageError."""
+        return self.look_at(name, path)[0]
+
+    def look_at(self, name: str, path: Path) -> tuple[ImageRef, Any]:
+        """Refer to an image, with what `look` found in it: None where it was not decoded. Raises ImageError."""
         state = _file_state(path)  # before it is opened, so that a change meanwhile makes the entry an old one
         entry = self._known.get(name)
         if entry and state == (entry[0], entry[1]):
-            return ImageRef(str(path.absolute()), (entry[2], entry[3]))
+            return ImageRef(str(path.absolute()), (entry[2], entry[3])), None
         reference = ImageRef.of(path)
+        found = None
         if self._decode:
-            self._decode_once(reference)
+            found = self._decode_once(reference)
             if state:
                 self._news[name] = [*state, *reference.size]
-        return reference
+        return reference, found
 
-    def _decode_once(self, reference: ImageRef) -> None:
+    def _decode_once(self, reference: ImageRef) -> Any:
         width, height = reference.size
         with self._budget.hold(width * height):
             # As in training: to decode a JPEG smaller would be faster, but what passes here must pass there.
-            open_upright(reference.path)
+            image = open_upright(reference.path)
+            return self._look(image, reference.path) if self._look else None
 
     def remember(self) -> None:
         """Write down what was decoded; where that is not possible, it is decoded again next time.

@@ -21,7 +21,11 @@ COMMANDS = {
     "review": ("swift_zoomin.annotation.review", "write a page to accept or reject records with, in a browser"),
     "convert": ("swift_zoomin.convert.command", "published data sets to records, and images of records to squares"),
     "split": ("swift_zoomin.splitting.command", "split a records file into files for training, validation and test"),
-    "check": ("swift_zoomin.checking", "check records files and decode every image in them"),
+    "check": ("swift_zoomin.checking.command", "check records files, and what gives their labels away"),
+    "degrade": (
+        "swift_zoomin.evaluation.degrade_command",
+        "degrade the images of a records file: JPEG, crops, scales",
+    ),
     "detect": ("swift_zoomin.detection.command", "look at images twice and write a prediction each"),
     "evaluate": ("swift_zoomin.evaluation.command", "compare predictions with records"),
     "tables": ("swift_zoomin.evaluation.tables_command", "put the figures of several sets of images side by side"),

@@ -3,9 +3,9 @@
     {"records": "records.jsonl", "decisions": {"images/000017.png": "accept", "images/000018.png": "reject"}}
 
 `records` is the name of the records file, in the same folder. `decisions` says of an image, named as in the records,
-what was decided: of all records with that image. What is not named is undecided, and stays; further fields are ignored.
-The page of `zoomin review` writes the file, and commands that make other records files leave rejected records out.
-Training reads a records file as it is.
+what was decided: of all records with that image. What is not named is undecided, and stays; names of no record and
+further fields are ignored. The page of `zoomin review` writes the file, and commands that make other records files
+leave rejected records out. Training reads a records file as it is.
 """
 
 import json
@@ -23,7 +23,7 @@ ACCEPT, REJECT = DECISIONS = ("accept", "reject")
 def without_rejected(records: Sequence[Record], path: Path) -> tuple[list[Record], str]:
     """The records of a file that were not rejected, and what to say of the others, which may be nothing.
 
-    Raises RecordError where the decisions are faulty, name an image that is no record's, or leave nothing.
+    Raises RecordError where the decisions are faulty or leave nothing.
     """
     file = path.with_name(FILE_NAME)
     value = _read(file)
@@ -32,16 +32,17 @@ def without_rejected(records: Sequence[Record], path: Path) -> tuple[list[Record
     if value["records"] != path.name:
         return list(records), f"{FILE_NAME} is of {value['records']}, not applied"
     decisions = value["decisions"]
-    known = {record.name for record in records}
-    unknown = [name for name in decisions if name not in known]
-    if unknown:
-        missing = f"{counted(len(unknown), 'image')} of no record in {path.name} ({first_few(unknown, json.dumps)})"
-        raise RecordError(f"{file}: decisions has {missing}; expected images as the records name them; remove the rest")
     kept = [record for record in records if decisions.get(record.name) != REJECT]
     if not kept:
         raise RecordError(f"{file}: rejects every record of {path.name}; nothing is left")
-    left_out = len(records) - len(kept)
-    return kept, f"{counted(left_out, 'record')} left out by {FILE_NAME}" if left_out else ""
+    left_out = f"{counted(len(records) - len(kept), 'record')} left out by {FILE_NAME}"
+    # Records may have gone since the review. A name that never was one is seen here too, and stops nobody's work.
+    known = {record.name for record in records}
+    unknown = [name for name in decisions if name not in known]
+    if unknown:
+        are = f"{counted(len(unknown), 'image')} in it {'is' if len(unknown) == 1 else 'are'}"
+        return kept, f"{left_out}; {are} of no record ({first_few(unknown, json.dumps)})"
+    return kept, left_out if len(kept) < len(records) else ""
 
 
 def read_decisions(path: Path) -> dict[str, str]:

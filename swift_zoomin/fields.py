@@ -55,16 +55,27 @@ def further_fields(row: dict[str, Any]) -> dict[str, Any]:
 
 def field_faults(rows: Iterable[Row]) -> Iterator[str]:
     """Faults of further fields: each holds one kind of value in all rows, and only values that a column can hold."""
-    kinds: dict[str, str] = {}
+    fields = FieldKinds()
     for where, row in rows:
+        yield from fields.faults(where, row)
+
+
+class FieldKinds:
+    """What kind of value each further field holds, in the rows seen so far."""
+
+    def __init__(self) -> None:
+        self._kinds: dict[str, str] = {}
+
+    def faults(self, where: str, row: Any) -> Iterator[str]:
+        """Faults of the next row's further fields, as `field_faults` says them."""
         if not isinstance(row, dict):
-            continue  # said elsewhere
+            return  # said elsewhere
         for name, value in further_fields(row).items():
             if value is None:
                 continue
             kind = _KINDS.get(type(value), type(value).__name__)
-            if kind != kinds.setdefault(name, kind):
-                yield f"{where}: {name} is {kind}; expected {kinds[name]}, as in the rows before"
+            if kind != self._kinds.setdefault(name, kind):
+                yield f"{where}: {name} is {kind}; expected {self._kinds[name]}, as in the rows before"
             elif problem := _value_problem(value):
                 yield f"{where}: {name} {problem}"
 

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 from tqdm import tqdm
 
 from swift_zoomin.pictures import ImageError, open_upright
@@ -41,6 +42,7 @@ _BATCH = 1024  # images handed to the threads at once
 _ROWS, _COLUMNS = 32, 4096  # of a block of pairs: 1 MB, which stays in a processor's cache
 
 Array = Any  # a numpy array; its docstring says of what
+Fingerprint = tuple[int, int, Array]  # a row of Fingerprints
 
 
 @dataclass(frozen=True)
@@ -113,20 +115,25 @@ def fingerprints(paths: Sequence[Path | str]) -> Fingerprints:
     return prints
 
 
-def _fingerprint(path: Path | str) -> tuple[int, int, Array] | ImageError:
-    from imagehash import phash
-    from PIL import Image
-
+def _fingerprint(path: Path | str) -> Fingerprint | ImageError:
     try:
-        image = open_upright(path).convert("L")
-        with open(path, "rb") as file:
-            content = hashlib.file_digest(file, "sha256").digest()
+        return fingerprint(open_upright(path), path)
     except ImageError as error:
         return error
+
+
+def fingerprint(image: Image.Image, path: Path | str) -> Fingerprint:
+    """The row of a decoded picture, and of the file that it stands in. Raises ImageError."""
+    from imagehash import phash
+
+    try:
+        with open(path, "rb") as file:
+            content = hashlib.file_digest(file, "sha256").digest()
     except OSError as error:
-        return ImageError(f"{path}: cannot be read ({error.strerror})")
-    thumbnail = image.resize((_THUMBNAIL_PX, _THUMBNAIL_PX), Image.Resampling.BOX)
-    return int.from_bytes(content[:8]), int(str(phash(image)), 16), np.asarray(thumbnail).reshape(-1)
+        raise ImageError(f"{path}: cannot be read ({error.strerror})") from error
+    grey = image.convert("L")
+    thumbnail = grey.resize((_THUMBNAIL_PX, _THUMBNAIL_PX), Image.Resampling.BOX)
+    return int.from_bytes(content[:8]), int(str(phash(grey)), 16), np.asarray(thumbnail).reshape(-1)
 
 
 def near_duplicates(prints: Fingerprints, distance: int = DISTANCE) -> list[list[int]]:
@@ -144,14 +151,20 @@ def exact_duplicates(prints: Fingerprints) -> list[list[int]]:
 
 
 def _several(groups: Groups) -> list[list[int]]:
-    return sorted((members for members in groups.members() if len(members) > 1), key=lambda members: -len(members))
+    by_first: dict[int, list[int]] = {}
+    sizes = np.bincount(groups.first, minlength=len(groups.first))
+    for index in np.flatnonzero(sizes[groups.first] > 1).tolist():
+        by_first.setdefault(int(groups.first[index]), []).append(index)
+    return sorted(by_first.values(), key=lambda members: -len(members))
 
 
 def join_near_duplicates(groups: Groups, prints: Fingerprints, distance: int = DISTANCE) -> None:
     """Put near-duplicates together, beside what `groups` holds together already."""
-    groups.join_equal(prints.contents.tolist())
-    _, different = np.unique(prints.contents, return_index=True)
-    compared = different[~_are_flat(prints.thumbnails[different])]
+    _, different, which = np.unique(prints.contents, return_index=True, return_inverse=True)
+    again = np.flatnonzero(different[which] != np.arange(len(prints)))
+    if len(again):
+        groups.join(different[which[again]], again)
+    compared = different[~_are_flat(prints.thumbnails)[different]]
     compared = compared[np.argsort(prints.hashes[compared], kind="stable")]  # equal hashes side by side: few blocks
     for top in range(0, len(compared), _ROWS):
         rows = compared[top : top + _ROWS]
@@ -191,7 +204,12 @@ def copies_of(prints: Fingerprints, known: Fingerprints, distance: int = DISTANC
 
 
 def _are_flat(thumbnails: Array) -> Array:
-    return thumbnails.std(axis=1) < _FLAT_LEVELS
+    """For each of (n, 256) thumbnails whether it shows next to nothing: (n,) bool."""
+    are_flat = np.zeros(len(thumbnails), bool)
+    for start in range(0, len(thumbnails), _COLUMNS):  # a deviation is computed of floats, eight bytes a pixel
+        part = slice(start, start + _COLUMNS)
+        are_flat[part] = thumbnails[part].std(axis=1) < _FLAT_LEVELS
+    return are_flat
 
 
 def _normalised(thumbnails: Array) -> Array:

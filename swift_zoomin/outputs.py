@@ -25,14 +25,15 @@ def naming(path: Path | str) -> Iterator[None]:
         raise OSError(error.errno, error.strerror or str(error), str(path)) from error
 
 
-def write_output(path: Path, content: str) -> None:
+def write_output(path: Path, content: str | bytes) -> None:
     """Write a file, whole or not at all; what is no file (`/dev/stdout`) is written as it comes. Raises OSError."""
     make_folder(path.parent)
+    as_bytes = content.encode() if isinstance(content, str) else content
     with naming(path):
         if path.exists() and not path.is_file():
-            path.write_text(content, encoding="utf-8")
+            path.write_bytes(as_bytes)
         else:
-            write_whole(Path(os.path.realpath(path)), content.encode())
+            write_whole(Path(os.path.realpath(path)), as_bytes)
 
 
 def check_figures_folder(folder: Path, names: Iterable[str], inputs: Iterable[Path]) -> None:

@@ -117,6 +117,19 @@ def open_upright(source: Source) -> Image.Image:
     return _read(source, _decode)
 
 
+def look_at_head(source: Source, look: Callable[[Image.Image], _T]) -> _T:
+    """What `look` finds in an opened image, of which nothing is decoded. Raises ImageError."""
+    return _read(source, lambda image, _: look(image))
+
+
+def exif_tags(image: Image.Image) -> list[int]:
+    """The numbers of an opened image's EXIF tags, which is not decoded for that; none where they cannot be read."""
+    try:
+        return sorted(Image.Image.getexif(image))  # a PNG's own method would decode it
+    except _UNREADABLE:
+        return []
+
+
 def stored_orientation(source: Source) -> int:
     """How a file's pixels are turned to be upright: EXIF's number, 1 (not at all) to 8. Raises ImageError."""
     return _read(source, _known_orientation)

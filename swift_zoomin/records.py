@@ -14,17 +14,19 @@ import errno
 import hashlib
 import json
 import stat
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
 from swift_zoomin.boxes import Size
-from swift_zoomin.checked_images import CheckedImages
-from swift_zoomin.fields import field_faults, further_fields
+from swift_zoomin.checked_images import CheckedImages, Look
+from swift_zoomin.fields import FieldKinds, further_fields
 from swift_zoomin.file_kind import foreign_kind
 from swift_zoomin.files import cache_folder, open_whole, write_whole
 from swift_zoomin.images import ImageError, ImageRef
@@ -32,9 +34,11 @@ from swift_zoomin.replies import GENERATED, REAL, VERDICTS, as_box, surrogate_pr
 
 RECORDS_SUFFIXES = (".jsonl", ".parquet")
 _SHOWN_FAULTS = 20
+_ROWS_AHEAD = 256  # given to the threads before the first of them is waited for
 _NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 Report = Callable[[str], None]  # takes a fault of the row at hand
+Refer = Callable[[str, Path], ImageRef]  # of an image by its name and place; raises ImageError
 
 
 class RecordError(ValueError):
@@ -68,46 +72,134 @@ def read_records(path: Path | str, decode: bool = True, afresh: bool = False) ->
 
     `decode` also decodes each image that no earlier reading has decoded since it was changed; with `afresh`, every one.
     """
-    path = Path(path)
-    rows = list(read_rows(path))
-    if not rows:
-        expected = "" if path.suffix == ".parquet" else "; expected one JSON object a line"
-        raise RecordError(f"{path}: holds no record{expected}")
-    return check_rows(path, rows, decode, afresh)
+    return [record for record, _ in stream_records(Path(path), decode, afresh)]
 
 
 def read_rows(path: Path) -> Iterator[Row]:
     """The rows of a records file, one at a time and unchecked. Raises RecordError where it cannot be read."""
     _check_regular(path)
-    yield from _parquet_rows(path) if path.suffix == ".parquet" else _json_lines_rows(path)
+    yield from _parquet_rows(path) if _is_parquet(path) else _json_lines_rows(path)
 
 
 def check_rows(path: Path, rows: Sequence[Row], decode: bool = True, afresh: bool = False) -> list[Record]:
     """The records of rows of a file, checked as `read_records` does. Raises RecordError with all faults."""
     images = CheckedImages(path, decode, afresh)
+    return [record for record, _ in _checked_records(path, rows, len(rows), images)]
 
-    def check(row: Row) -> Record | list[str]:
-        faults: list[str] = []
-        record = _check_row(row, path, images, lambda fault: faults.append(f"{row.where}: {fault}"))
-        return record if record and not faults else faults
 
+def stream_records(
+    path: Path, decode: bool = True, afresh: bool = False, look: Look | None = None
+) -> Iterator[tuple[Record, Any]]:
+    """The records without a fault, one after the other, each with what `look` finds in its image where it is decoded.
+
+    What is read is not kept, but for a remembered line about each image decoded. Raises RecordError with all faults,
+    at the end: what is made of the records before must not be used then.
+    """
+    _check_regular(path)
+    images = CheckedImages(path, decode, afresh, look)
+    number = 0
+    for checked in _checked_records(path, read_rows(path), _about_how_many(path), images):
+        number += 1
+        yield checked
+    if not number:
+        expected = "" if _is_parquet(path) else "; expected one JSON object a line"
+        raise RecordError(f"{path}: holds no record{expected}")
+
+
+def _checked_records(
+    path: Path, rows: Iterable[Row], total: int, images: CheckedImages
+) -> Iterator[tuple[Record, Any]]:
+    """The records of rows without a fault, with what was seen in their images. Raises RecordError at the end."""
+    row_faults, field_faults, fields = _Faults(), _Faults(), FieldKinds()
     try:
-        with ThreadPoolExecutor() as pool:  # Pillow decodes outside the interpreter lock
-            checked = list(tqdm(pool.map(check, rows), f"checking {path.name}", len(rows), disable=len(rows) < 1000))
+        for row, checked in _checked_rows(path, rows, total, images):
+            field_faults.add(fields.faults(row.where, row.value))
+            if isinstance(checked, list):
+                row_faults.add(checked)
+            else:
+                yield checked
     finally:
         images.remember()  # also when the user stops a reading that takes long
-    faults = [fault for result in checked if isinstance(result, list) for fault in result]
-    faults += field_faults((row.where, row.value) for row in rows)
-    if faults:
-        raise RecordError(list_faults(faults))
-    return [record for record in checked if isinstance(record, Record)]
+    row_faults.add(field_faults.first, field_faults.number - len(field_faults.first))
+    if row_faults.number:
+        raise RecordError(list_faults(row_faults.first, row_faults.number))
 
 
-def list_faults(faults: Sequence[str]) -> str:
-    """The first faults, a line each, and how many more there are."""
+class _Faults:
+    """The first faults, as many as are shown, and how many there are: a million may be alike."""
+
+    def __init__(self) -> None:
+        self.first: list[str] = []
+        self.number = 0
+
+    def add(self, faults: Iterable[str], more: int = 0) -> None:
+        """Take in faults, and count `more` that are shown nowhere."""
+        for fault in faults:
+            self.number += 1
+            if len(self.first) < _SHOWN_FAULTS:
+                self.first.append(fault)
+        self.number += more
+
+
+def _is_parquet(path: Path) -> bool:
+    return path.suffix == ".parquet"
+
+
+def _checked_rows(
+    path: Path, rows: Iterable[Row], total: int, images: CheckedImages
+) -> Iterator[tuple[Row, tuple[Record, Any] | list[str]]]:
+    """The rows of a file in order, each with its record and what was seen in the image, or with its faults."""
+
+    def check(row: Row) -> tuple[Record, Any] | list[str]:
+        faults: list[str] = []
+        seen: list[Any] = []
+
+        def refer(name: str, image: Path) -> ImageRef:
+            reference, found = images.look_at(name, image)
+            seen.append(found)
+            return reference
+
+        record = _check_row(row, path, refer, lambda fault: faults.append(f"{row.where}: {fault}"))
+        if record is None or faults:
+            return faults
+        return record, seen[0]
+
+    waiting: deque[tuple[Row, Future[tuple[Record, Any] | list[str]]]] = deque()
+    with ThreadPoolExecutor() as pool, tqdm(total=total, desc=f"checking {path.name}", disable=total < 1000) as bar:
+        for row in rows:
+            waiting.append((row, pool.submit(check, row)))  # Pillow decodes outside the interpreter lock
+            if len(waiting) == _ROWS_AHEAD:
+                earliest, checked = waiting.popleft()
+                bar.update()
+                yield earliest, checked.result()
+        while waiting:
+            earliest, checked = waiting.popleft()
+            bar.update()
+            yield earliest, checked.result()
+
+
+def _about_how_many(path: Path) -> int:
+    """The rows of a file, for a bar of progress: empty lines count, and what cannot be read has none."""
+    if _is_parquet(path):
+        import pyarrow.parquet
+
+        try:
+            return int(pyarrow.parquet.read_metadata(path).num_rows)
+        except (pyarrow.ArrowException, OSError):
+            return 0  # reading it says what is wrong
+    try:
+        with path.open("rb") as file:
+            return sum(block.count(b"\n") for block in iter(partial(file.read, 1 << 20), b""))
+    except OSError:
+        return 0
+
+
+def list_faults(faults: Sequence[str], number: int | None = None) -> str:
+    """The first faults, a line each, and how many more there are; `number` counts those that are not at hand too."""
+    more = (number or len(faults)) - _SHOWN_FAULTS
     lines = list(faults[:_SHOWN_FAULTS])
-    if len(faults) > _SHOWN_FAULTS:
-        lines.append(f"... and {len(faults) - _SHOWN_FAULTS} more")
+    if more > 0:
+        lines.append(f"... and {more} more")
     return "\n".join(lines)
 
 
@@ -225,7 +317,7 @@ def _written(file: Path, content: bytes) -> Path:
     return file
 
 
-def _check_row(row: Row, path: Path, images: CheckedImages, report: Report) -> Record | None:
+def _check_row(row: Row, path: Path, refer: Refer, report: Report) -> Record | None:
     """The record in a row; None where so much is wrong that there is none. Every fault found is reported."""
     value = row.value
     if isinstance(value, ValueError):  # the line is no JSON
@@ -246,7 +338,7 @@ def _check_row(row: Row, path: Path, images: CheckedImages, report: Report) -> R
     _check_text("explanation", explanation, report)
     for text in box_labels or []:
         _check_text("box_labels", text, report)
-    image = _check_image(row, path, images, report)
+    image = _check_image(row, path, refer, report)
     if boxes is not None and image:
         _check_boxes(boxes, image.size, report)
     expected_labels = len(boxes or [])
@@ -277,13 +369,13 @@ def _check_text(name: str, text: Any, report: Report) -> None:
         report(f"{name} {problem}")
 
 
-def _check_image(row: Row, path: Path, images: CheckedImages, report: Report) -> ImageRef | None:
+def _check_image(row: Row, path: Path, refer: Refer, report: Report) -> ImageRef | None:
     name = row.value.get("image")
     if not isinstance(name, str) or not name:
         report(f"image {name!r}; expected a path relative to the records file")
         return None
     try:
-        return images.refer(name, row.spilled or path.parent / name)
+        return refer(name, row.spilled or path.parent / name)
     except ImageError as error:
         report(f"image {error}")
         return None

@@ -4,11 +4,13 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from swift_zoomin.records import Record, Row, check_rows, read_rows
 from swift_zoomin.replies import GENERATED, REAL, VERDICTS
 
 _Numbered = tuple[int, Row]
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -19,21 +21,21 @@ class Sample:
     total: int
 
 
-class _Reservoir:
-    """Keeps `size` of the rows that it is shown, each with the same chance (Vitter's algorithm R)."""
+class Reservoir(Generic[_T]):
+    """Keeps `size` of the things that it is shown, each with the same chance (Vitter's algorithm R)."""
 
     def __init__(self, size: int, seed: str) -> None:
-        self.kept: list[_Numbered] = []
+        self.kept: list[_T] = []
         self._size, self._shown, self._random = size, 0, random.Random(seed)
 
-    def show(self, row: _Numbered) -> None:
+    def show(self, thing: _T) -> None:
         self._shown += 1
         if len(self.kept) < self._size:
-            self.kept.append(row)
+            self.kept.append(thing)
             return
         place = self._random.randrange(self._shown)
         if place < self._size:
-            self.kept[place] = row
+            self.kept[place] = thing
 
 
 def draw_records(path: Path, number: int, seed: int = 0) -> Sample:
@@ -58,12 +60,12 @@ def _draw(
     path: Path, number: int, seed: int, group_of: Callable[[Row], str | None]
 ) -> tuple[dict[str | None, list[_Numbered]], int]:
     """At most `number` rows of each group, and how many rows there are in all."""
-    reservoirs: dict[str | None, _Reservoir] = {}
+    reservoirs: dict[str | None, Reservoir[_Numbered]] = {}
     total = 0
     for index, row in enumerate(read_rows(path)):
         group = group_of(row)
         if group not in reservoirs:
-            reservoirs[group] = _Reservoir(number, f"{seed} {group}")
+            reservoirs[group] = Reservoir(number, f"{seed} {group}")
         reservoirs[group].show((index, row))
         total += 1
     return {group: reservoir.kept for group, reservoir in reservoirs.items()}, total

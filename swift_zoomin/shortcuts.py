@@ -22,6 +22,7 @@ from swift_zoomin.records import Record
 from swift_zoomin.replies import VERDICTS
 
 LABEL_WORDS = "the wording of region labels"
+IMAGE_SIZE = "the size of the image"
 _CHANCE = 0.5
 _WORTH_SAYING = 0.55  # share guessed right; below it a model has better things to learn
 _BY_CHANCE = 0.001  # how probable as many right guesses are by chance alone, at most
@@ -174,7 +175,7 @@ _SIZES = "bring the images of both classes to the same sizes (zoomin convert squ
 _REGIONS = "mark regions on both classes alike, as the paper does"
 _WORDS = "rows of purpose sft hide them behind another record's; sft_joint teaches a second look to repeat them"
 _PROPERTIES = (
-    _Property("the size of the image", _always, _image_size, "width in pixels", _SIZES),
+    _Property(IMAGE_SIZE, _always, _image_size, "width in pixels", _SIZES),
     _Property("the number of regions", _always, _number, "regions", _REGIONS),
     _Property("the size of regions", _has_regions, _region_sizes, "share of the image", _REGIONS),
     _Property("the place of regions", _has_regions, _region_places, "middle from the left, as a share", _REGIONS),

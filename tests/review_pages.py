@@ -41,3 +41,8 @@ def downloaded(page: Any, folder: Path) -> dict[str, Any]:
     waited.value.save_as(folder / "decisions.json")
     content: dict[str, Any] = json.loads((folder / "decisions.json").read_text())
     return content
+
+
+def put_beside(folder: Path, decisions: dict[str, str]) -> None:
+    """Decisions beside the records, as from a colleague."""
+    (folder / "decisions.json").write_text(json.dumps({"records": "records.jsonl", "decisions": decisions}))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from swift_zoomin.checking import check
+from swift_zoomin.checking.command import survey
 from swift_zoomin.cli import main
 from swift_zoomin.records import RecordError, read_records
 
@@ -25,8 +26,13 @@ def folder(tmp_path: Path) -> Path:
     """A folder for records, with two images, beside another with a third."""
     (tmp_path / "data").mkdir()
     for name in ("data/a.png", "data/b.png", "c.png"):
-        Image.new("RGB", (40, 20)).save(tmp_path / name)
+        save_picture(tmp_path / name)
     return tmp_path / "data"
+
+
+def save_picture(path: Path) -> None:
+    """40 x 20 pixels that are like no other name's."""
+    Image.frombytes("RGB", (40, 20), random.Random(path.name).randbytes(2400)).save(path)
 
 
 def write(folder: Path, *rows: dict[str, Any], name: str = "records.jsonl") -> Path:
@@ -45,7 +51,8 @@ def warnings(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
         monkeypatch.setattr("sys.argv", ["zoomin", "check", path.name])
         assert main() == 0
         out, err = capsys.readouterr()
-        first, *rest = out.splitlines()
+        first, boxes, files, *rest = out.splitlines()
+        assert (boxes[:7], files[:7]) == ("boxes: ", "files: ")
         said = {0: "; no fault", 1: "; no fault, 1 warning"}.get(len(rest), f"; no fault, {len(rest)} warnings")
         assert err == ""
         assert first.endswith(said)
@@ -116,8 +123,8 @@ def test_images_outside_the_folder_of_the_file(folder: Path, warnings: Check) ->
 def test_a_folder_reached_through_a_link_is_its_own_place(folder: Path) -> None:
     write(folder, {})
     (folder.parent / "link").symlink_to("data")
-    found = "1 record: 1 real, 0 generated, 0 boxes; no fault"
-    assert check([folder.parent / "link" / "records.jsonl"]) == [found]
+    [found, _, _], _ = survey([folder.parent / "link" / "records.jsonl"])
+    assert found == "1 record: 1 real, 0 generated, 0 boxes; no fault"
 
 
 def test_fields_that_ms_swift_means_something_by(folder: Path, warnings: Check) -> None:
@@ -182,8 +189,8 @@ def test_each_warning_is_one_line_and_counted(tmp_path_factory: pytest.TempPathF
     folder = tmp_path_factory.mktemp("any") / "data"
     folder.mkdir()
     for name in ("a.png", "b.png", "../c.png"):
-        Image.new("RGB", (40, 20)).save(folder / name)
-    first, *rest = check([write(folder, *rows)])
+        save_picture(folder / name)
+    (first, _, _, *rest), _ = survey([write(folder, *rows)])
     named = [row["image"] for row in rows]
     labels = {name: {row["label"] for row in rows if row["image"] == name} for name in named}
     expected = {

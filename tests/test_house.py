@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "swift_zoomin"
 ROOMS_OF_MS_SWIFT = {"plugin", "detection", "register"}
-# `checking` and `cli` are wings of a single file. `startup` wraps a function of ms-swift without importing it.
+# `cli` is a wing of a single file. `startup` wraps a function of ms-swift without importing it.
 WINGS = {"annotation", "splitting", "detection", "convert", "evaluation", "checking", "cli"}
 ALLOWED_BETWEEN_ROOMS = {("detection", "plugin"), ("register", "plugin")}
 HEAVY = {"torch", "swift", "vllm", "transformers", "datasets", "sklearn", "peft", "trl", "deepspeed"}

@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from PIL import Image
 from run_recipe import DETECTING, RECIPES, TRAINING, commands, environment, run
 
 from swift_zoomin.episode import MAX_CROPS
+from swift_zoomin.records import write_records
+from swift_zoomin.replies import VERDICTS
 
 SCRIPTS = [*(ROOT / "shell").rglob("*.sh"), *(ROOT / "examples").glob("*.sh")]
 
@@ -296,3 +299,25 @@ def test_a_recipe_sees_no_more_gpus_than_it_was_given(
         text=True,
     )
     assert (done.stdout, done.stderr) == (f"{expected}\n", "")
+
+
+@pytest.mark.parametrize("rows", [4, 0])
+def test_a_recipe_says_first_what_files_give_away_and_leaves_refusals_to_the_run(
+    rows: int, model_dir: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "records.jsonl"
+    data.write_text("no record\n")
+    if rows:
+        for number in range(rows):
+            Image.new("RGB", (40, 20)).save(tmp_path / f"{number}.png")
+        write_records(data, [{"image": f"{number}.png", "label": VERDICTS[number % 2]} for number in range(rows)])
+    more = {"MODEL": str(model_dir), "DATA": str(data), "OUT": str(tmp_path), "DISK": "0", "GPUS": "0"}
+    script = "source common.sh; check MODEL DATA OUT; echo started"
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=ROOT / "shell", env=environment(**more), capture_output=True, text=True
+    )
+    said = (
+        "files: 2 real and 2 generated images are too few to tell whether they give labels away (50 of each are enough)"
+    )
+    assert done.stdout == (f"{said}\nstarted\n" if rows else "started\n")
+    assert (done.returncode, done.stderr) == (0, "")

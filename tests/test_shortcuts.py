@@ -297,9 +297,11 @@ def test_the_size_that_counts_is_the_one_the_model_sees() -> None:
 def write(folder: Path, name: str, label: str, boxes: list[list[int]], count: int = 10) -> Path:
     folder.mkdir(exist_ok=True)
     lines = []
-    for index in range(count):
-        Image.new("RGB", (40, 20)).save(folder / f"{name}{index}.png")
-        row = {"image": f"{name}{index}.png", "label": label, "explanation": "Seen.", "boxes": boxes}
+    first = len(list(folder.glob("*.png")))
+    for number in range(first, first + count):  # names that do not tell the label
+        noise = random.Random(number).randbytes(2400)
+        Image.frombytes("RGB", (40, 20), noise).save(folder / f"{number:02}.png")
+        row = {"image": f"{number:02}.png", "label": label, "explanation": f"Seen in {number}.", "boxes": boxes}
         lines.append(json.dumps(row) + "\n")
     (folder / f"{name}.jsonl").write_text("".join(lines))
     return folder / f"{name}.jsonl"
@@ -312,12 +314,19 @@ def test_check_takes_the_files_of_a_run_together(tmp_path: Path, monkeypatch: py
     assert main() == 0
     assert capsys.readouterr().out == (
         "20 records: 10 real, 10 generated, 20 boxes; no fault, 1 warning\n"
+        "boxes: 50.0% of records have one, 1.00 a record (the paper: 99.5%, 3.24)\n"
+        "files: 10 real and 10 generated images are too few to tell whether they give labels away (50 of each are "
+        "enough)\n"
         "warning: the number of regions gives labels away: 1.00 guessed right, 0.50 by chance (regions, on average: "
         "real 0.00, generated 2.00); mark regions on both classes alike, as the paper does\n"
     )
     monkeypatch.setattr("sys.argv", ["zoomin", "check", str(real)])
     assert main() == 0
-    assert capsys.readouterr().out == "10 records: 10 real, 0 generated, 0 boxes; no fault\n"
+    assert capsys.readouterr().out == (
+        "10 records: 10 real, 0 generated, 0 boxes; no fault\n"
+        "boxes: 0.0% of records have one, 0.00 a record (the paper: 99.5%, 3.24)\n"
+        "files: all images are real, so there are no labels to give away\n"
+    )
 
 
 def test_check_names_the_faults_of_every_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:

@@ -148,6 +148,12 @@ def test_records_of_one_group_stay_together(zoomin, tmp_path: Path, values: Any)
     assert [len(parts) for parts in by_group.values()] == [1] * 10
 
 
+def test_records_whose_group_is_empty_are_not_one_group(zoomin, tmp_path: Path) -> None:
+    records = make(tmp_path, [{}] * 20, group="")
+    assert zoomin("split", records, "--out", tmp_path / "out", "--test", "0.3", "--val", "0.2")[0] == 0
+    assert sizes(tmp_path / "out") == {"train": 10, "val": 4, "test": 6}
+
+
 def test_several_records_of_one_image_stay_together_whichever_way_they_name_it(zoomin, tmp_path: Path) -> None:
     rows: list[dict[str, Any]] = [{} for _ in range(20)]
     (tmp_path / "link").symlink_to("images")
@@ -188,6 +194,13 @@ def test_thirty_records_are_split_and_what_is_absent_is_said(zoomin, tmp_path: P
     assert held["test"] == 3
     assert held["val"] in (1, 2)
     assert "zoomin: warning: too few to be in every file; none of real rare (1 record) in val and test\n" in err
+
+
+@pytest.mark.parametrize(("number", "train"), [(3, 1), (10, 8), (12, 10), (14, 12)])
+def test_a_share_of_less_than_a_record_is_one_record(zoomin, tmp_path: Path, number: int, train: int) -> None:
+    """5% of 14 is 0.7, and 10% of 12 is 1.2."""
+    assert zoomin("split", make(tmp_path, [{}] * number), "--out", tmp_path / "out")[0] == 0
+    assert sizes(tmp_path / "out") == {"train": train, "val": 1, "test": 1}
 
 
 def test_a_group_of_most_records_is_kept_whole_and_said(zoomin, tmp_path: Path) -> None:
@@ -280,7 +293,8 @@ def test_too_few_groups_are_refused_before_anything_is_written(zoomin, tmp_path:
     status, out, err = zoomin("split", records, "--out", tmp_path / "out")
     assert (status, out) == (1, "")
     assert "nothing is left for" in err
-    assert "of 10 records in 2 groups; ask for a larger share, or for none with 0" in err
+    need = "each file needs a group of its own: ask for none with 0, or have fewer records in one group"
+    assert f"of 10 records in 2 groups; {need}" in err
     assert not (tmp_path / "out").exists()
 
 
@@ -320,6 +334,12 @@ def test_a_stratum_of_single_images_is_at_most_two_records_off_in_each_part(stra
     for stratum, records in total.items():
         for part, share in SHARES.items():
             assert abs(held[stratum, part] - share * records) <= 2
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(st.lists(st.sampled_from(STRATA), min_size=1, max_size=3), min_size=3, max_size=40))
+def test_as_many_groups_as_parts_leave_no_part_empty(groups: list[list[Stratum]]) -> None:
+    assert set(assign(groups, SHARES, [str(index) for index in range(len(groups))])) == set(SHARES)
 
 
 def test_many_sources_of_one_image_each_still_fill_every_part() -> None:

@@ -1,9 +1,11 @@
 """The command `zoomin review`: one HTML page to accept or reject records with, which loads nothing from elsewhere.
 
-It stands beside the records file as `review.html`. What is decided there is kept in the browser, under a hash of the
-records file, and downloaded as `decisions.json` (`swift_zoomin.decisions`). Where the browser has kept nothing of this
-file yet, the page begins with the decisions that lay beside it. Whatever records hold is text there: the page's policy
-lets only its own script run and nothing be fetched. Not covered: editing records; more images than a browser opens.
+It stands beside records.jsonl as `review.html`, and beside a train.jsonl as `review-train.html`. What is
+decided there is kept in the browser, under a hash of the records file's path, so that it outlives records made since
+then, and downloaded as `decisions.json` (`swift_zoomin.decisions`). The page begins with the decisions that lay beside
+it, and takes them over later where they are others than it has seen there or written itself. Whatever records hold is
+text there: the page's policy lets only its own script run and nothing be fetched. Not covered: editing records; more
+images than a browser opens.
 """
 
 import argparse
@@ -11,6 +13,7 @@ import base64
 import hashlib
 import io
 import json
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
@@ -32,7 +35,6 @@ from swift_zoomin.records import RECORDS_SUFFIXES, Record, RecordError
 from swift_zoomin.replies import VERDICTS
 from swift_zoomin.sampling import Sample, draw_records
 
-PAGE_NAME = "review.html"
 _SIDE_PX = 1024  # at most, of an image on the page: what is larger would be shrunk on most screens anyway
 _QUALITY = 85  # of WebP: hands and letters stay as they are, 128 kB a photograph of that size
 _DEFAULT_RECORDS, _MOST_RECORDS = 500, 5000  # on one page: 85 MB of photographs, and what a browser still opens
@@ -60,7 +62,7 @@ def _sample(value: str) -> int:
 
 def run(options: argparse.Namespace) -> int:
     path = _records_file(options.records)
-    page = path.with_name(PAGE_NAME)
+    page = _page_of(path)
     _check_target(page)
     sample = draw_records(path, options.sample, options.seed)
     if not sample.records:
@@ -78,6 +80,11 @@ def _records_file(given: Path) -> Path:
     if not found:
         raise RecordError(f"{given}: no records.jsonl in it; name a records file, or a folder that `annotate` wrote")
     return found[0]
+
+
+def _page_of(path: Path) -> Path:
+    """Where the page of a records file stands: one a file, as those of a split lie in one folder."""
+    return path.with_name("review.html" if path.stem == "records" else f"review-{path.stem}.html")
 
 
 def _check_target(page: Path) -> None:
@@ -103,7 +110,7 @@ def render(path: Path, sample: Sample, seed: int) -> str:
     images, sizes = zip(*_shrunken(sample.records), strict=True)
     records = [_shown_record(record, size) for record, size in zip(sample.records, sizes, strict=True)]
     data = {
-        "key": f"zoomin review {_digest(path)}",
+        "key": _key(path),
         "file": path.name,
         "decisions_file": FILE_NAME,
         "total": sample.total,
@@ -143,9 +150,9 @@ def _hash_of(text: str) -> str:
     return f"'sha256-{digest}'"
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _key(path: Path) -> str:
+    """What the browser keeps the decisions of a records file under: the same whatever the file holds by then."""
+    return f"zoomin review {hashlib.sha256(os.fsencode(os.path.realpath(path))).hexdigest()}"
 
 
 def _shrunken(records: list[Record]) -> Iterator[tuple[str, Size]]:

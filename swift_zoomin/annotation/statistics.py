@@ -5,22 +5,19 @@
     statistics.summary()                # {"images": 20000, "share_with_boxes": 0.995, "boxes_per_image": 3.24, ...}
 
 The paper has 99.5% of the images with a box and 3.24 boxes an image, counted over all images, those without a box too.
-Its Fig. 7 counts keywords. Here a word's number is that of the explanations it occurs in, so that one that repeats
-itself weighs no more than others; English stop words are scikit-learn's; "shadow" and "shadows" are two words.
+Its Fig. 7 counts keywords: `keywords.py` says what is one, and its number is that of the explanations it occurs in.
 """
 
 import re
 from collections import Counter
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
 from swift_zoomin.annotation.answers import WAS_CUT
 from swift_zoomin.annotation.steps import Annotation, Step
+from swift_zoomin.keywords import keywords
 
 SHOWN_KEYWORDS = 50
-_LONGEST_WORD = 40  # characters; what is longer is no word
-_WORD = re.compile(r"\b\w\w+\b")  # as scikit-learn's vectorizers read words
 _PARTICULARS = re.compile(r" \([^()]*\)")  # of a reason for rejecting
 
 _WRONG_FRAME_SHARE = 0.5
@@ -116,19 +113,6 @@ def _advice(cause: str) -> str:
     if WAS_CUT in cause:
         return f"turn the model's reasoning off at its server, or take another --{step}-model"
     return f"read its answers in audit.jsonl, and take another --{step}-model"
-
-
-def keywords(explanation: str) -> set[str]:
-    """The words of an explanation, in lower case, without English stop words and numbers."""
-    words = {word for word in _WORD.findall(explanation.lower()) if len(word) <= _LONGEST_WORD}
-    return {word for word in words - _stop_words() if not word.isdecimal()}
-
-
-@cache
-def _stop_words() -> frozenset[str]:
-    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
-
-    return frozenset(ENGLISH_STOP_WORDS)
 
 
 def _share(part: int, whole: int) -> float | None:

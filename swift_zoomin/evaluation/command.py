@@ -12,10 +12,13 @@ from swift_zoomin import arguments
 from swift_zoomin.arguments import INCOMPLETE, complain, counted
 from swift_zoomin.evaluation import sources, tables
 from swift_zoomin.evaluation.answers import Answers, to_answers
+from swift_zoomin.evaluation.explained import explained_by
 from swift_zoomin.evaluation.foreign.formats import FORMATS
 from swift_zoomin.evaluation.groups import BY
 from swift_zoomin.evaluation.metrics import as_json, by_group, evaluation
 from swift_zoomin.evaluation.pairing import Pair, pair
+from swift_zoomin.evaluation.plots.material import gather
+from swift_zoomin.evaluation.plots.writing import OF_AN_EVALUATION, add_option, check_figures, write_figures
 from swift_zoomin.evaluation.reading import read_method
 from swift_zoomin.evaluation.sets import METRICS
 from swift_zoomin.outputs import check_figures_folder, write_output
@@ -58,6 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--threshold", type=sources.threshold, action="append", default=[], metavar="SCORE", help=_THRESHOLD_HELP
     )
+    add_option(parser, OF_AN_EVALUATION)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -65,16 +69,20 @@ def run(options: argparse.Namespace) -> int:
     files = [one.path for one in options.predictions]
     if options.out:
         check_figures_folder(options.out, (METRICS, *TABLES), (options.records, *files))
+    if options.figures:
+        check_figures(OF_AN_EVALUATION, options.out, (options.records, *files))
     records = read_records(options.records, decode=False)
     stated = sources.states(by_method, options.positive, options.threshold)
     processes = min(len(os.sched_getaffinity(0)), _MOST_PROCESSES)
     notes: list[str] = []
-    methods = []
+    methods, explained = [], []
     for name, of_method in by_method.items():  # one method in memory at a time
         predictions, read_notes = read_method(of_method, records, stated[name])
         pairs = pair(records, predictions)
         _check_some_belong(options.records, of_method[0].path, pairs, predictions)
         methods.append(to_answers(name, pairs, predictions, processes))
+        if options.figures:
+            explained.append(explained_by(name, pairs))
         prefix = f"{name}: " if len(by_method) > 1 else ""
         notes += [prefix + note for note in read_notes] + _count_notes(methods[-1], pairs, prefix)
     judged = evaluation(records, methods)
@@ -85,6 +93,10 @@ def run(options: argparse.Namespace) -> int:
         write_output(options.out / METRICS, json.dumps(as_json(judged), indent=2) + "\n")
         for name, form in TABLES.items():
             write_output(options.out / name, form(judged))
+    if options.figures:
+        material = gather(records, methods, explained, judged["methods"])
+        for note in write_figures(OF_AN_EVALUATION, material, options.out, judged["signature"]):
+            print(note)
     return _status(methods, [of_method[0].path for of_method in by_method.values()])
 
 

@@ -15,6 +15,8 @@ These are the definitions of scikit-learn's `roc_auc_score`, `average_precision_
 scikit-learn's own functions take over a minute.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 BINS = 15  # as Guo et al. (2017) take
@@ -31,8 +33,7 @@ class ScoreFigures:
         falling = scores[self._order]
         is_last = np.append(np.diff(falling) != 0, True)  # of the images that share a score
         self._ends = np.flatnonzero(is_last) if len(falling) else np.array([], dtype=int)
-        bins = np.searchsorted(np.linspace(0, 1, BINS + 1)[1:-1], falling)
-        in_bin = (bins[:, None] == np.arange(BINS)).astype(float)  # (scored, BINS)
+        in_bin = (_bins(falling)[:, None] == np.arange(BINS)).astype(float)  # (scored, BINS)
         self._distances = in_bin * (falling - self._labels)[:, None]
 
     def under(self, weights: np.ndarray) -> dict[str, np.ndarray]:
@@ -65,3 +66,38 @@ class ScoreFigures:
 def _from_zero(rates: np.ndarray) -> np.ndarray:
     """Rates of falling thresholds, (rows, thresholds), preceded by the one that nothing reaches."""
     return np.hstack([np.zeros((len(rates), 1)), rates])
+
+
+def _bins(scores: np.ndarray) -> np.ndarray:
+    """The number of the bin that each score lies in."""
+    return np.searchsorted(np.linspace(0, 1, BINS + 1)[1:-1], scores)
+
+
+class Reliability(NamedTuple):
+    """Of each bin that has images, in order: their mean score, the share of them that is generated, their number."""
+
+    mean_scores: np.ndarray
+    shares: np.ndarray
+    images: np.ndarray
+
+
+def reliability(scores: np.ndarray, is_generated: np.ndarray) -> Reliability:
+    """What the calibration error sums up, of the images that have a score."""
+    scored = ~np.isnan(scores)
+    scores, is_generated = scores[scored], is_generated[scored]
+    used, bins, images = np.unique(_bins(scores), return_inverse=True, return_counts=True)
+    sums = (np.bincount(bins, values, len(used)) for values in (scores, is_generated))
+    mean_scores, shares = (of_bins / images for of_bins in sums)
+    return Reliability(mean_scores, shares, images)
+
+
+def roc(scores: np.ndarray, is_generated: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The corners of the ROC curve from (0, 0) to (1, 1): false-positive and true-positive rates.
+
+    None of the images that have a score may lack a class.
+    """
+    from sklearn.metrics import roc_curve  # takes a second, and only a figure needs the curve itself
+
+    scored = ~np.isnan(scores)
+    alarm_rates, hit_rates, _ = roc_curve(is_generated[scored], scores[scored], drop_intermediate=True)
+    return alarm_rates, hit_rates

@@ -74,14 +74,19 @@ def values_and_spreads(
     values = [
         {name: float(figure[0]) for name, figure in method.under(np.ones((1, images))).items()} for method in weighted
     ]
-    if groups is not None and (groups == groups[0]).all():
-        nothing = np.full(resampling.RESAMPLES, np.nan)  # what has one original says nothing of another sample
+    if groups is not None and _has_one_group(groups):
+        nothing = np.full(resampling.RESAMPLES, np.nan)
         return values, [dict.fromkeys(of_method, nothing) for of_method in values]
     blocks: list[list[Spread]] = [[] for _ in methods]
     for weights in resampling.resamples(images, groups):
         for method, of_method in zip(weighted, blocks, strict=True):
             of_method.append(method.under(weights))
     return values, [_joined(of_method) for of_method in blocks]
+
+
+def _has_one_group(groups: np.ndarray) -> bool:
+    """Whether all images have one original: they say nothing of another sample."""
+    return bool((groups == groups[0]).all())
 
 
 def _joined(blocks: list[Spread]) -> Spread:
@@ -109,6 +114,22 @@ def with_intervals(answers: Answers, values: dict[str, float], spread: Spread, a
     figures |= {name: Figure(count) for name, count in answers.strays.items()}
     figures["looks"] = Figure(answers.looks)
     return figures
+
+
+def share(hits: np.ndarray, groups: np.ndarray | None = None) -> Figure:
+    """The share of hits (1 or 0; NaN counts nowhere) and its interval, as a method's own shares have it."""
+    counted = ~np.isnan(hits)
+    if not counted.any():
+        return Figure(None)
+    value = float(hits[counted].mean())
+    if groups is None:
+        return Figure(value, *_wilson(hits))
+    if _has_one_group(groups):
+        return Figure(value)
+    blocks = [weights[:, counted] for weights in resampling.resamples(len(hits), groups)]
+    with np.errstate(invalid="ignore"):
+        spread = np.concatenate([weights @ hits[counted] / weights.sum(axis=1) for weights in blocks])
+    return Figure(value, *percentiles(spread))
 
 
 def _wilson(hits: np.ndarray) -> tuple[float, float]:

@@ -24,10 +24,10 @@ _HELP = """\
 split a records file into files for training, validation and test
 
 Records of one image, of near-duplicate images (saved again, scaled, cut a little), and with equal values in their field
-`group` stay together. Labels, and sources where records have the field `source`, get their share of every file. Which
-images go where depends on the images and the seed, not on the order of the records. Mirrored copies, and crops by more
-than one or two hundredths, are not recognised: give such images one `group`. Records that a decisions.json beside the
-file rejects are left out.
+`group` stay together. Labels, and sources where records have the field `source`, get their share of every file, and no
+file is empty: three files need three records that need not stay together. Which images go where depends on the images
+and the seed, not on the order of the records. Mirrored copies, and crops by more than one or two hundredths, are not
+recognised: give such images one `group`. Records that a decisions.json beside the file rejects are left out.
 """
 _TRAIN, _VAL, _TEST = "train", "val", "test"
 _SUMMARY = "split.json"
@@ -123,8 +123,13 @@ def _groups(records: Sequence[Record], prints: Fingerprints, distance: int) -> t
 
 
 def _group_key(record: Record) -> Any:
-    """What records of one `group` share: numbers are equal as numbers, lists and objects by what is in them."""
+    """What records of one `group` share: numbers equal as numbers, lists and objects as they are written.
+
+    A table writes no group as an empty cell: "" is none.
+    """
     group = record.extra.get("group")
+    if group == "":
+        return None
     return json.dumps(group, sort_keys=True, default=repr) if isinstance(group, list | dict) else group
 
 
@@ -152,8 +157,8 @@ def _parts(
     empty = [part for part in shares if part not in parts]
     if empty:
         held = f"{counted(len(records), 'record')} in {counted(len(members), 'group')}"
-        asked = "; ask for a larger share, or for none with 0, or have fewer records in one group"
-        raise RecordError(f"{options.records}: nothing is left for {' and '.join(empty)} of {held}{asked}")
+        need = "each file needs a group of its own: ask for none with 0, or have fewer records in one group"
+        raise RecordError(f"{options.records}: nothing is left for {' and '.join(empty)} of {held}; {need}")
     return parts
 
 

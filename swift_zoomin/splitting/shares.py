@@ -6,7 +6,8 @@
 A group goes into one part whole, whatever it holds: a photograph and what was generated from it are one group. Groups
 are dealt out by size, the largest first, each to the part that afterwards is nearest to what it ought to hold: of all
 records, of those of its label, and of those of its label and source (the sum of (held - due)^2 / due). A part that is
-full gets nothing more, so none exceeds its due by as much as its last group's size.
+full gets nothing more, so none exceeds its due by as much as its last group's size. The last groups go to parts that
+have none yet: with as many groups as parts, or more, no part is empty, however small its share.
 """
 
 from collections import Counter, defaultdict
@@ -56,8 +57,12 @@ def assign(groups: Sequence[Sequence[Stratum]], shares: Mapping[str, float], key
         total.update(of_group)
     parts = {name: _Part({cell: share * records for cell, records in total.items()}) for name, share in shares.items()}
     assigned = [""] * len(groups)
-    for index in sorted(range(len(groups)), key=lambda index: (-len(groups[index]), keys[index])):
+    order = sorted(range(len(groups)), key=lambda index: (-len(groups[index]), keys[index]))
+    for left, index in zip(range(len(order), 0, -1), order, strict=True):
         open_parts = [name for name, part in parts.items() if not part.is_full]
+        empty = [name for name in open_parts if not parts[name].held]
+        if left <= len(empty):
+            open_parts = empty
         chosen = min(open_parts, key=lambda name: parts[name].cost(cells[index]))
         parts[chosen].held.update(cells[index])
         assigned[index] = chosen

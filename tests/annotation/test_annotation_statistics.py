@@ -5,7 +5,8 @@ import json
 import pytest
 
 from swift_zoomin.annotation.dialogue import Annotation, Dropped
-from swift_zoomin.annotation.statistics import Statistics, keywords
+from swift_zoomin.annotation.statistics import Statistics
+from swift_zoomin.keywords import keywords
 from swift_zoomin.replies import GENERATED, REAL
 
 BOX = [1.0, 2.0, 3.0, 4.0]

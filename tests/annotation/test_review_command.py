@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import re
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,10 +15,12 @@ from made_images import encoded, exif, noise
 from PIL import Image
 from zoomin_command import ROWS, make_data, zoomin_command
 
+import swift_zoomin
 from swift_zoomin.records import write_records
 from swift_zoomin.replies import VERDICTS
 
 Zoomin = Callable[..., tuple[int, str, str]]
+PACKAGE = Path(swift_zoomin.__file__).parent
 
 
 @pytest.fixture
@@ -94,13 +97,29 @@ def test_what_a_picture_shows_is_on_the_page_as_good_as_it_is(zoomin: Zoomin, da
     assert sum(abs(one - other) for one, other in pairs) / len(shown.tobytes()) < 3
 
 
-def test_progress_is_kept_under_a_hash_of_the_file_and_decisions_by_name(zoomin: Zoomin, data: Path) -> None:
+def test_progress_is_kept_under_the_path_of_the_file(zoomin: Zoomin, data: Path) -> None:
     assert zoomin("review", data)[0] == 0
     key = page_data(data / "review.html")["key"]
-    assert key == f"zoomin review {hashlib.sha256((data / 'records.jsonl').read_bytes()).hexdigest()}"
-    # Another sample of the same file goes on with the same progress.
+    # Another sample goes on with the same progress, and so does a file with one more record, named by a link.
     assert zoomin("review", data, "--sample", 1)[0] == 0
     assert page_data(data / "review.html")["key"] == key
+    write_records(data / "records.jsonl", [*ROWS, {"image": "images/0.png", "label": "real"}])
+    (data.parent / "link").symlink_to(data)
+    assert zoomin("review", data.parent / "link")[0] == 0
+    assert page_data(data / "review.html")["key"] == key
+    shutil.copytree(data, data.parent / "other")
+    assert zoomin("review", data.parent / "other")[0] == 0
+    assert page_data(data.parent / "other" / "review.html")["key"] != key
+
+
+def test_the_help_names_every_command_that_leaves_rejected_records_out(zoomin: Zoomin, data: Path) -> None:
+    """These, and no other module, ask for the records that a review left."""
+    users = {path.name for path in PACKAGE.rglob("*.py") if "import without_rejected" in path.read_text()}
+    assert users == {"square_records.py", "command.py"}
+    assert zoomin("review", data)[0] == 0
+    page = " ".join((data / "review.html").read_text().split())
+    commands = "<code>zoomin split</code> and <code>zoomin convert square</code>"
+    assert f"{commands} then leave rejected records out" in page
 
 
 def test_a_name_of_bytes_that_are_no_text_stays_that_name(zoomin: Zoomin, data: Path) -> None:
@@ -110,6 +129,15 @@ def test_a_name_of_bytes_that_are_no_text_stays_that_name(zoomin: Zoomin, data: 
     assert zoomin("review", data)[0] == 0
     (record,) = page_data(data / "review.html")["records"]
     assert (record["name"], record["title"]) == (name, "'a\\udcff.png'")
+
+
+def test_records_files_of_one_folder_have_a_page_each(zoomin: Zoomin, data: Path) -> None:
+    for part in ("train", "val"):
+        shutil.copy(data / "records.jsonl", data / f"{part}.jsonl")
+        code, out, _ = zoomin("review", data / f"{part}.jsonl")
+        assert (code, out.startswith(f"wrote {data}/review-{part}.html: ")) == (0, True)
+    assert page_data(data / "review-train.html")["file"] == "train.jsonl"
+    assert not (data / "review.html").exists()
 
 
 def test_a_page_that_is_not_ours_is_not_overwritten(zoomin: Zoomin, data: Path) -> None:

@@ -48,7 +48,7 @@ def test_nothing_of_a_record_runs_or_breaks_the_page(open_page: OpenPage, tmp_pa
     folder = make_folder(tmp_path / "data", rows)
     records = (folder / "records.jsonl").rename(folder / '"><img src=x onerror="window.ran = 1">.jsonl')
     assert zoomin("review", records)[0] == 0
-    seen = open_page(folder / "review.html")
+    seen = open_page(records.with_name(f"review-{records.stem}.html"))
     page = seen.page
     assert page.title() == f"Review of {records.name}"
     for hostile, row in zip(HOSTILE, rows, strict=True):

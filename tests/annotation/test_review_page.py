@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from browser import DESKTOP, PHONE, Seen, has_sideways_scrolling
-from review_pages import downloaded, make_folder, press, text, wait_for
+from review_pages import downloaded, make_folder, press, put_beside, text, wait_for
 from zoomin_command import zoomin_command
 
-from swift_zoomin.records import read_records
+from swift_zoomin.records import read_records, write_records
 
 pytestmark = pytest.mark.browser
 OpenPage = Callable[..., Seen]
@@ -111,6 +111,18 @@ def test_two_tabs_of_one_page_lose_nothing_to_each_other(open_page: OpenPage, fo
     assert downloaded(second, folder)["decisions"] == {"0.png": "accept", "1.png": "accept", "2.png": "reject"}
 
 
+def test_decisions_outlive_records_that_come_and_go(open_page: OpenPage, folder: Path, zoomin: Zoomin) -> None:
+    """As when more images are annotated, and one of those before is left out."""
+    press(opened(open_page, folder), "ara")
+    write_records(folder / "records.jsonl", [{"image": f"{name}.png", "label": "real"} for name in (5, 3, 2, 0)])
+    assert zoomin("review", folder)[0] == 0
+    page = opened(open_page, folder)
+    assert text(page, "#progress") == "2 of 4 decided: 2 accepted, 0 rejected."
+    assert text(page, "#name") == "3.png"
+    assert downloaded(page, folder)["decisions"] == {"2.png": "accept", "0.png": "accept"}
+    assert text(page, "#status").startswith("Downloaded 2 decisions.")
+
+
 def test_progress_of_another_file_is_not_mixed_in(open_page: OpenPage, folder: Path, zoomin: Zoomin) -> None:
     press(opened(open_page, folder), "aaa")
     other = folder.parent / "other"
@@ -124,18 +136,43 @@ def test_convert_honours_what_the_button_downloads(open_page: OpenPage, folder: 
     press(page, "arr")
     expected = {"0.png": "accept", "1.png": "reject", "2.png": "reject"}
     assert downloaded(page, folder) == {"records": "records.jsonl", "decisions": expected}
-    code, out, _ = zoomin("convert", folder / "records.jsonl", folder / "square")
+    code, out, _ = zoomin("convert", "square", folder / "records.jsonl", folder / "square")
     assert (code, out.endswith("; 2 records left out by decisions.json\n")) == (0, True)
     reasons = [record.explanation for record in read_records(folder / "square" / "records.jsonl")]
     assert reasons == ["Reason 0.", "Reason 3.", "Reason 4.", "Reason 5."]
 
 
 def test_a_page_begins_with_the_decisions_beside_its_records(open_page: OpenPage, folder: Path, zoomin: Zoomin) -> None:
-    decisions = {"records": "records.jsonl", "decisions": {"0.png": "reject"}}
-    (folder / "decisions.json").write_text(json.dumps(decisions))
+    put_beside(folder, {"0.png": "reject"})
     assert zoomin("review", folder)[0] == 0
     page = opened(open_page, folder)
     assert (text(page, "#decision"), text(page, "#progress")[:6]) == ("rejected", "1 of 6")
+
+
+def test_decisions_put_beside_the_records_later_are_taken_over_once(
+    open_page: OpenPage, folder: Path, zoomin: Zoomin
+) -> None:
+    press(opened(open_page, folder), "a>")
+    put_beside(folder, {"0.png": "reject", "1.png": "reject", "gone.png": "reject"})
+    assert zoomin("review", folder)[0] == 0
+    page = opened(open_page, folder)
+    assert text(page, "#progress") == "2 of 6 decided: 0 accepted, 2 rejected."
+    said = "Imported 2 decisions from decisions.json beside records.jsonl. Undo takes them back."
+    assert text(page, "#status").strip() == said
+    press(page, "u")
+    assert text(page, "#progress") == "1 of 6 decided: 1 accepted, 0 rejected."
+    page.reload()  # what was taken back stays so
+    assert text(page, "#progress") == "1 of 6 decided: 1 accepted, 0 rejected."
+    assert text(page, "#status").strip() == ""
+
+
+def test_what_was_decided_after_a_download_is_not_lost_to_it(open_page: OpenPage, folder: Path, zoomin: Zoomin) -> None:
+    page = opened(open_page, folder)
+    press(page, "ar")
+    assert downloaded(page, folder)["decisions"] == {"0.png": "accept", "1.png": "reject"}
+    press(page, "<<r")
+    assert zoomin("review", folder)[0] == 0
+    assert text(opened(open_page, folder), "#progress") == "2 of 6 decided: 0 accepted, 2 rejected."
 
 
 def test_an_import_is_merged_and_undone_in_one_step(open_page: OpenPage, folder: Path, tmp_path: Path) -> None:
@@ -157,8 +194,16 @@ def test_an_import_is_merged_and_undone_in_one_step(open_page: OpenPage, folder:
     [
         ("{", "it is not JSON"),
         ("[]", 'expected {"records": ..., "decisions": {...}}'),
-        ('{"decisions": {"0.png": "maybe"}}', '0.png is "maybe"; expected "accept" or "reject"'),
-        ('{"decisions": {"9.png": "accept"}}', "none of its decisions is of a record on this page"),
+        ('{"decisions": {"0.png": "accept"}}', 'expected {"records": ..., "decisions": {...}}'),
+        ('{"records": "train.jsonl", "decisions": {"0.png": "accept"}}', "it is of train.jsonl, not of records.jsonl"),
+        (
+            '{"records": "records.jsonl", "decisions": {"0.png": "maybe"}}',
+            '0.png is "maybe"; expected "accept" or "reject"',
+        ),
+        (
+            '{"records": "records.jsonl", "decisions": {"9.png": "accept"}}',
+            "none of its decisions is of a record on this page",
+        ),
     ],
 )
 def test_a_file_that_cannot_be_imported_changes_nothing(
@@ -299,8 +344,7 @@ def test_five_hundred_records_are_on_one_page(open_page: OpenPage, tmp_path: Pat
 def test_a_sample_says_so_and_keeps_decisions_of_other_records(
     open_page: OpenPage, folder: Path, zoomin: Zoomin
 ) -> None:
-    decisions = {f"{number}.png": "accept" for number in range(6)}
-    (folder / "decisions.json").write_text(json.dumps({"records": "records.jsonl", "decisions": decisions}))
+    put_beside(folder, {f"{number}.png": "accept" for number in range(6)})
     code, out, _ = zoomin("review", folder, "--sample", 2, "--seed", 3)
     assert (code, "a sample of 2 of 6 records (seed 3)" in out) == (0, True)
     page = opened(open_page, folder)

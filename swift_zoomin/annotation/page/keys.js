@@ -82,7 +82,7 @@ function start() {
     render();
   });
   addEventListener("beforeunload", (event) => { if (!isKept) event.preventDefault(); });
-  recall();
+  if (recall()) takeNewDecisions();
   filter();
   render();
 }

@@ -6,6 +6,7 @@ const data = JSON.parse(document.getElementById("data").textContent);
 const byId = (id) => document.getElementById(id);
 const records = data.records;
 const names = new Set(records.map((record) => record.name));
+const isSample = data.total > records.length;
 const DONE = { accept: "accepted", reject: "rejected" };
 const MARKS = { accept: "✓", reject: "✗" };
 const MOST_UNDONE = 1000;
@@ -19,11 +20,15 @@ let shown = []; // indices of the records that pass the filters
 let showsBoxes = true;
 let zoom = 1;
 let isKept = true; // whether the browser keeps what is decided
+let seen = digest(Object.entries(data.decisions)); // of the decisions that lay beside the records at the last visit
+let saved = null; // digest of the decisions last downloaded
 
 // ---- what is kept in the browser ----
 
 function keep() {
-  const state = { decisions: Object.fromEntries(decisions), history: history.slice(-MOST_UNDONE), current };
+  const { name } = records[current];
+  const kept = { decisions: Object.fromEntries(decisions), history: history.slice(-MOST_UNDONE), current: name };
+  const state = { ...kept, seen, saved };
   try {
     localStorage.setItem(data.key, JSON.stringify(state));
     isKept = true;
@@ -42,9 +47,37 @@ function recall() {
   }
   if (!state) return false;
   decisions = new Map(Object.entries(state.decisions));
-  history = state.history;
-  current = Math.min(state.current, records.length - 1);
+  ({ history, seen, saved } = state);
+  // By its name: the records file may have been written again since, with more records or without this one.
+  current = Math.max(0, records.findIndex((record) => record.name === state.current));
   return true;
+}
+
+// What tells decisions from others; the order does not matter. A sum of 32 bits is enough to see a change.
+function digest(entries) {
+  const text = JSON.stringify([...entries].sort());
+  let sum = 0;
+  for (let index = 0; index < text.length; index += 1) sum = (Math.imul(31, sum) + text.charCodeAt(index)) | 0;
+  return sum;
+}
+
+// Decisions beside the records that this browser has neither seen there nor written, as from a colleague.
+function takeNewDecisions() {
+  const given = Object.entries(data.decisions);
+  const found = digest(given);
+  if (found === seen || found === saved) return;
+  seen = found;
+  const changes = ofThisPage(given).filter(([name, decision]) => decisions.get(name) !== decision);
+  if (changes.length) {
+    apply(changes);
+    say(`Imported ${counted(changes.length, "decision")} from ${data.decisions_file} beside ${data.file}. Undo takes them back.`);
+  }
+  keep();
+}
+
+// A page of a sample cannot know the other records of the file: their decisions are kept as they are.
+function ofThisPage(changes) {
+  return isSample ? changes : changes.filter(([name]) => names.has(name));
 }
 
 // ---- deciding ----
@@ -138,17 +171,19 @@ function goToFirstUndecided() {
 // ---- decisions.json ----
 
 function save() {
-  // In the order of the records, then what is of records that are not on this page.
+  // In the order of the records, then what is of records that are not on this page, where it is that of a sample.
   const order = [...names].filter((name) => decisions.has(name));
-  const others = [...decisions.keys()].filter((name) => !names.has(name));
+  const others = isSample ? [...decisions.keys()].filter((name) => !names.has(name)) : [];
   const decided = Object.fromEntries([...order, ...others].map((name) => [name, decisions.get(name)]));
   const content = JSON.stringify({ records: data.file, decisions: decided }, null, 1) + "\n";
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([content], { type: "application/json" }));
   link.download = data.decisions_file;
   link.click();
+  saved = digest(Object.entries(decided));
+  keep();
   setTimeout(() => URL.revokeObjectURL(link.href), 60000);
-  say(`Downloaded ${counted(decisions.size, "decision")}. Put ${data.decisions_file} beside ${data.file}.`);
+  say(`Downloaded ${counted(Object.keys(decided).length, "decision")}. Put ${data.decisions_file} beside ${data.file}.`);
 }
 
 async function importFile(file) {
@@ -157,15 +192,13 @@ async function importFile(file) {
     const changes = readDecisions(JSON.parse(await file.text()));
     const here = changes.filter(([name]) => names.has(name));
     if (!here.length) throw new Error("none of its decisions is of a record on this page");
-    // A page of a sample cannot know the other records of the file: their decisions are kept as they are.
-    const taken = data.total > records.length ? changes : here;
-    apply(taken);
+    apply(ofThisPage(changes));
     filter();
     if (shown.length && !shown.includes(current)) current = shown[0];
     keep();
     render();
     const left = changes.length - here.length;
-    const rest = left ? ` ${left} of records that are not on this page ${taken === here ? "left out" : "kept"}.` : "";
+    const rest = left ? ` ${left} of records that are not on this page ${isSample ? "kept" : "left out"}.` : "";
     say(`Imported ${counted(here.length, "decision")}.${rest}`, progress());
   } catch (error) {
     const reason = error instanceof SyntaxError ? "it is not JSON" : error.message;
@@ -175,7 +208,10 @@ async function importFile(file) {
 
 function readDecisions(value) {
   const isObject = (thing) => typeof thing === "object" && thing !== null && !Array.isArray(thing);
-  if (!isObject(value) || !isObject(value.decisions)) throw new Error('expected {"records": ..., "decisions": {...}}');
+  if (!isObject(value) || typeof value.records !== "string" || !isObject(value.decisions)) {
+    throw new Error('expected {"records": ..., "decisions": {...}}');
+  }
+  if (value.records !== data.file) throw new Error(`it is of ${value.records}, not of ${data.file}`);
   const changes = Object.entries(value.decisions);
   const wrong = changes.find(([, decision]) => !Object.hasOwn(DONE, decision));
   if (wrong) throw new Error(`${wrong[0]} is ${JSON.stringify(wrong[1])}; expected "accept" or "reject"`);
