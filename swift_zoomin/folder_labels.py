@@ -7,7 +7,7 @@ from swift_zoomin.replies import GENERATED, REAL
 
 LABEL_FOLDERS = {REAL: (REAL, "0_real", "nature"), GENERATED: (GENERATED, "1_fake", "fake", "ai")}
 LABEL_OF_FOLDER = {name: label for label, names in LABEL_FOLDERS.items() for name in names}
-ALL_LABEL_FOLDERS = ", ".join(LABEL_OF_FOLDER)
+_ALL_LABEL_FOLDERS = ", ".join(LABEL_OF_FOLDER)
 
 
 @dataclass(frozen=True)
@@ -18,16 +18,21 @@ class LabelFolder:
     label: str
 
 
-def nearest_label_folder(folders: Sequence[str]) -> LabelFolder | None:
+def nearest_label_folder(folders: Sequence[str], first_index: int = 0) -> LabelFolder:
     """The last folder whose name, in either case, tells a label; `folders` are an image's, from the outermost inwards.
 
-    Raises ValueError where folders of both labels are among them: `generated/nature/x.png` may be a generated picture
-    of nature.
+    Raises ValueError where none does, or where folders from `first_index` on tell both labels:
+    `generated/nature/x.png` may be a generated picture of nature.
     """
     telling = []
     for index, name in enumerate(folders):
         if label := LABEL_OF_FOLDER.get(name.lower()):
             telling.append(LabelFolder(index, label))
-    if len({folder.label for folder in telling}) > 1:
-        raise ValueError(f"lies in folders of both labels: {'/'.join(folders)}")
-    return telling[-1] if telling else None
+    if not telling:
+        raise ValueError(f"no folder above it is named {_ALL_LABEL_FOLDERS}")
+    nearest = telling[-1]
+    for folder in telling:
+        if folder.index >= first_index and folder.label != nearest.label:
+            both = f"{folders[folder.index]} and {folders[nearest.index]}"
+            raise ValueError(f"lies in folders of both labels, {both}")
+    return nearest

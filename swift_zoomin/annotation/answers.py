@@ -9,6 +9,8 @@ from swift_zoomin.replies import text_problem
 MAX_LABEL_CHARACTERS = 120  # a few words; longer ones are cut, since they hide the picture they are drawn on
 MAX_ANSWER_CHARACTERS = 400_000  # far over what max_tokens allows, which a server may not honour
 
+WAS_CUT = "was cut for its length"
+
 _LONGEST_TOKEN = 44
 _MOST_LAST_TOKENS = 8
 _CUT = {"length", "max_tokens"}
@@ -17,14 +19,18 @@ _BLOCKED = {"content_filter", "safety"}
 _REASONING = re.compile(r"\A.*</think(?:ing)?>|<think(?:ing)?>.*\Z", re.DOTALL | re.IGNORECASE)
 CONTROL_TOKEN = re.compile(r"<\|[^|<>\s]{1,40}\|>|<(?:image|video|audio|bbox|ref-object)>|</?s>", re.IGNORECASE)
 
+_THE_PICTURE = r"(?: (?:the|this|any|an?|your))? (?:images?|pictures?|photos?|photographs?)\b(?! (?:noise|grain|of)\b)"
+# Seeing is declined of the whole picture alone: a report says "I cannot see a single seam".
 _REFUSAL = re.compile(
     r"\A\W*(?:(?:i[’']?m|i am|we[’']?re)?\s*(?:very |so |really )?(?:sorry|afraid)\b|i apologi[sz]e|my apologies|"
-    r"as an ai\b|unfortunately,? i\b)"
+    r"as an ai\b|unfortunately,? i(?: can[’']?t| cannot| can not| am|[’']m)\b|"
+    rf"unfortunately,? i do(?:n[’']t| not) (?:see|have){_THE_PICTURE})"
     r"|\A.{0,120}?\b(?:i|we) (?:can[’']?t|cannot|can not|am unable to|[’']m unable to|am not able to|won[’']?t|"
     r"will not|do not feel comfortable|must decline)\b[^.\n]{0,30}?"
-    r"\b(?:help|assist|comply|fulfil|fulfill|provide|answer|view|see|access|process|analy[sz]e|continue|support|"
-    r"engage|do that|do this|this request)\b"
-    r"|\A.{0,120}?\bi[’']m (?:unable|not able) to\b",
+    r"\b(?:(?:help|assist|comply|fulfil|fulfill|provide|answer|analy[sz]e|continue|support|engage|do that|do this|"
+    rf"this request)\b|(?:view|see|access|process){_THE_PICTURE})"
+    r"|\A.{0,120}?\bi[’']m (?:unable|not able) to\b"
+    rf"(?! (?:find|see|spot|detect|make out|locate|trace|discern)\b(?!{_THE_PICTURE}))",
     re.IGNORECASE | re.DOTALL,
 )
 
@@ -35,7 +41,7 @@ def usable_text(answer: Answer) -> str | Unusable:
     if finish in _BLOCKED:
         return Unusable("was blocked by the server's content filter")
     if finish in _CUT:
-        return Unusable("was cut for its length")
+        return Unusable(WAS_CUT)
     if len(answer.text) > MAX_ANSWER_CHARACTERS:
         return Unusable(f"has more than {MAX_ANSWER_CHARACTERS} characters")
     text = _without_last_tokens(_REASONING.sub("", answer.text).strip())

@@ -9,11 +9,12 @@ from itertools import islice
 
 from swift_zoomin import arguments
 from swift_zoomin.annotation.dry_run import print_dry_run
+from swift_zoomin.annotation.families import complain_if_untaught
 from swift_zoomin.annotation.inputs import FOLDER, LabelledImages, labelled_images
 from swift_zoomin.annotation.ledger import NAME, Ledger
 from swift_zoomin.annotation.sent import LEAST_MAX_PIXELS, MAX_PIXELS
 from swift_zoomin.annotation.settings import NO_MODEL, Settings, read_settings
-from swift_zoomin.annotation.steps import Frame
+from swift_zoomin.annotation.steps import Frame, Step
 from swift_zoomin.arguments import INCOMPLETE, complain, counted
 from swift_zoomin.files import plain_path
 from swift_zoomin.pictures import ImageError
@@ -44,7 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description, parser.epilog = _HELP, _STATUS_HELP
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
-    add("images", nargs="+", type=arguments.path, help="image files, folders of them, or records files")
+    sources = "image files, folders of them, or records files, of which the images alone are taken"
+    add("images", nargs="+", type=arguments.path, help=sources)
     labels = parser.add_mutually_exclusive_group(required=True)
     labels.add_argument(
         "--label", choices=(*VERDICTS, FOLDER), help=f"of all images; {FOLDER}: by the name of the folder they lie in"
@@ -105,6 +107,7 @@ def run(options: argparse.Namespace) -> int:
         left_out = f"; left out: {images.listing.summary()}" if images.listing.left_out else ""
         raise ImageError(f"{', '.join(map(str, options.images))}: no image found{left_out}")
     settings = read_settings(options)
+    complain_if_untaught(settings.models[Step.GROUND].name)
     if options.dry_run:
         print_dry_run(next(images), count, settings)
         return 0
@@ -141,7 +144,7 @@ def _annotate(
     if ended.is_interrupted:
         raise KeyboardInterrupt
     print(final_line(ledger, ended, images.listing, options.out))
-    if warning := statistics.frame_warning(settings.ground_frame):
+    for warning in statistics.warnings(settings.ground_frame):
         complain(warning)
     if ended.reason:
         complain(f"stopped: {ended.reason}; {counted(ended.left, 'image')} left, run the same again to go on")

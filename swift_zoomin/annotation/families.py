@@ -17,6 +17,7 @@ import re
 from dataclasses import dataclass
 
 from swift_zoomin.annotation.steps import Frame
+from swift_zoomin.arguments import complain
 
 
 @dataclass(frozen=True)
@@ -51,3 +52,13 @@ def family_of(model_name: str) -> Family | None:
             if pattern.search(part):
                 return family
     return None
+
+
+def complain_if_untaught(ground_model: str) -> None:
+    """Tell the user of a grounding model whose boxes cannot be relied on."""
+    family = family_of(ground_model)
+    if family and not family.is_taught:
+        complain(
+            f"--ground-model {ground_model} was not taught to write boxes, which will often be wrong; "
+            "give one that was, as Qwen2.5-VL-72B-Instruct"
+        )

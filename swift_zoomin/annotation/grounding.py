@@ -1,10 +1,12 @@
 """Boxes of a grounding answer, brought from the model's frame to pixels of the upright original.
 
 Reading is `parse_reply`'s, generous with everything but numbers: a box with NaN or infinity in it is not read, which
-leaves the others. An empty list is an answer; words without boxes are none.
+leaves the others, and is dropped as unreadable. An empty list is an answer; words without boxes are none. Only boxes
+under a key are missed where they cannot be read, not those in bare lists.
 """
 
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 
 from swift_zoomin.annotation.answers import clean_label, usable_text
@@ -18,6 +20,8 @@ MAX_BOXES = 50
 
 _EMPTY_LIST = re.compile(r"\[\s*\]")
 _BOX_KEY = re.compile(rf"\b(?:{'|'.join(BOX_KEYS)})\b[\"']?\s*:")
+# With a value that may be meant as a box: a label may speak of "the box: it floats".
+_BOX_VALUE = re.compile(rf"\b({'|'.join(BOX_KEYS)})[\"']?\s*:\s*(?:[\"'\[({{]|null\b)")
 _TOLERANCE = 0.05  # of a side: models miss an edge by a little, in a wrong frame by a lot
 # In the model's frame. Less marks nothing; a box in shares of a side, from 0 to 1, which nobody asked for, is less.
 _LEAST_SIDE = 1.0
@@ -44,18 +48,26 @@ def read_boxes(answer: Answer, seen: Seen) -> Grounded | Unusable:
         if _EMPTY_LIST.search(text) and not _BOX_KEY.search(text):
             return Grounded()
         return Unusable("holds no readable box and no empty list")
-    if len(reply.boxes_model) > MAX_BOXES:
-        return Unusable(f"gives more than {MAX_BOXES} boxes ({len(reply.boxes_model)})")
+    read = len(reply.boxes_model)
+    written = max(read, _written(text))
+    if written > MAX_BOXES:
+        return Unusable(f"gives more than {MAX_BOXES} boxes ({written})")
     placed = [
         _place(box_model, clean_label(label), seen)
         for box_model, label in zip(reply.boxes_model, reply.box_labels, strict=True)
     ]
+    dropped = [box for box in placed if isinstance(box, Dropped)]
     return Grounded(
         boxes=[box for box in placed if isinstance(box, LabelledBox)],
-        dropped=[box for box in placed if isinstance(box, Dropped)],
-        read=len(placed),
+        dropped=dropped + [Dropped("rule", [], "", Cause.UNREADABLE)] * (written - read),
+        read=read,
         beyond=sum(_is_beyond(box_model, seen) for box_model in reply.boxes_model),
     )
+
+
+def _written(text: str) -> int:
+    """How many boxes an answer means to give: the times it repeats a key. A box may stand under two keys."""
+    return max(Counter(_BOX_VALUE.findall(text)).values(), default=0)
 
 
 def _place(box_model: list[float], label: str, seen: Seen) -> LabelledBox | Dropped:
@@ -67,8 +79,12 @@ def _place(box_model: list[float], label: str, seen: Seen) -> LabelledBox | Drop
         return LabelledBox(box_px, label)
     near = [min(max(coordinate, -_FARTHEST), _FARTHEST) for coordinate in box_model]
     as_written = [round(coordinate, 2) for coordinate in scale_box(near, frame_size, seen.size)]
-    has_area = box_model[0] < box_model[2] and box_model[1] < box_model[3]
-    cause = Cause.OUTSIDE if has_area and not box_area(inside) else Cause.NO_AREA
+    if not (box_model[0] < box_model[2] and box_model[1] < box_model[3]):
+        cause = Cause.NO_AREA
+    elif box_area(inside):
+        cause = Cause.THIN
+    else:
+        cause = Cause.OUTSIDE
     return Dropped("rule", as_written, label, cause)
 
 

@@ -23,9 +23,9 @@ from typing import Any, NamedTuple, Protocol
 
 from swift_zoomin.fields import field_faults, further_fields
 from swift_zoomin.files import plain_path
-from swift_zoomin.folder_labels import ALL_LABEL_FOLDERS, LABEL_OF_FOLDER
+from swift_zoomin.folder_labels import nearest_label_folder
 from swift_zoomin.listing import Listing, shown, walk_images
-from swift_zoomin.records import RecordError, json_rows, list_faults
+from swift_zoomin.records import RECORDS_SUFFIXES, RecordError, json_rows, list_faults, read_records
 from swift_zoomin.replies import GENERATED, REAL, VERDICTS
 
 FOLDER = "FOLDER"  # the word that takes labels from folders
@@ -55,6 +55,7 @@ class LabelledImages(Iterator[LabelledImage]):
             if isinstance(found, str):
                 faults.append(f"{shown(str(path))}: {found}")
         faults += labels.left_over(self.listing)
+        faults += _contradicted(sources, labels)
         if faults:
             raise RecordError(list_faults(faults))
         self._images = _labelled(walk_images(sources, {}), labels)
@@ -67,8 +68,8 @@ def labelled_images(sources: Sequence[Path], label: str | None, labels_file: Pat
     """The images of files, folders and records files, each once, with their labels.
 
     `label` is real or generated for all of them, or the word FOLDER; with None, labels stand in `labels_file`.
-    Raises RecordError with all images that have no label, and all faults of the table; or where a source is not there,
-    which is more likely mistyped than meant to be rejected.
+    Raises RecordError with all images that have no label or, in a records file, another one, and all faults of the
+    table; or where a source is not there, which is more likely mistyped than meant to be rejected.
     """
     absent = [f"{source}: no such file or folder" for source in sources if not os.path.lexists(source)]
     if absent:
@@ -95,6 +96,18 @@ class _Labels(Protocol):
 
     def left_over(self, listing: Listing) -> list[str]:
         """Faults that are known once all images were asked about."""
+
+
+def _contradicted(sources: Sequence[Path], labels: _Labels) -> Iterator[str]:
+    """Records among the sources whose own label is another one."""
+    for source in sources:
+        if os.path.isdir(source) or source.suffix not in RECORDS_SUFFIXES:
+            continue
+        for record in read_records(source, decode=False):
+            found = labels.of(plain_path(record.image.path))
+            if isinstance(found, _Found) and found.label != record.label:
+                expected = f'expected "{found.label}", as given for this image'
+                yield f'{record.where}: label "{record.label}"; {expected}; correct one of them'
 
 
 def _labelled(paths: Iterable[Path], labels: _Labels) -> Iterator[LabelledImage]:
@@ -128,30 +141,17 @@ class _FolderNames:
         self._given = {plain_path(source) if os.path.isdir(source) else plain_path(source).parent for source in sources}
 
     def of(self, path: Path) -> _Found | str:
-        named = list(self._named_folders(path))
-        if not named:
-            return f"no folder above it is named {ALL_LABEL_FOLDERS}; rename one, or give --labels"
-        nearest = named[0]
-        label = LABEL_OF_FOLDER[nearest.name.lower()]
-        for folder in named[1:]:
-            if LABEL_OF_FOLDER[folder.name.lower()] != label:
-                both = f"{folder.name} and {nearest.name}"
-                return f"lies in folders of both labels, {shown(both)}; give the inner one alone, or --labels"
-        return _Found(label, {})
+        folders = path.parent.parts
+        given = next((folder for folder in path.parents if folder in self._given), None)
+        # A records file may name images outside the folder that it lies in: the nearest folder decides about them.
+        first_index = len(given.parts) - 1 if given else len(folders)
+        try:
+            return _Found(nearest_label_folder(folders, first_index).label, {})
+        except ValueError as error:
+            return f"{error}; rename one, or give --labels"
 
     def left_over(self, listing: Listing) -> list[str]:
         return []
-
-    def _named_folders(self, path: Path) -> Iterator[Path]:
-        """The folders above an image that name a label, from the nearest to the one given; else the next above it."""
-        found = False
-        is_inside = not self._given.isdisjoint(path.parents)  # a records file may name images anywhere
-        for folder in path.parents:
-            if folder.name.lower() in LABEL_OF_FOLDER and (is_inside or not found):
-                found = True
-                yield folder
-            if folder in self._given:
-                is_inside = False
 
 
 @dataclass
@@ -222,7 +222,20 @@ def _checked_row(where: str, value: Any, file: Path) -> _Row | str:
         return f"{where}: image {name!r}; expected a path relative to {file.name}"
     if label not in VERDICTS:
         return f"{where}: label {json.dumps(label, default=repr)}; {_EXPECTED}"
-    return _Row(where, name, plain_path(file.parent / name), _Found(str(label), further_fields(value)))
+    extra = further_fields(value)
+    for field_name, field_value in extra.items():
+        if not _is_json(field_value):
+            return f"{where}: {field_name} holds NaN or Infinity, which a records file cannot say; leave it out"
+    return _Row(where, name, plain_path(file.parent / name), _Found(str(label), extra))
+
+
+def _is_json(value: Any) -> bool:
+    """Whether JSON can say a value; Python reads and writes NaN and Infinity too, which others do not read."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except ValueError:
+        return False
+    return True
 
 
 def _table_rows(file: Path) -> Iterator[tuple[str, Any]]:
@@ -243,7 +256,7 @@ def _csv_rows(file: Path, lines: Iterable[str]) -> Iterator[tuple[str, Any]]:
     lines = iter(lines)
     header = next(lines, "")
     delimiter = max(_DELIMITERS, key=header.count)
-    names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter), [])]
+    names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter, skipinitialspace=True), [])]
     if not {"image", "label"} <= set(names) or len(set(names)) < len(names):
         raise RecordError(f"{file}:1: columns {', '.join(names)}; expected image, label and others, each with its name")
     reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
@@ -258,4 +271,5 @@ def _csv_rows(file: Path, lines: Iterable[str]) -> Iterator[tuple[str, Any]]:
 def _csv_row(names: list[str], cells: list[str]) -> dict[str, str] | ValueError:
     if len(cells) != len(names):
         return ValueError(f"{len(cells)} cells; expected {len(names)}, one for each column")
-    return {name: cell for name, cell in zip(names, cells, strict=True) if cell}
+    stripped = (cell.strip() for cell in cells)
+    return {name: cell for name, cell in zip(names, stripped, strict=True) if cell}

@@ -29,9 +29,10 @@ _PHRASES = (
     # as stated in the prompt; as indicated by the label
     rf"as (?:already |previously )?(?:{_TOLD}|mentioned|noted|described) (?:by|in|on|with|from|through) {_THE} "
     rf"(?:given |provided )?(?:{_REQUEST}|(?:image )?label(?! (?:on|of the|of a)\b))\b",
-    # the given label; its known classification; the correct answer
+    # the given label; its known classification; the correct answer. Not "the correct answer on the blackboard".
     r"(?:the|this|its|your|that) (?:given|provided|stated|assigned|supplied|specified|known|correct|true) "
-    r"(?:label|classification|class|verdict|category|status|information|answer|premise)\b",
+    r"(?:label|classification|class|verdict|category|status|information|answer|premise)\b"
+    rf"(?! (?:on|in|at|above|below|under) (?:the|an?|his|her|their) (?!{_REQUEST}\b))",
     # the label of real; labelled as "generated"
     rf"label (?:of |as |is (?=[\"'“‘])){_QUOTE}{_LABEL}",
     rf"labell?ed (?:as|to be) (?:being )?{_QUOTE}{_LABEL}",

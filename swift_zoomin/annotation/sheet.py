@@ -34,18 +34,19 @@ from swift_zoomin.replies import REAL
 from swift_zoomin.sampling import draw_balanced
 
 _RECORDS, _COLUMNS = 12, 4
+_SEED = 0
 _REASON_LINES, _LABEL_LINES = 5, 8
 _CLOSE_PX = 2  # between the labels of one picture's boxes
 
 
-def contact_sheet(records: Path, out: Path, seed: int = 0) -> None:
-    """Draw 12 records, half of each label where there are enough, drawn by the seed from all of the file.
+def contact_sheet(records: Path, out: Path) -> None:
+    """Draw 12 records, half of each label where there are enough, drawn from all of the file; each time the same.
 
     The file is read as a stream, and of its images only those shown are opened. A file without records makes a
     sheet that says so. Raises RecordError where a record drawn is faulty, ImageError where its image cannot be decoded,
     and OSError where `out` cannot be written.
     """
-    sample = draw_balanced(records, _RECORDS, seed)
+    sample = draw_balanced(records, _RECORDS, _SEED)
     # Both labels side by side would be compared; one after the other they are seen as two kinds.
     shown = sorted(sample.records, key=lambda record: record.label == REAL)
     panels = [_panel(record) for record in shown] or [_no_panel()]

@@ -13,17 +13,17 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from swift_zoomin.annotation.steps import Annotation
+from swift_zoomin.annotation.answers import WAS_CUT
+from swift_zoomin.annotation.steps import Annotation, Step
 from swift_zoomin.keywords import keywords
 
 SHOWN_KEYWORDS = 50
-# Memory stays bounded whatever is written: beyond this many words the rarer half is forgotten. Explanations in English
-# have far fewer, and are counted exactly.
-_MOST_WORDS = 100_000
 _PARTICULARS = re.compile(r" \([^()]*\)")  # of a reason for rejecting
 
 _WRONG_FRAME_SHARE = 0.5
 _FEWEST_BOXES = 20  # below, a share says little
+_ONE_CAUSE_SHARE = 0.5
+_FEWEST_IMAGES = 20
 
 
 @dataclass
@@ -42,7 +42,7 @@ class _Counts:
 
 @dataclass
 class Statistics:
-    """Running counts over annotations; memory does not grow with their number."""
+    """Running counts over annotations; memory grows with the number of different words alone."""
 
     all: _Counts = field(default_factory=_Counts)
     by_label: dict[str, _Counts] = field(default_factory=dict)
@@ -65,8 +65,6 @@ class Statistics:
             counts.with_boxes += bool(annotation.boxes_px)
             counts.boxes += len(annotation.boxes_px)
         self.words.update(keywords(annotation.explanation))
-        if len(self.words) > _MOST_WORDS:
-            self.words = Counter(dict(self.words.most_common(_MOST_WORDS // 2)))
 
     def summary(self) -> dict[str, Any]:
         """What a JSON file can hold; shares are of 1, None where there is nothing to share."""
@@ -81,6 +79,10 @@ class Statistics:
             "share_beyond_frame": _share(self.boxes_beyond, self.boxes_read),
         }
 
+    def warnings(self, frame: str) -> list[str]:
+        """Lines for the user about what is probably wrong with a model, and what to do."""
+        return [warning for warning in (self.frame_warning(frame), self.rejection_warning()) if warning]
+
     def frame_warning(self, frame: str) -> str | None:
         """A line for the user where most boxes reach beyond the frame they were asked for in.
 
@@ -93,6 +95,24 @@ class Statistics:
             f"{self.boxes_beyond} of {self.boxes_read} boxes reach beyond the image; "
             f"--ground-frame {frame} is probably wrong for this model, try the other one"
         )
+
+    def rejection_warning(self) -> str | None:
+        """A line for the user where most images were rejected for one cause."""
+        images = self.all.images + self.rejected.total()
+        cause, number = max(self.rejected.items(), key=lambda item: item[1], default=("", 0))
+        if images < _FEWEST_IMAGES or number <= _ONE_CAUSE_SHARE * images:
+            return None
+        return f"{number} of {images} images were rejected for one cause: {cause}; {_advice(cause)}"
+
+
+def _advice(cause: str) -> str:
+    """What to do where most images were rejected for this."""
+    step = cause.partition(":")[0]
+    if step not in list(Step):
+        return "rejected.jsonl names the files"
+    if WAS_CUT in cause:
+        return f"turn the model's reasoning off at its server, or take another --{step}-model"
+    return f"read its answers in audit.jsonl, and take another --{step}-model"
 
 
 def _share(part: int, whole: int) -> float | None:

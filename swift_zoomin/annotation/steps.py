@@ -28,7 +28,9 @@ class Frame(StrEnum):
 class Cause(StrEnum):
     """Why a box was dropped, as the head of its reason."""
 
+    UNREADABLE = "unreadable"
     NO_AREA = "no area"
+    THIN = "thinner than a unit of the model's frame"
     OUTSIDE = "outside the image"
     TOO_LARGE = "over half of the image"
     DUPLICATE = "near-duplicate"
@@ -86,7 +88,8 @@ class LabelledBox:
 class Dropped:
     """A box that did not become one of the record, in pixels of the upright original, and why.
 
-    `reason` is one of the causes, and after a colon what is particular to this box.
+    `reason` is one of the causes, and after a colon what is particular to this box. `box_px` is empty where the answer
+    held no four numbers.
     """
 
     step: str  # "rule" or "filter"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from swift_zoomin.convert.rows import Notes, Row
 from swift_zoomin.files import plain_path
-from swift_zoomin.folder_labels import ALL_LABEL_FOLDERS, nearest_label_folder
+from swift_zoomin.folder_labels import nearest_label_folder
 from swift_zoomin.listing import walk_images
 
 ABOUT = "a tree of folders 0_real and 1_fake, real and fake, or nature and ai"
@@ -31,10 +31,7 @@ def labelled_images(source: Path, notes: Notes) -> Iterator[tuple[str, str, str,
         try:
             nearest = nearest_label_folder(folders)
         except ValueError as error:
-            notes.faults.append(f"{image}: {error}")
-            continue
-        if nearest is None:
-            notes.faults.append(f"{image}: no folder above it is named {ALL_LABEL_FOLDERS}; rename one or move it away")
+            notes.faults.append(f"{image}: {error}; rename one or move it away")
             continue
         yield str(image), str(original), nearest.label, folders[: nearest.index]
     for path, reason in left_out.items():

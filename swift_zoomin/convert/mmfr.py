@@ -66,10 +66,7 @@ def _evaluation_rows(file: Path, notes: Notes) -> Iterator[Row]:
         try:
             nearest = nearest_label_folder(folders)
         except ValueError as error:
-            notes.faults.append(f"{where}: {error}")
-            continue
-        if nearest is None:
-            notes.faults.append(f"{where}; expected a folder 0_real or 1_fake in the name")
+            notes.faults.append(f"{where}: {error}; expected one folder 0_real or 1_fake in the name")
             continue
         if not _are_reasons(attributes):
             notes.faults.append(f"{where}: {shown_value(attributes)}; expected an object from attributes to texts")

@@ -17,10 +17,10 @@ class Reply:
     cut_after: int | None = None  # bytes of the body, then the connection is closed
 
 
-def said(text: Any, **more: Any) -> Reply:
+def said(text: Any, finish_reason: str = "stop", **more: Any) -> Reply:
     """A chat completion; `more` stands beside its choices."""
     usage = {"prompt_tokens": 90, "completion_tokens": 10}
-    choice = {"message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+    choice = {"message": {"role": "assistant", "content": text}, "finish_reason": finish_reason}
     return Reply(body=json.dumps({"choices": [choice], "usage": usage, **more}).encode())
 
 

@@ -143,6 +143,17 @@ def test_twenty_failures_in_a_row_stop_the_run(zoomin: Command, images: Path) ->
     assert "1 record, 1 rejected, 20 failed at the server and asked again by the next run, 18 left" in printed
 
 
+def test_answers_that_are_all_cut_are_complained_of(zoomin: Command, images: Path) -> None:
+    for number in range(3, 23):
+        Image.new("RGB", (60, 48), (number, 0, 0)).save(images / f"{number}.png")
+    with answering(said(EXPLANATION, finish_reason="length")) as server:
+        status, printed, errors = zoomin(*arguments(server, images))
+    assert status == 0
+    assert printed.startswith("23 images: 0 records, 23 rejected; 44 calls")
+    assert errors.startswith("zoomin: 22 of 23 images were rejected for one cause: explain: the answer was cut for its")
+    assert errors.count("\n") == 1
+
+
 def test_no_record_leaves_no_records_file(zoomin: Command, images: Path, tmp_path: Path) -> None:
     with answering(fault(400, "unsupported image")) as server:
         status, printed, _ = zoomin(*arguments(server, images))
@@ -252,6 +263,17 @@ def test_a_dry_run_shows_three_prompts_and_asks_nothing(zoomin: Command, images:
         assert step in printed
     assert "3 images, 3 steps each: 9 calls" in printed
     assert not (images.parent / "out").exists()
+
+
+def test_a_model_that_was_not_taught_boxes_is_complained_of_before_it_is_asked(zoomin: Command, images: Path) -> None:
+    weak = (
+        "zoomin: --ground-model gpt-4o was not taught to write boxes, which will often be wrong; give one that was, "
+        "as Qwen2.5-VL-72B-Instruct\n"
+    )
+    given = arguments("http://localhost:1/v1", images, "--dry-run", "--ground-model", "gpt-4o")
+    assert zoomin(*given)[::2] == (0, weak)
+    assert zoomin(*given, "--ground-model", "Qwen2.5-VL-7B-Instruct")[::2] == (0, "")
+    assert zoomin(*given, "--ground-model", "mine", "--ground-frame", "absolute")[::2] == (0, "")
 
 
 def test_without_a_filter_two_steps_are_asked(zoomin: Command, images: Path) -> None:

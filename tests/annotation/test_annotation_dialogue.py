@@ -93,7 +93,6 @@ READABLE_BOXES = {
     "a single object": '{"bbox_2d": [10, 20, 30, 40], "label": "a"}',
     "after reasoning": f"<think>Perhaps [1, 2, 3, 4]?</think>\n{CLEAN}",
     "an end-of-turn token": f"{CLEAN}<|im_end|>",
-    "NaN in another box": '[{"bbox_2d": [NaN, 2, 3, 4], "label": "n"}, {"bbox_2d": [10, 20, 30, 40], "label": "a"}]',
 }
 
 
@@ -154,7 +153,8 @@ def test_boxes_come_back_to_the_original_and_stay_inside(
     [
         ([10, 20, 10, 40], [20, 40, 20, 80], "no area"),
         ([10, 20, 30, 20], [20, 40, 60, 40], "no area"),
-        ([10, 20, 10.001, 40], [20, 40, 20, 80], "no area"),  # none is left at hundredths of a pixel
+        ([10, 20, 10.001, 40], [20, 40, 20, 80], "thinner than a unit of the model's frame"),
+        ([0.1, 0.1, 0.9, 0.8], [0.2, 0.2, 1.8, 1.6], "thinner than a unit of the model's frame"),  # shares of a side
         ([600, 20, 700, 40], [1200, 40, 1400, 80], "outside the image"),
         ([500, 20, 700, 40], [1000, 40, 1400, 80], "outside the image"),  # touches the edge
         ([-30, -20, -10, -5], [-60, -40, -20, -10], "outside the image"),
@@ -168,6 +168,21 @@ def test_a_box_of_which_nothing_is_left_is_dropped_with_its_reason(
     assert annotation.boxes_px == [BOX_PX]
     assert annotation.box_labels == ["b"]
     assert annotation.dropped == [Dropped("rule", written_px, "a", reason)]
+
+
+@pytest.mark.parametrize(
+    ("others", "unreadable"),
+    [
+        ('{"bbox_2d": [NaN, 2, 3, 4], "label": "n"}, {"bbox_2d": [1, 2, 3], "label": "m"}', 2),
+        ('{"bbox_2d": null}, {"bbox_2d": "10, 20"}, {"bbox_2d": []}', 3),
+        ('{"label": "the box: 3 sides"}, {"label": "no box"}', 0),
+        ('{"bbox_2d": [1, 2, 3], "bbox": [1, 2, 3]}', 1),
+    ],
+)
+def test_boxes_that_cannot_be_read_are_counted_beside_one_that_can(others: str, unreadable: int) -> None:
+    annotation = grounded(f'[{{"bbox_2d": {BOX}, "label": "a"}}, {others}]')
+    dropped = [Dropped("rule", [], "", "unreadable")] * unreadable
+    assert annotation == Annotation(EXPLANATION, [BOX_PX], ["a"], dropped, boxes_read=1)
 
 
 def test_boxes_clearly_beyond_the_frame_are_counted() -> None:

@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from swift_zoomin.annotation import statistics
 from swift_zoomin.annotation.dialogue import Annotation, Dropped
 from swift_zoomin.annotation.statistics import Statistics
 from swift_zoomin.keywords import keywords
@@ -76,13 +75,6 @@ def test_at_most_fifty_keywords_are_shown_the_most_frequent_first() -> None:
     assert shown["word000"] == 60
 
 
-def test_memory_stays_bounded_and_frequent_words_stay_right(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(statistics, "_MOST_WORDS", 100)
-    found = counted(*((REAL, Annotation(f"shadow unique{number}")) for number in range(1000)))
-    assert len(found.words) <= 100
-    assert found.words["shadow"] == 1000
-
-
 @pytest.mark.parametrize(("beyond", "warned"), [(0, False), (10, False), (11, True), (20, True)])
 def test_most_boxes_beyond_the_image_name_the_frame_as_probably_wrong(beyond: int, warned: bool) -> None:
     found = counted((REAL, Annotation(boxes_read=20, boxes_beyond=beyond)))
@@ -94,3 +86,35 @@ def test_most_boxes_beyond_the_image_name_the_frame_as_probably_wrong(beyond: in
 
 def test_a_few_boxes_warn_of_nothing() -> None:
     assert counted((REAL, Annotation(boxes_read=19, boxes_beyond=19))).frame_warning("absolute") is None
+
+
+CUT = "explain: the answer was cut for its length, asked 2 times"
+MANY = "ground: the answer gives more than 50 boxes ({}), asked 2 times"
+REJECTED_FOR_ONE_CAUSE = [
+    ([CUT] * 19, None),
+    ([CUT] * 10 + [None] * 10, None),
+    (
+        [CUT] * 11 + [None] * 9,
+        f"11 of 20 images were rejected for one cause: {CUT}; "
+        "turn the model's reasoning off at its server, or take another --explain-model",
+    ),
+    (
+        [MANY.format(number) for number in range(51, 66)] + [CUT] * 10,
+        "15 of 25 images were rejected for one cause: ground: the answer gives more than 50 boxes, asked 2 times; "
+        "read its answers in audit.jsonl, and take another --ground-model",
+    ),
+    ([CUT] * 12 + [MANY.format(51)] * 12, None),
+    (
+        ["not a readable image"] * 20,
+        "20 of 20 images were rejected for one cause: not a readable image; rejected.jsonl names the files",
+    ),
+]
+
+
+@pytest.mark.parametrize(("reasons", "warning"), REJECTED_FOR_ONE_CAUSE)
+def test_one_cause_that_rejects_most_images_is_said_with_what_to_do(
+    reasons: list[str | None], warning: str | None
+) -> None:
+    found = counted(*((REAL, Annotation(rejected=reason)) for reason in reasons))
+    assert found.rejection_warning() == warning
+    assert found.warnings("absolute") == [warning] * (warning is not None)

@@ -21,6 +21,7 @@ LEANING = [
     "This agrees with the given label.",
     "Consistent with its provided classification, the fur is flawless.",
     "The correct answer is generated.",
+    "It agrees with the correct answer, and the hand is wrong.",
     "The label of generated fits the picture.",
     'The image is labelled as "generated".',
     "The photo was labeled AI-generated.",
@@ -62,6 +63,8 @@ NOT_LEANING = [
     "The correct number of fingers, natural noise and wear speak for a camera.",
     "The image is real in every respect: the noise is natural.",
     "The question mark on the sign is well formed.",
+    "The correct answer on the blackboard is written in even chalk strokes.",
+    "The given information in the table on the poster is garbled.",
 ]
 
 
@@ -125,6 +128,11 @@ def test_another_language_is_seen(text: str) -> None:
         "Unfortunately, I do not see a picture.",
         "I apologize, but no.",
         "I won't continue with this request.",
+        "I cannot see this image, so I can give no reasons.",
+        "I can't process any pictures.",
+        "I'm not able to see a picture.",
+        "Unfortunately, I can't see anything here.",
+        "Unfortunately, I am not allowed to describe people.",
     ],
 )
 def test_declining_is_seen(text: str) -> None:
@@ -139,6 +147,11 @@ def test_declining_is_seen(text: str) -> None:
         "The face looks sorry and the hands are fused.",
         "The sign reads 'Sorry, we are closed' in even letters.",
         "The viewer cannot see the feet, which end in mist.",
+        "Looking at the wall, we cannot see any seams between its panels.",
+        "I cannot see a single straight line that bends near the frame.",
+        "I'm unable to find a single seam in the wall.",
+        "Unfortunately, I can see that the hand has six fingers.",
+        "I cannot see the image of the lamp in the mirror, where it ought to be.",
     ],
 )
 def test_a_report_that_begins_like_a_refusal_is_none(text: str) -> None:

@@ -94,7 +94,7 @@ def test_the_names_above_the_folder_that_was_given_count_too(tmp_path: Path, mon
 
 def test_folders_of_both_labels_are_no_answer(tmp_path: Path) -> None:
     touch(tmp_path, "generated/nature/a.png", "generated/b.png")
-    expected = "lies in folders of both labels, generated and nature; give the inner one alone, or --labels"
+    expected = "lies in folders of both labels, generated and nature; rename one, or give --labels"
     assert faults(by_folder, tmp_path) == [f"{tmp_path}/generated/nature/a.png: {expected}"]
     assert faults(by_folder, tmp_path / "generated") == [f"{tmp_path}/generated/nature/a.png: {expected}"]
 
@@ -103,8 +103,22 @@ def test_a_records_file_names_images_whose_folders_are_asked(tmp_path: Path) -> 
     (tmp_path / "fake" / "real").mkdir(parents=True)
     Image.new("RGB", (8, 8)).save(tmp_path / "fake" / "real" / "a.png")
     (tmp_path / "other").mkdir()
-    write_records(tmp_path / "other" / "records.jsonl", [{"image": "../fake/real/a.png", "label": GENERATED}])
+    write_records(tmp_path / "other" / "records.jsonl", [{"image": "../fake/real/a.png", "label": REAL}])
     assert by_folder(tmp_path / "other" / "records.jsonl") == {"a.png": REAL}
+
+
+@pytest.mark.parametrize("given", ["real", "FOLDER", None])
+def test_a_records_file_that_says_another_label_is_refused(tmp_path: Path, given: str | None) -> None:
+    (tmp_path / "real").mkdir()
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (8, 8)).save(tmp_path / "real" / name)
+    records = tmp_path / "records.jsonl"
+    write_records(records, [{"image": "real/a.png", "label": REAL}, {"image": "real/b.png", "label": GENERATED}])
+    table = tmp_path / "labels.csv"
+    table.write_text("image,label\nreal/a.png,real\nreal/b.png,real\n")
+    sources = [tmp_path / "real", records]
+    expected = f'{records}:2: label "generated"; expected "real", as given for this image; correct one of them'
+    assert faults(labelled_images, sources, given, None if given else table) == [expected]
 
 
 def test_images_without_a_label_are_listed_with_how_many_there_are(tmp_path: Path) -> None:
@@ -143,6 +157,12 @@ def test_a_table_gives_labels_and_further_fields(tmp_path: Path) -> None:
     ]
 
 
+def test_spaces_around_the_cells_of_a_table_mean_nothing(tmp_path: Path) -> None:
+    touch(tmp_path, "images/a.png")
+    table = '"image", "label", "source"\nimages/a.png , real ,"camera" \n'
+    assert by_table(tmp_path, table) == [LabelledImage(tmp_path / "images" / "a.png", REAL, {"source": "camera"})]
+
+
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 def test_a_table_may_be_divided_as_spreadsheets_do(tmp_path: Path, delimiter: str) -> None:
     touch(tmp_path, "images/a.png")
@@ -174,6 +194,8 @@ FAULTY_ROWS = [
     ),
     ([{**ROW, "group": 1}, {**ROW, "image": "x.png", "group": "1"}], "2: group is text; expected a number, as in the"),
     ([{**ROW, "id": 2**64}], "1: id holds a number beyond 64 bits"),
+    ([{**ROW, "score": float("nan")}], "1: score holds NaN or Infinity, which a records file cannot say; leave it out"),
+    ([{**ROW, "scores": [0.5, float("inf")]}], "1: scores holds NaN or Infinity"),
 ]
 
 

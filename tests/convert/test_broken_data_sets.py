@@ -112,14 +112,18 @@ def test_a_fault_names_file_entry_and_field_and_stops_before_anything_is_written
     assert not (tmp_path / "out").exists()
 
 
+NO_FOLDER = ": no folder above it is named real, 0_real, nature, generated, 1_fake, fake, ai"
+ONE_FOLDER = "expected one folder 0_real or 1_fake in the name"
+
+
 @pytest.mark.parametrize(
     ("name", "value", "fault"),
     [
         ("../gigagan/1_fake/x.png", {}, "; expected a path inside the data set"),
         ("/gigagan/1_fake/x.png", {}, "; expected a path inside the data set"),
-        ("gigagan/x.png", {}, "; expected a folder 0_real or 1_fake in the name"),
-        ("x.png", {}, "; expected a folder 0_real or 1_fake in the name"),
-        ("gigagan/0_real/1_fake/x.png", {}, ": lies in folders of both labels: gigagan/0_real/1_fake"),
+        ("gigagan/x.png", {}, f"{NO_FOLDER}; {ONE_FOLDER}"),
+        ("x.png", {}, f"{NO_FOLDER}; {ONE_FOLDER}"),
+        ("gigagan/0_real/1_fake/x.png", {}, f": lies in folders of both labels, 0_real and 1_fake; {ONE_FOLDER}"),
         ("gigagan/1_fake/x.png", ["Odd."], ': ["Odd."]; expected an object from attributes to texts'),
         ("gigagan/1_fake/x.png", {"Low": 5}, ': {"Low": 5}; expected an object from attributes to texts'),
     ],
