@@ -99,7 +99,9 @@ def _max_pixels(value: str) -> int:
 
 
 def run(options: argparse.Namespace) -> int:
-    images = labelled_images(options.images, options.label, options.labels)
+    sheet = plain_path(options.out / "sheet.png")  # of an earlier run, where DIR is among the folders
+    is_ours = (options.out / NAME).exists()
+    images = labelled_images(options.images, options.label, options.labels, sheet if is_ours else None)
     count = min(images.count, options.limit or images.count)
     if not count:
         left_out = f"; left out: {images.listing.summary()}" if images.listing.left_out else ""
@@ -130,9 +132,7 @@ def _annotate(
     from swift_zoomin.annotation.run import Pacing, annotate_images
 
     pacing = Pacing(**{field.name: getattr(options, field.name) for field in fields(Pacing)})
-    sheet = plain_path(options.out / "sheet.png")
-    pictures = (image for image in images if image.path != sheet)  # of an earlier run, where DIR is among the folders
-    coroutine = annotate_images(islice(pictures, options.limit), count, settings, pacing, ledger, options.out)
+    coroutine = annotate_images(islice(images, options.limit), count, settings, pacing, ledger, options.out)
     ended = asyncio.run(coroutine)
     counts = ledger.counts()
     if ended.reason and not counts:
