@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
@@ -102,7 +103,7 @@ class Pipeline:
         self._folder, self._progress = os.path.realpath(folder), progress
         self._signature = settings.signature()
         self._pool = ThreadPoolExecutor(os.cpu_count() or 1)
-        self._failures_in_a_row = 0
+        self._failures_in_a_row: Counter[str] = Counter()
         self._opened = asyncio.Event()
         self._unfinished: list[tuple[int, LabelledImage]] = []
         self._workers: list[asyncio.Task[None]] = []
@@ -169,7 +170,6 @@ class Pipeline:
         row = json_line(_row(name, image, annotation))
         stored = json_line({"label": image.label, "annotation": asdict(annotation)})
         self._ledger.finish(Result(image_key(image.path), position, outcome, made_from, row, story.line(), stored))
-        self._count_failures(outcome, annotation.rejected)
         self._progress.finished(outcome)
 
     async def _ask_all(self, image: LabelledImage, story: _Story) -> Annotation:
@@ -210,19 +210,23 @@ class Pipeline:
         width, height = asked.size_sent
         data_uri = await picture.data_uri()
         client = self._clients[Step(asked.step)]
-        paid = await client.ask(Message(asked.prompt, data_uri, width * height, asked.max_tokens, asked.temperature))
-        self._failures_in_a_row = 0
+        message = Message(asked.prompt, data_uri, width * height, asked.max_tokens, asked.temperature)
+        try:
+            paid = await client.ask(message)
+        except (RefusedError, FailedError) as error:
+            self._count_failure(asked.step, error)
+            raise
+        self._failures_in_a_row[asked.step] = 0
         if all(client.is_proven for client in self._clients.values()):
             self._opened.set()
         return paid
 
-    def _count_failures(self, outcome: Outcome, reason: str | None) -> None:
-        """Stop where the server fails for every image: it is down, or the same is wrong with each request."""
-        if outcome is not Outcome.FAILED:
-            return
-        self._failures_in_a_row += 1
-        if self._failures_in_a_row == _MOST_FAILURES_IN_A_ROW:
-            self._stop.request(f"{_MOST_FAILURES_IN_A_ROW} images in a row failed at the server; the last: {reason}")
+    def _count_failure(self, step: str, error: Exception) -> None:
+        """Stop where a step's server fails for every image: it is down, or the same is wrong with each request."""
+        self._failures_in_a_row[step] += 1
+        if self._failures_in_a_row[step] == _MOST_FAILURES_IN_A_ROW:
+            failed = f"{_MOST_FAILURES_IN_A_ROW} images in a row failed at the server of the step {step}"
+            self._stop.request(f"{failed}; the last: {error}")
 
     def _made_from(self, image: LabelledImage) -> bytes:
         parts = [self._signature, image.label, image.extra, *file_state(image.path)]

@@ -114,7 +114,9 @@ def test_twenty_failures_in_a_row_stop_the_run(zoomin: Command, images: Path) ->
         status, printed, errors = zoomin(*arguments(server, images))
     assert status == 3
     assert len(server.asked) == 3 + 20
-    assert errors.startswith("zoomin: stopped: 20 images in a row failed at the server; the last: the server: 500")
+    assert errors.startswith(
+        "zoomin: stopped: 20 images in a row failed at the server of the step explain; the last: 500"
+    )
     assert "1 record, 1 rejected, 20 failed at the server and asked again by the next run, 18 left" in printed
 
 
