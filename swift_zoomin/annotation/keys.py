@@ -1,6 +1,7 @@
 """Keys of servers come from the environment alone, and no text that a server or a library wrote keeps one.
 
-EXPLAIN_API_KEY, GROUND_API_KEY, FILTER_API_KEY: of one step's server; else OPENAI_API_KEY
+EXPLAIN_API_KEY, GROUND_API_KEY, FILTER_API_KEY: of one step's server; else OPENAI_API_KEY; else that of the step
+before, where the address is the same
 """
 
 import os
@@ -13,7 +14,7 @@ from swift_zoomin.annotation.steps import Step
 from swift_zoomin.records import RecordError
 
 SHARED_KEY = "OPENAI_API_KEY"
-_NO_KEY = "none"  # servers on one's own machine want none, but the library insists on sending one
+NO_KEY = "none"  # servers on one's own machine want none, but the library insists on sending one
 _LEAST_SECRET = 8  # characters: a shorter "key" (none, EMPTY) keeps nobody out, and would be cut out of plain words
 _HIDDEN = "[key]"
 
@@ -38,7 +39,7 @@ def key_for(step: Step) -> Key:
             if not key.isascii() or not key.isprintable():
                 raise RecordError(f"{name}: holds characters that no key has; set it again")
             return Key(key, f"the key is that of {name}")
-    return Key(_NO_KEY, f"no key is set in {variable_of(step)} or {SHARED_KEY}")
+    return Key(NO_KEY, f"no key is set in {variable_of(step)} or {SHARED_KEY}")
 
 
 class Redaction:

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from urllib.parse import urlsplit
 
 from swift_zoomin.annotation.families import family_of
-from swift_zoomin.annotation.keys import Key, key_for
+from swift_zoomin.annotation.keys import NO_KEY, Key, key_for
 from swift_zoomin.annotation.sent import PATCH_PX
 from swift_zoomin.annotation.steps import Frame, Step
 from swift_zoomin.records import RecordError
@@ -71,7 +71,11 @@ def read_settings(options: argparse.Namespace) -> Settings:
 
 
 def _model(name: str | None, url: str | None, default: Model, step: Step) -> Model:
-    return Model(name or default.name, _checked_url(url) if url else default.url, key_for(step))
+    address = _checked_url(url) if url else default.url
+    key = key_for(step)
+    if key.value == NO_KEY and address == default.url:
+        key = default.key  # the same server, most likely of the same account
+    return Model(name or default.name, address, key)
 
 
 def _filter_frame(models: dict[Step, Model]) -> Frame | None:
