@@ -10,7 +10,7 @@ from itertools import islice
 from swift_zoomin import arguments
 from swift_zoomin.annotation.dry_run import print_dry_run
 from swift_zoomin.annotation.inputs import FOLDER, LabelledImages, labelled_images
-from swift_zoomin.annotation.ledger import NAME, Ledger
+from swift_zoomin.annotation.ledger import NAME, SHEET, Ledger
 from swift_zoomin.annotation.sent import LEAST_MAX_PIXELS, MAX_PIXELS
 from swift_zoomin.annotation.settings import NO_MODEL, Settings, read_settings
 from swift_zoomin.annotation.steps import Frame
@@ -99,7 +99,7 @@ def _max_pixels(value: str) -> int:
 
 
 def run(options: argparse.Namespace) -> int:
-    sheet = plain_path(options.out / "sheet.png")  # of an earlier run, where DIR is among the folders
+    sheet = plain_path(options.out / SHEET)  # of an earlier run, where DIR is among the folders
     is_ours = (options.out / NAME).exists()
     images = labelled_images(options.images, options.label, options.labels, sheet if is_ours else None)
     count = min(images.count, options.limit or images.count)

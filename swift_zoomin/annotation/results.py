@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from swift_zoomin.annotation.ledger import Ledger
+from swift_zoomin.annotation.ledger import AUDIT, RECORDS, REJECTED, SHEET, SUMMARY, Ledger
 from swift_zoomin.annotation.pipeline import Outcome
 from swift_zoomin.annotation.run import Ended
 from swift_zoomin.annotation.settings import Settings
@@ -23,8 +23,6 @@ from swift_zoomin.arguments import counted
 from swift_zoomin.files import open_whole
 from swift_zoomin.listing import Listing
 from swift_zoomin.outputs import naming, write_output
-
-RECORDS, REJECTED, AUDIT, SUMMARY, SHEET = "records.jsonl", "rejected.jsonl", "audit.jsonl", "summary.json", "sheet.png"
 
 
 def write_results(folder: Path, ledger: Ledger, settings: Settings, left: int) -> Statistics:
