@@ -186,6 +186,11 @@ class Ledger:
         query = "SELECT outcome, count(*) FROM results WHERE run = ? GROUP BY outcome"
         return dict(self._database.execute(query, (self.run,)).fetchall())
 
+    def earlier(self, outcome: str) -> int:
+        """How many images came to this outcome in earlier runs alone: they, or the settings, were others."""
+        query = "SELECT count(*) FROM results WHERE run <> ? AND outcome = ?"
+        return int(self._database.execute(query, (self.run, outcome)).fetchone()[0])
+
     def _insert(self, table: str, values: tuple[Any, ...]) -> None:
         marks = ", ".join("?" * len(values))
         self._database.execute(f"INSERT OR REPLACE INTO {table} VALUES ({marks})", values)
