@@ -22,6 +22,7 @@ from swift_zoomin.annotation.limits import Limits, Use
 from swift_zoomin.annotation.server_words import BadBodyError, body_words, error_words, read_body, retry_after_s
 from swift_zoomin.annotation.settings import Model
 from swift_zoomin.annotation.stopping import Stop, StoppedError
+from swift_zoomin.arguments import INCOMPLETE, NOTHING_DONE
 
 _AGAIN = (408, 409, 429)  # and all from 500
 _BAD_PARAMETER = (400, 422)
@@ -217,7 +218,8 @@ class ModelClient:
         return _AgainError(words)
 
     def _stopped(self, words: str) -> StoppedError:
-        self._stop.request(self._redact(f"{self._model.url}: model {self._model.name}: {words}"))
+        reason = self._redact(f"{self._model.url}: model {self._model.name}: {words}")
+        self._stop.request(reason, INCOMPLETE if self.is_proven else NOTHING_DONE)
         return StoppedError()
 
 

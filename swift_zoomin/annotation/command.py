@@ -14,7 +14,7 @@ from swift_zoomin.annotation.ledger import NAME, SHEET, Ledger
 from swift_zoomin.annotation.sent import LEAST_MAX_PIXELS, MAX_PIXELS
 from swift_zoomin.annotation.settings import NO_MODEL, Settings, read_settings
 from swift_zoomin.annotation.steps import Frame
-from swift_zoomin.arguments import INCOMPLETE, complain, counted
+from swift_zoomin.arguments import NOTHING_DONE, complain, counted
 from swift_zoomin.files import plain_path
 from swift_zoomin.pictures import ImageError
 from swift_zoomin.records import RecordError
@@ -128,14 +128,14 @@ def _check_extra() -> None:
 def _annotate(
     options: argparse.Namespace, images: LabelledImages, count: int, settings: Settings, ledger: Ledger
 ) -> int:
+    from swift_zoomin.annotation.pipeline import Outcome
     from swift_zoomin.annotation.results import final_line, write_results
     from swift_zoomin.annotation.run import Pacing, annotate_images
 
     pacing = Pacing(**{field.name: getattr(options, field.name) for field in fields(Pacing)})
     coroutine = annotate_images(islice(images, options.limit), count, settings, pacing, ledger, options.out)
     ended = asyncio.run(coroutine)
-    counts = ledger.counts()
-    if ended.reason and not counts:
+    if ended.status == NOTHING_DONE and Outcome.RECORD not in ledger.counts():
         raise RecordError(f"{ended.reason}; nothing was annotated")
     statistics = write_results(options.out, ledger, settings, ended.left)
     if ended.is_interrupted:
@@ -145,5 +145,4 @@ def _annotate(
         complain(warning)
     if ended.reason:
         complain(f"stopped: {ended.reason}; {counted(ended.left, 'image')} left, run the same again to go on")
-        return INCOMPLETE
-    return 0
+    return ended.status

@@ -1,10 +1,14 @@
 """`zoomin annotate` that cannot begin or is stopped: which status it ends with, and what it leaves alone."""
 
+import json
+import os
+import signal
+import threading
 from pathlib import Path
 
 import pytest
 from annotate_in_process import ANSWERS, EXPLANATION, RESULTS, Command, annotating, arguments, contents, pictures
-from answering_server import answering, fault, said
+from answering_server import AnsweringServer, answering, fault, said
 from PIL import Image
 
 
@@ -78,3 +82,95 @@ def test_a_key_is_not_sent_to_another_address(zoomin: Command, images: Path, mon
     with answering(ANSWERS[0]) as first, answering(*ANSWERS[1:]) as second:
         assert zoomin(*arguments(first, images, "--limit", 1, "--ground-url", second.url))[0] == 0
     assert [headers["authorization"] for headers in second.headers] == ["Bearer none", "Bearer none"]
+
+
+@pytest.fixture
+def annotated(zoomin: Command, images: Path) -> Path:
+    """The folder of a run that made two records."""
+    with answering(*ANSWERS, *ANSWERS) as server:
+        assert zoomin(*arguments(server, images))[0] == 0
+    return images.parent / "out"
+
+
+def test_a_wrong_key_or_model_leaves_an_earlier_run_alone(annotated: Path, zoomin: Command, images: Path) -> None:
+    """The first image is rejected before anything is asked, and the other model makes all results be made anew."""
+    (images / "0.png").write_text("no picture any more")
+    before = contents(annotated)
+    with answering(fault(401, "Incorrect API key provided")) as server:
+        status, printed, errors = zoomin(*arguments(server, images), "--explain-model", "gpt-5")
+    assert (status, printed) == (1, "")
+    assert errors.endswith("; the key is that of OPENAI_API_KEY; nothing was annotated\n")
+    assert contents(annotated) == before
+
+
+def test_a_budget_before_the_first_record_leaves_an_earlier_run_alone(
+    annotated: Path, zoomin: Command, images: Path
+) -> None:
+    before = contents(annotated)
+    with answering(*ANSWERS) as server:
+        others = ("--explain-model", "gpt-5", "--ground-model", "Qwen2-VL-7B-Instruct")
+        status, printed, _ = zoomin(*arguments(server, images), *others, "--budget-calls", 1)
+    assert status == 3
+    assert f"no image became a record, and the files in {annotated} are those of an earlier run; 2 records" in printed
+    assert contents(annotated) == before
+
+
+def test_records_of_other_images_or_settings_are_told_of(annotated: Path, zoomin: Command, images: Path) -> None:
+    with answering(*ANSWERS) as server:
+        status, printed, _ = zoomin(*arguments(server, images, "--limit", 1))
+    assert (status, len(server.asked)) == (0, 0)
+    earlier = "1 record of earlier runs (other images or settings) in the ledger alone"
+    assert printed.rstrip().endswith(f"; in {annotated}; {earlier}")
+    assert (annotated / "records.jsonl").read_text().count("\n") == 1
+
+
+def test_an_image_that_vanished_costs_the_sheet_alone(annotated: Path, zoomin: Command, images: Path) -> None:
+    """The first image's record is carried over from the run before."""
+    Image.new("RGB", (560, 448)).save(images / "3.png")
+
+    def answer_last(server: AnsweringServer) -> None:
+        while not server.asked:
+            threading.Event().wait(0.005)
+        (images / "0.png").unlink()
+
+    with answering(*ANSWERS) as server:
+        thread = threading.Thread(target=answer_last, args=(server,))
+        thread.start()
+        status, printed, errors = zoomin(*arguments(server, images, "--requests-per-minute", 240))
+        thread.join()
+    assert (status, errors.count("\n")) == (0, 1)
+    assert printed.startswith("4 images: 3 records, 1 rejected; 3 calls")
+    assert errors.startswith("zoomin: no new sheet.png: ")
+    assert "0.png" in errors
+
+
+def test_a_budget_spent_before_the_first_image_is_no_fault(zoomin: Command, images: Path, tmp_path: Path) -> None:
+    with answering(*ANSWERS) as server:
+        status, printed, errors = zoomin(*arguments(server, images, "--budget-calls", 1))
+    assert status == 3
+    assert printed.startswith("3 images: 0 records, 0 rejected, 3 left; 1 call ")
+    assert errors == "zoomin: stopped: the budget of 1 call is spent; 3 images left, run the same again to go on\n"
+    assert json.loads((tmp_path / "out/summary.json").read_text())["left"] == 3
+
+
+def test_ctrl_c_before_the_first_image_is_an_interruption(zoomin: Command, images: Path) -> None:
+    def interrupt(server: AnsweringServer) -> None:
+        while not server.asked:
+            threading.Event().wait(0.005)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with answering(*ANSWERS) as server:
+        thread = threading.Thread(target=interrupt, args=(server,))
+        thread.start()
+        status, printed, errors = zoomin(*arguments(server, images, "--requests-per-minute", 60))
+        thread.join()
+    assert (status, printed, errors) == (130, "", "zoomin: interrupted; what is written stays\n")
+    assert len(server.asked) == 1
+
+
+def test_a_wrong_model_is_a_fault_also_after_a_rejected_image(zoomin: Command, images: Path) -> None:
+    (images / "0.png").write_text("no picture")
+    with answering(fault(404, "no such model")) as server:
+        status, printed, errors = zoomin(*arguments(server, images))
+    assert (status, printed) == (1, "")
+    assert errors.endswith("; nothing was annotated\n")
