@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from urllib.parse import quote, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 from swift_zoomin.annotation.steps import Step
 from swift_zoomin.records import RecordError
@@ -43,12 +43,14 @@ def key_for(step: Step) -> Key:
 
 
 class Redaction:
-    """Takes all keys of the environment, and passwords in addresses, out of a text."""
+    """Takes all keys of the environment, and what in addresses may be one, out of a text."""
 
     def __init__(self, urls: list[str]) -> None:
         names = (*map(variable_of, Step), SHARED_KEY)
         secrets = [os.environ.get(name, "").strip() for name in names]
-        secrets += [urlsplit(url).password or "" for url in urls]
+        for url in urls:
+            parts = urlsplit(url)
+            secrets += [parts.username or "", parts.password or "", *(value for _, value in parse_qsl(parts.query))]
         secrets = [secret for secret in secrets if len(secret) >= _LEAST_SECRET]
         # As it is, as it stands in an address, and with JSON's other way to write a slash.
         forms = {form for secret in secrets for form in (secret, quote(secret, safe=""), secret.replace("/", "\\/"))}
