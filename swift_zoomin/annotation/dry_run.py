@@ -2,7 +2,7 @@
 
 from swift_zoomin.annotation import prompts
 from swift_zoomin.annotation.inputs import LabelledImage
-from swift_zoomin.annotation.sent import look, size_to_send
+from swift_zoomin.annotation.sent import look
 from swift_zoomin.annotation.settings import Settings
 from swift_zoomin.annotation.steps import LabelledBox, Step
 from swift_zoomin.arguments import counted
@@ -14,17 +14,21 @@ _LABEL = "(what the box shows)"
 def print_dry_run(image: LabelledImage, images: int, settings: Settings) -> None:
     """Print the prompts; where answers belong, words in parentheses stand. Raises ImageError."""
     size = look(image.path).size
-    size_sent = size_to_send(size, settings.patch_px, settings.max_pixels)
+    sizes_sent = settings.sizes_sent(size)
+    width, height = size
     frame = settings.ground_frame
     box = LabelledBox([0, 0, size[0] / 2, size[1] / 2], _LABEL)
     texts = {
         Step.EXPLAIN: prompts.explain(image.label),
-        Step.GROUND: prompts.ground(_EXPLANATION, frame, size_sent),
-        Step.FILTER: prompts.filter_boxes([box], settings.filter_frame or frame, size, size_sent),
+        Step.GROUND: prompts.ground(_EXPLANATION, frame, sizes_sent[Step.GROUND]),
     }
-    print(f"{image.path}: {size[0]}x{size[1]} pixels, sent as {size_sent[0]}x{size_sent[1]}")
-    for step, model in settings.models.items():
-        print(f"\n--- {step}: {model.name}\n{texts[step]}")
+    if settings.has_filter:
+        filter_frame = settings.filter_frame or frame
+        texts[Step.FILTER] = prompts.filter_boxes([box], filter_frame, size, sizes_sent[Step.FILTER])
+    print(f"{image.path}: {width}x{height} pixels")
+    for step, text in texts.items():
+        width, height = sizes_sent[step]
+        print(f"\n--- {step}: {settings.models[step].name}, image sent as {width}x{height}\n{text}")
     steps = len(settings.models)
     calls = counted(images * steps, "call")
     print(f"\n{counted(images, 'image')}, {counted(steps, 'step')} each: {calls}; more where an answer is of no use,")

@@ -21,7 +21,7 @@ from swift_zoomin.annotation.client import FailedError, Message, ModelClient, Re
 from swift_zoomin.annotation.dialogue import annotate
 from swift_zoomin.annotation.inputs import LabelledImage
 from swift_zoomin.annotation.ledger import Asked, Ledger, Paid, Result, image_key
-from swift_zoomin.annotation.sent import ImageFile, file_state, look, png_data_uri, size_to_send
+from swift_zoomin.annotation.sent import ImageFile, file_state, look, png_data_uri
 from swift_zoomin.annotation.settings import Settings
 from swift_zoomin.annotation.steps import Annotation, Answer, Question, Seen, Step
 from swift_zoomin.annotation.stopping import Stop, StoppedError
@@ -52,18 +52,18 @@ class Progress(Protocol):
 
 @dataclass
 class _Picture:
-    """An image in flight. It is decoded and encoded when the first answer about it is missing, and once."""
+    """An image in flight. It is decoded and encoded when an answer about it is missing, and once for each size."""
 
     file: ImageFile
-    size_sent: Size
+    sizes_sent: dict[Step, Size]
     pool: ThreadPoolExecutor
-    _data_uri: str = ""
+    _data_uris: dict[Size, str] = field(default_factory=dict)
 
-    async def data_uri(self) -> str:
-        if not self._data_uri:
-            make = partial(png_data_uri, self.file.path, self.size_sent)
-            self._data_uri = await asyncio.get_running_loop().run_in_executor(self.pool, make)
-        return self._data_uri
+    async def data_uri(self, size_sent: Size) -> str:
+        if size_sent not in self._data_uris:
+            make = partial(png_data_uri, self.file.path, size_sent)
+            self._data_uris[size_sent] = await asyncio.get_running_loop().run_in_executor(self.pool, make)
+        return self._data_uris[size_sent]
 
 
 @dataclass
@@ -176,10 +176,18 @@ class Pipeline:
         """Drive the dialogue about one image. Raises what keeps it from its end."""
         file = await asyncio.get_running_loop().run_in_executor(self._pool, look, image.path)
         settings = self._settings
-        size_sent = size_to_send(file.size, settings.patch_px, settings.max_pixels)
-        picture = _Picture(file, size_sent, self._pool)
-        frames = (settings.ground_frame, settings.has_filter, settings.filter_frame)
-        dialogue = annotate(Seen(image.label, file.size, size_sent, *frames))
+        sizes_sent = settings.sizes_sent(file.size)
+        picture = _Picture(file, sizes_sent, self._pool)
+        seen = Seen(
+            label=image.label,
+            size=file.size,
+            size_sent=sizes_sent[Step.GROUND],
+            ground_frame=settings.ground_frame,
+            has_filter=settings.has_filter,
+            filter_frame=settings.filter_frame,
+            filter_size_sent=sizes_sent.get(Step.FILTER),
+        )
+        dialogue = annotate(seen)
         try:
             question = next(dialogue)
             while True:
@@ -199,7 +207,7 @@ class Pipeline:
             attempt=question.attempt,
             image=picture.file.digest,
             prompt=question.prompt,
-            size_sent=picture.size_sent,
+            size_sent=picture.sizes_sent[question.step],
             max_tokens=question.max_tokens,
             temperature=_TEMPERATURE if question.attempt == 1 else _TEMPERATURE_AGAIN,
         )
@@ -208,7 +216,7 @@ class Pipeline:
     async def _ask(self, asked: Asked, picture: _Picture) -> Paid:
         self._stop.check()
         width, height = asked.size_sent
-        data_uri = await picture.data_uri()
+        data_uri = await picture.data_uri(asked.size_sent)
         client = self._clients[Step(asked.step)]
         message = Message(asked.prompt, data_uri, width * height, asked.max_tokens, asked.temperature)
         try:

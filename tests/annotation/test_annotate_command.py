@@ -47,7 +47,7 @@ def test_every_image_is_a_record_or_a_rejection(zoomin: Command, images: Path, t
     models = [body["model"] for body in server.asked]
     assert models == ["gpt-4o", "Qwen2.5-VL-7B-Instruct", "Qwen2.5-VL-7B-Instruct"] * 2
     pictures = {body["messages"][0]["content"][0]["image_url"]["url"] for body in server.asked}
-    assert len(pictures) == 2, "the same picture in all three steps"
+    assert len(pictures) == 4, "GPT is sent sides of 32 pixels, the two other steps one picture with sides of 28"
     out = tmp_path / "out"
     own = {"label": "real", "explanation": EXPLANATION, "boxes": [BOX], "box_labels": ["panel"]}
     assert rows(out / "records.jsonl") == [{"image": f"../images/{number}.png", **own} for number in (0, 2)]
@@ -224,9 +224,10 @@ def test_the_missing_extra_is_named(zoomin: Command, images: Path, monkeypatch: 
 def test_a_dry_run_shows_three_prompts_and_asks_nothing(zoomin: Command, images: Path) -> None:
     status, printed, errors = zoomin(*arguments("http://127.0.0.1:9/v1", images, "--dry-run"))
     assert (status, errors) == (0, "")
-    assert "560x448 pixels, sent as 560x448" in printed
-    for step in ("--- explain: gpt-4o", "--- ground: Qwen2.5-VL-7B-Instruct", "--- filter: Qwen2.5-VL-7B-Instruct"):
-        assert step in printed
+    assert "0.png: 560x448 pixels\n" in printed
+    assert "--- explain: gpt-4o, image sent as 576x480\n" in printed
+    for step in ("ground", "filter"):
+        assert f"--- {step}: Qwen2.5-VL-7B-Instruct, image sent as 560x448\n" in printed
     assert "3 images, 3 steps each: 9 calls" in printed
     assert not (images.parent / "out").exists()
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from annotate_in_process import ANSWERS, EXPLANATION, RESULTS, Command, annotating, arguments, contents, pictures
 from answering_server import AnsweringServer, answering, fault, said
+from marked_images import sent_image
 from PIL import Image
 
 
@@ -174,3 +175,25 @@ def test_a_wrong_model_is_a_fault_also_after_a_rejected_image(zoomin: Command, i
         status, printed, errors = zoomin(*arguments(server, images))
     assert (status, printed) == (1, "")
     assert errors.endswith("; nothing was annotated\n")
+
+
+def test_another_grounding_model_asks_for_no_explanation_again(zoomin: Command, images: Path) -> None:
+    """Qwen3-VL is sent sides of 32 pixels, Qwen2.5-VL of 28; what the explaining model was sent stays the same."""
+    call = ("--explain-model", "Qwen2.5-VL-72B-Instruct", "--filter-model", "none")
+    with answering(*ANSWERS[:2], *ANSWERS[:2], ANSWERS[1]) as server:
+        zoomin(*arguments(server, images, *call))
+        status, printed, _ = zoomin(*arguments(server, images, *call), "--ground-model", "Qwen3-VL-8B-Instruct")
+    assert status == 0
+    assert printed.startswith("3 images: 2 records, 1 rejected; 2 calls")
+    assert [body["model"] for body in server.asked[4:]] == ["Qwen3-VL-8B-Instruct"] * 2
+
+
+def test_each_model_is_shown_the_size_that_its_prompt_states(zoomin: Command, images: Path) -> None:
+    call = ("--ground-model", "Qwen3-VL-8B-Instruct", "--filter-model", "Qwen2.5-VL-7B-Instruct", "--limit", 1)
+    with answering(*ANSWERS) as server:
+        zoomin(*arguments(server, images), *call)
+    shown = [body["messages"][0]["content"] for body in server.asked]
+    sizes = [sent_image(picture["image_url"]["url"]).size for picture, _ in shown]
+    # Of 32 pixels: 18 by 14 are fewer than 256, so both sides grow.
+    assert sizes == [(576, 480), (576, 480), (560, 448)]
+    assert "which is 560 wide and 448 high" in shown[2][1]["text"]
