@@ -21,11 +21,13 @@ from swift_zoomin.records import RecordError
 from swift_zoomin.replies import VERDICTS
 
 _MOST_NUMBER = 10**12
+_DEFAULT = " (default: %(default)s)"
 _HELP = """\
 make records of labelled pictures: ask vision-language models to explain, ground and filter
 
 Models are asked at OpenAI-compatible addresses: a hosted service, or `vllm serve` and `swift deploy` on one's own GPU.
-Keys are read from the environment: EXPLAIN_API_KEY, GROUND_API_KEY, FILTER_API_KEY, else OPENAI_API_KEY.
+Keys are read from the environment: EXPLAIN_API_KEY, GROUND_API_KEY, FILTER_API_KEY, else OPENAI_API_KEY,
+else that of the step before where the address is the same. Of the environment's other settings a proxy alone is heeded.
 
 Every answer is kept in DIR/ledger.sqlite before it is used. To go on after a stop of any kind, run the same again: what
 was answered is not asked twice. Results: DIR/records.jsonl, rejected.jsonl (with reasons), audit.jsonl (all that was
@@ -56,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_models(parser)
     _add_limits(parser)
     add("--limit", type=arguments.count, metavar="N", help="annotate the first N images only")
-    add("--max-pixels", type=_max_pixels, default=MAX_PIXELS, help="most pixels of an image that are sent")
+    add("--max-pixels", type=_max_pixels, default=MAX_PIXELS, help="most pixels of an image that are sent" + _DEFAULT)
     add("--dry-run", action="store_true", help="print the prompts for one image and the number of calls; ask nothing")
 
 
@@ -74,13 +76,14 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
 
 def _add_limits(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--concurrency", type=arguments.count, default=8, help="images in flight at a time")
+    add("--concurrency", type=arguments.count, default=8, help="images in flight at a time" + _DEFAULT)
     add("--requests-per-minute", type=_number, help="of all models together")
     add("--tokens-per-minute", type=_number, help="of all models together, prompts and answers")
     add("--budget-calls", type=_number, help="most requests in this run, failed ones too")
     add("--budget-tokens", type=_number, help="most tokens in this run")
-    add("--timeout", dest="timeout_s", type=arguments.count, default=120, metavar="SECONDS", help="for one request")
-    add("--retries", type=_retries, default=5, help="further tries where the server fails or asks to wait")
+    seconds = "for one request" + _DEFAULT
+    add("--timeout", dest="timeout_s", type=arguments.count, default=120, metavar="SECONDS", help=seconds)
+    add("--retries", type=_retries, default=5, help="further tries where the server fails or asks to wait" + _DEFAULT)
 
 
 def _number(value: str) -> int:
@@ -108,7 +111,7 @@ def run(options: argparse.Namespace) -> int:
         raise ImageError(f"{', '.join(map(str, options.images))}: no image found{left_out}")
     settings = read_settings(options)
     if options.dry_run:
-        print_dry_run(next(images), count, settings)
+        print_dry_run(islice(images, count), count, settings)
         return 0
     _check_extra()
     try:

@@ -232,6 +232,22 @@ def test_a_dry_run_shows_three_prompts_and_asks_nothing(zoomin: Command, images:
     assert not (images.parent / "out").exists()
 
 
+def test_a_dry_run_passes_over_an_image_that_a_run_rejects(zoomin: Command, images: Path) -> None:
+    (images / "0.png").write_text("no picture")
+    status, printed, errors = zoomin(*arguments("http://127.0.0.1:9/v1", images, "--dry-run"))
+    assert (status, errors) == (0, "")
+    assert "2.png: 560x448 pixels\n" in printed
+    (images / "2.png").write_text("no picture")
+    status, printed, errors = zoomin(*arguments("http://127.0.0.1:9/v1", images, "--dry-run"))
+    assert (status, printed) == (1, "")
+    assert "0.png: not a readable image" in errors
+
+
+def test_the_help_shows_defaults(zoomin: Command) -> None:
+    words = " ".join(zoomin("annotate", "--help")[1].split())
+    assert [words.count(f"(default: {value})") for value in (8, 120, 5, 1280 * 28 * 28)] == [1, 1, 1, 1]
+
+
 def test_without_a_filter_two_steps_are_asked(zoomin: Command, images: Path) -> None:
     with answering(*ANSWERS[:2], *ANSWERS[:2]) as server:
         status, printed, _ = zoomin(*arguments(server, images, "--filter-model", "none"))
