@@ -102,5 +102,8 @@ def _checked_url(url: str) -> str:
     except ValueError:
         is_address = False
     if not is_address:
-        raise RecordError(f"{url}: no address; expected one like https://api.openai.com/v1 or http://localhost:8000/v1")
+        shown = url.rpartition("@")[2].partition("?")[0]  # what stands around it may be a key
+        raise RecordError(
+            f"{shown}: no address; expected one like https://api.openai.com/v1 or http://localhost:8000/v1"
+        )
     return url

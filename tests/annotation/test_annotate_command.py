@@ -190,6 +190,7 @@ def test_a_wrong_key_or_model_is_one_line(answer: Reply, expected: str, zoomin: 
     [
         (["--explain-url", "localhost:8000/v1"], "localhost:8000/v1: no address; expected one like"),
         (["--ground-url", "http:///v1"], "http:///v1: no address"),
+        (["--ground-url", "ftp://user:secret@host/v1?key=secret"], "zoomin: host/v1: no address"),
         (["--ground-model", "my-model"], "my-model: how it writes boxes is not known; set --ground-frame absolute or"),
     ],
 )
