@@ -12,6 +12,8 @@ import logging
 import time
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import openai
 import tenacity
@@ -22,11 +24,13 @@ from swift_zoomin.annotation.limits import Limits, Use
 from swift_zoomin.annotation.server_words import BadBodyError, body_words, error_words, read_body, retry_after_s
 from swift_zoomin.annotation.settings import Model
 from swift_zoomin.annotation.stopping import Stop, StoppedError
+from swift_zoomin.arguments import INCOMPLETE, NOTHING_DONE
 
 _AGAIN = (408, 409, 429)  # and all from 500
 _BAD_PARAMETER = (400, 422)
 _NO_ACCESS = (401, 403)
 _STOPPING = (401, 402, 404, 405)
+_FAULTS_OF_SWIFT_DEPLOY = ("is not in the model_list", "API key error")  # it says 400 to a wrong model or key
 _ACCOUNT_IS_EMPTY = "insufficient_quota"  # OpenAI says so with a 429, and no wait helps
 _FIRST_WAIT_S, _LONGEST_WAIT_S, _JITTER_S = 1.0, 60.0, 1.0
 _LONGEST_RETRY_AFTER_S = 600.0  # a server that asks for more will not answer in this run
@@ -91,7 +95,7 @@ class _Dialect:
 
 
 def open_library(model: Model) -> openai.AsyncOpenAI:
-    """The library's client of one address; nothing in the environment moves it elsewhere."""
+    """The library's client of one address; of the environment, a proxy alone comes between."""
     for name in ("openai", "httpx", "httpx2"):
         logging.getLogger(name).setLevel(logging.WARNING)  # OPENAI_LOG would have requests printed
     with library_settings_hidden():
@@ -114,6 +118,7 @@ class ModelClient:
     ) -> None:
         self._library, self._model, self._limits, self._stop = library, model, limits, stop
         self._redact, self._retries, self._timeout_s = redact, retries, timeout_s
+        self._way = proxy_words(model.url)
         self._dialect = _Dialect()
         self._largest_prompt = 0  # in tokens; models differ by far in what an image is to them
         self._first_call = asyncio.Lock()
@@ -190,8 +195,9 @@ class ModelClient:
 
     def _meaning_of_status(self, error: openai.APIStatusError) -> Exception:
         status, words = error.status_code, error_words(error, self._redact)
-        # Once a model has answered, a 403 is about the image: moderation speaks so.
-        is_about_all = status in _STOPPING or (not self.is_proven and (status == 403 or status < 400))
+        is_about_all = status in _STOPPING
+        if not self.is_proven:  # once a model has answered, a 403 is about the image: moderation speaks so
+            is_about_all |= status == 403 or status < 400 or any(fault in words for fault in _FAULTS_OF_SWIFT_DEPLOY)
         if is_about_all or error.code == _ACCOUNT_IS_EMPTY:
             return self._stopped(f"{words}{self._hint(status)}")
         if status not in _AGAIN and status < 500:
@@ -211,14 +217,27 @@ class ModelClient:
     def _meaning_of_connection(self, error: openai.APIConnectionError) -> Exception:
         cause = error.__cause__
         words = self._redact(f"connection broken ({type(cause).__name__}: {cause})".replace(": )", ")"))
+        words += self._way
         # By name, because versions of the library stand on different ones of httpx.
         if not self.is_proven and type(cause).__name__ in ("ConnectError", "UnsupportedProtocol", "InvalidURL"):
             return self._stopped(f"nothing answers there ({self._redact(str(cause))})")
         return _AgainError(words)
 
     def _stopped(self, words: str) -> StoppedError:
-        self._stop.request(self._redact(f"{self._model.url}: model {self._model.name}: {words}"))
+        reason = self._redact(f"{self._model.url}: model {self._model.name}: {words}{self._way}")
+        self._stop.request(reason, INCOMPLETE if self.is_proven else NOTHING_DONE)
         return StoppedError()
+
+
+def proxy_words(url: str) -> str:
+    """By which proxy of the environment an address is asked, as the end of a message; "" where by none."""
+    parts = urlsplit(url)
+    proxies = getproxies()
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    if not proxy or proxy_bypass(parts.hostname or ""):
+        return ""
+    host = urlsplit(proxy).hostname or proxy  # a proxy's address may hold a password
+    return f"; asked by way of the proxy {host}, which HTTP_PROXY, HTTPS_PROXY or ALL_PROXY names"
 
 
 _exponential_s = tenacity.wait_exponential_jitter(_FIRST_WAIT_S, _LONGEST_WAIT_S, jitter=_JITTER_S)

@@ -11,22 +11,24 @@ from swift_zoomin import arguments
 from swift_zoomin.annotation.dry_run import print_dry_run
 from swift_zoomin.annotation.families import complain_if_untaught
 from swift_zoomin.annotation.inputs import FOLDER, LabelledImages, labelled_images
-from swift_zoomin.annotation.ledger import NAME, Ledger
+from swift_zoomin.annotation.ledger import NAME, SHEET, Ledger
 from swift_zoomin.annotation.sent import LEAST_MAX_PIXELS, MAX_PIXELS
 from swift_zoomin.annotation.settings import NO_MODEL, Settings, read_settings
 from swift_zoomin.annotation.steps import Frame, Step
-from swift_zoomin.arguments import INCOMPLETE, complain, counted
+from swift_zoomin.arguments import NOTHING_DONE, complain, counted
 from swift_zoomin.files import plain_path
 from swift_zoomin.pictures import ImageError
 from swift_zoomin.records import RecordError
 from swift_zoomin.replies import VERDICTS
 
 _MOST_NUMBER = 10**12
+_DEFAULT = " (default: %(default)s)"
 _HELP = """\
 make records of labelled pictures: ask vision-language models to explain, ground and filter
 
 Models are asked at OpenAI-compatible addresses: a hosted service, or `vllm serve` and `swift deploy` on one's own GPU.
-Keys are read from the environment: EXPLAIN_API_KEY, GROUND_API_KEY, FILTER_API_KEY, else OPENAI_API_KEY.
+Keys are read from the environment: EXPLAIN_API_KEY, GROUND_API_KEY, FILTER_API_KEY, else OPENAI_API_KEY,
+else that of the step before where the address is the same. Of the environment's other settings a proxy alone is heeded.
 
 Every answer is kept in DIR/ledger.sqlite before it is used. To go on after a stop of any kind, run the same again: what
 was answered is not asked twice. Results: DIR/records.jsonl, rejected.jsonl (with reasons), audit.jsonl (all that was
@@ -58,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_models(parser)
     _add_limits(parser)
     add("--limit", type=arguments.count, metavar="N", help="annotate the first N images only")
-    add("--max-pixels", type=_max_pixels, default=MAX_PIXELS, help="most pixels of an image that are sent")
+    add("--max-pixels", type=_max_pixels, default=MAX_PIXELS, help="most pixels of an image that are sent" + _DEFAULT)
     add("--dry-run", action="store_true", help="print the prompts for one image and the number of calls; ask nothing")
 
 
@@ -76,13 +78,14 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
 
 def _add_limits(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--concurrency", type=arguments.count, default=8, help="images in flight at a time")
+    add("--concurrency", type=arguments.count, default=8, help="images in flight at a time" + _DEFAULT)
     add("--requests-per-minute", type=_number, help="of all models together")
     add("--tokens-per-minute", type=_number, help="of all models together, prompts and answers")
     add("--budget-calls", type=_number, help="most requests in this run, failed ones too")
     add("--budget-tokens", type=_number, help="most tokens in this run")
-    add("--timeout", dest="timeout_s", type=arguments.count, default=120, metavar="SECONDS", help="for one request")
-    add("--retries", type=_retries, default=5, help="further tries where the server fails or asks to wait")
+    seconds = "for one request" + _DEFAULT
+    add("--timeout", dest="timeout_s", type=arguments.count, default=120, metavar="SECONDS", help=seconds)
+    add("--retries", type=_retries, default=5, help="further tries where the server fails or asks to wait" + _DEFAULT)
 
 
 def _number(value: str) -> int:
@@ -101,7 +104,9 @@ def _max_pixels(value: str) -> int:
 
 
 def run(options: argparse.Namespace) -> int:
-    images = labelled_images(options.images, options.label, options.labels)
+    sheet = plain_path(options.out / SHEET)  # of an earlier run, where DIR is among the folders
+    is_ours = (options.out / NAME).exists()
+    images = labelled_images(options.images, options.label, options.labels, sheet if is_ours else None)
     count = min(images.count, options.limit or images.count)
     if not count:
         left_out = f"; left out: {images.listing.summary()}" if images.listing.left_out else ""
@@ -109,7 +114,7 @@ def run(options: argparse.Namespace) -> int:
     settings = read_settings(options)
     complain_if_untaught(settings.models[Step.GROUND].name)
     if options.dry_run:
-        print_dry_run(next(images), count, settings)
+        print_dry_run(islice(images, count), count, settings)
         return 0
     _check_extra()
     try:
@@ -129,16 +134,14 @@ def _check_extra() -> None:
 def _annotate(
     options: argparse.Namespace, images: LabelledImages, count: int, settings: Settings, ledger: Ledger
 ) -> int:
+    from swift_zoomin.annotation.pipeline import Outcome
     from swift_zoomin.annotation.results import final_line, write_results
     from swift_zoomin.annotation.run import Pacing, annotate_images
 
     pacing = Pacing(**{field.name: getattr(options, field.name) for field in fields(Pacing)})
-    sheet = plain_path(options.out / "sheet.png")
-    pictures = (image for image in images if image.path != sheet)  # of an earlier run, where DIR is among the folders
-    coroutine = annotate_images(islice(pictures, options.limit), count, settings, pacing, ledger, options.out)
+    coroutine = annotate_images(islice(images, options.limit), count, settings, pacing, ledger, options.out)
     ended = asyncio.run(coroutine)
-    counts = ledger.counts()
-    if ended.reason and not counts:
+    if ended.status == NOTHING_DONE and Outcome.RECORD not in ledger.counts():
         raise RecordError(f"{ended.reason}; nothing was annotated")
     statistics = write_results(options.out, ledger, settings, ended.left)
     if ended.is_interrupted:
@@ -148,5 +151,4 @@ def _annotate(
         complain(warning)
     if ended.reason:
         complain(f"stopped: {ended.reason}; {counted(ended.left, 'image')} left, run the same again to go on")
-        return INCOMPLETE
-    return 0
+    return ended.status

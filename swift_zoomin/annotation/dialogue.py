@@ -59,7 +59,7 @@ def annotate(seen: Seen) -> Generator[Question, Answer, Annotation]:
 
 def _filter(boxes: list[LabelledBox], seen: Seen) -> Generator[Question, Answer, Purified | Unusable]:
     frame = seen.filter_frame or seen.ground_frame
-    prompt = prompts.filter_boxes(boxes, frame, seen.size, seen.size_sent)
+    prompt = prompts.filter_boxes(boxes, frame, seen.size, seen.filter_size_sent or seen.size_sent)
     decisions = yield from _ask(Step.FILTER, prompt, partial(read_decisions, boxes=len(boxes)))
     if isinstance(decisions, Unusable):
         return decisions

@@ -46,10 +46,10 @@ class LabelledImage:
 class LabelledImages(Iterator[LabelledImage]):
     """The images one after the other. `count`: how many there are; `listing.left_out`: what is none, and why."""
 
-    def __init__(self, sources: Sequence[Path], labels: "_Labels") -> None:
+    def __init__(self, sources: Sequence[Path], labels: "_Labels", besides: Path | None = None) -> None:
         self.count, self.listing = 0, Listing()
         faults = []
-        for path in walk_images(sources, self.listing.left_out):
+        for path in _besides(besides, walk_images(sources, self.listing.left_out)):
             self.count += 1
             found = labels.of(path)
             if isinstance(found, str):
@@ -58,13 +58,19 @@ class LabelledImages(Iterator[LabelledImage]):
         faults += _contradicted(sources, labels)
         if faults:
             raise RecordError(list_faults(faults))
-        self._images = _labelled(walk_images(sources, {}), labels)
+        self._images = _labelled(_besides(besides, walk_images(sources, {})), labels)
 
     def __next__(self) -> LabelledImage:
         return next(self._images)
 
 
-def labelled_images(sources: Sequence[Path], label: str | None, labels_file: Path | None) -> LabelledImages:
+def _besides(left_out: Path | None, paths: Iterable[Path]) -> Iterator[Path]:
+    return (path for path in paths if path != left_out)
+
+
+def labelled_images(
+    sources: Sequence[Path], label: str | None, labels_file: Path | None, besides: Path | None = None
+) -> LabelledImages:
     """The images of files, folders and records files, each once, with their labels.
 
     `label` is real or generated for all of them, or the word FOLDER; with None, labels stand in `labels_file`.
@@ -75,12 +81,12 @@ def labelled_images(sources: Sequence[Path], label: str | None, labels_file: Pat
     if absent:
         raise RecordError(list_faults(absent))
     if labels_file is not None:
-        return LabelledImages(sources, _Table(labels_file, sources))
+        return LabelledImages(sources, _Table(labels_file, sources), besides)
     if label == FOLDER:
-        return LabelledImages(sources, _FolderNames(sources))
+        return LabelledImages(sources, _FolderNames(sources), besides)
     if label not in VERDICTS:
         raise RecordError(f"label {json.dumps(label)}; {_EXPECTED}, or {FOLDER} to take labels from folders' names")
-    return LabelledImages(sources, _OneForAll(label))
+    return LabelledImages(sources, _OneForAll(label), besides)
 
 
 class _Found(NamedTuple):

@@ -1,19 +1,20 @@
 """Keys of servers come from the environment alone, and no text that a server or a library wrote keeps one.
 
-EXPLAIN_API_KEY, GROUND_API_KEY, FILTER_API_KEY: of one step's server; else OPENAI_API_KEY
+EXPLAIN_API_KEY, GROUND_API_KEY, FILTER_API_KEY: of one step's server; else OPENAI_API_KEY; else that of the step
+before, where the address is the same
 """
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from urllib.parse import quote, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 from swift_zoomin.annotation.steps import Step
 from swift_zoomin.records import RecordError
 
 SHARED_KEY = "OPENAI_API_KEY"
-_NO_KEY = "none"  # servers on one's own machine want none, but the library insists on sending one
+NO_KEY = "none"  # servers on one's own machine want none, but the library insists on sending one
 _LEAST_SECRET = 8  # characters: a shorter "key" (none, EMPTY) keeps nobody out, and would be cut out of plain words
 _HIDDEN = "[key]"
 
@@ -38,16 +39,18 @@ def key_for(step: Step) -> Key:
             if not key.isascii() or not key.isprintable():
                 raise RecordError(f"{name}: holds characters that no key has; set it again")
             return Key(key, f"the key is that of {name}")
-    return Key(_NO_KEY, f"no key is set in {variable_of(step)} or {SHARED_KEY}")
+    return Key(NO_KEY, f"no key is set in {variable_of(step)} or {SHARED_KEY}")
 
 
 class Redaction:
-    """Takes all keys of the environment, and passwords in addresses, out of a text."""
+    """Takes all keys of the environment, and what in addresses may be one, out of a text."""
 
     def __init__(self, urls: list[str]) -> None:
         names = (*map(variable_of, Step), SHARED_KEY)
         secrets = [os.environ.get(name, "").strip() for name in names]
-        secrets += [urlsplit(url).password or "" for url in urls]
+        for url in urls:
+            parts = urlsplit(url)
+            secrets += [parts.username or "", parts.password or "", *(value for _, value in parse_qsl(parts.query))]
         secrets = [secret for secret in secrets if len(secret) >= _LEAST_SECRET]
         # As it is, as it stands in an address, and with JSON's other way to write a slash.
         forms = {form for secret in secrets for form in (secret, quote(secret, safe=""), secret.replace("/", "\\/"))}

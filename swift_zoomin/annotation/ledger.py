@@ -21,6 +21,8 @@ from swift_zoomin.outputs import make_folder
 from swift_zoomin.records import RecordError
 
 NAME = "ledger.sqlite"
+RECORDS, REJECTED, AUDIT, SUMMARY, SHEET = "records.jsonl", "rejected.jsonl", "audit.jsonl", "summary.json", "sheet.png"
+RESULTS = (RECORDS, REJECTED, AUDIT, SUMMARY, SHEET)  # files beside the ledger that a run writes
 _LAYOUT = 1  # of the tables; a ledger of another one is refused
 _TABLES = """
 CREATE TABLE IF NOT EXISTS answers (
@@ -85,8 +87,9 @@ class Ledger:
 
     def __init__(self, folder: Path) -> None:
         make_folder(folder)
-        if (folder / "records.jsonl").exists() and not (folder / NAME).exists():
-            raise RecordError(f"{folder}: holds records, but no ledger of an annotation; choose another --out")
+        foreign = [name for name in RESULTS if (folder / name).exists()]
+        if foreign and not (folder / NAME).exists():
+            raise RecordError(f"{folder}: holds {foreign[0]}, but no ledger of an annotation; choose another --out")
         self._lock: FileIO = open(folder / "run.lock", "ab", buffering=0)  # noqa: SIM115 (held until close)
         try:
             lock(self._lock, folder)
@@ -182,6 +185,11 @@ class Ledger:
         """How many images of this run came to each outcome."""
         query = "SELECT outcome, count(*) FROM results WHERE run = ? GROUP BY outcome"
         return dict(self._database.execute(query, (self.run,)).fetchall())
+
+    def earlier(self, outcome: str) -> int:
+        """How many images came to this outcome in earlier runs alone: they, or the settings, were others."""
+        query = "SELECT count(*) FROM results WHERE run <> ? AND outcome = ?"
+        return int(self._database.execute(query, (self.run, outcome)).fetchone()[0])
 
     def _insert(self, table: str, values: tuple[Any, ...]) -> None:
         marks = ", ".join("?" * len(values))

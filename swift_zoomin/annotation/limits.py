@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from swift_zoomin.annotation.stopping import Stop, StoppedError
+from swift_zoomin.arguments import counted
 
 
 class Pace:
@@ -86,10 +87,10 @@ class Limits:
             await self._settled.wait()
             self._stop.check()
         if self._budget_calls is not None and self.calls >= self._budget_calls:
-            self._stop.request(f"the budget of {self._budget_calls} calls is spent")
-        elif self._is_over_tokens(estimate):
+            self._stop.request(f"the budget of {counted(self._budget_calls, 'call')} is spent")
+        elif self._budget_tokens is not None and self._is_over_tokens(estimate):
             left = f"{self.tokens} are used, and the next call may take {estimate}"
-            self._stop.request(f"the budget of {self._budget_tokens} tokens is spent: {left}")
+            self._stop.request(f"the budget of {counted(self._budget_tokens, 'token')} is spent: {left}")
         self._stop.check()
         self.calls += 1
         self._reserved += estimate

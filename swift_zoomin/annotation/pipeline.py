@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
@@ -20,7 +21,7 @@ from swift_zoomin.annotation.client import FailedError, Message, ModelClient, Re
 from swift_zoomin.annotation.dialogue import annotate
 from swift_zoomin.annotation.inputs import LabelledImage
 from swift_zoomin.annotation.ledger import Asked, Ledger, Paid, Result, image_key
-from swift_zoomin.annotation.sent import ImageFile, file_state, look, png_data_uri, size_to_send
+from swift_zoomin.annotation.sent import ImageFile, file_state, look, png_data_uri
 from swift_zoomin.annotation.settings import Settings
 from swift_zoomin.annotation.steps import Annotation, Answer, Question, Seen, Step
 from swift_zoomin.annotation.stopping import Stop, StoppedError
@@ -51,18 +52,18 @@ class Progress(Protocol):
 
 @dataclass
 class _Picture:
-    """An image in flight. It is decoded and encoded when the first answer about it is missing, and once."""
+    """An image in flight. It is decoded and encoded when an answer about it is missing, and once for each size."""
 
     file: ImageFile
-    size_sent: Size
+    sizes_sent: dict[Step, Size]
     pool: ThreadPoolExecutor
-    _data_uri: str = ""
+    _data_uris: dict[Size, str] = field(default_factory=dict)
 
-    async def data_uri(self) -> str:
-        if not self._data_uri:
-            make = partial(png_data_uri, self.file.path, self.size_sent)
-            self._data_uri = await asyncio.get_running_loop().run_in_executor(self.pool, make)
-        return self._data_uri
+    async def data_uri(self, size_sent: Size) -> str:
+        if size_sent not in self._data_uris:
+            make = partial(png_data_uri, self.file.path, size_sent)
+            self._data_uris[size_sent] = await asyncio.get_running_loop().run_in_executor(self.pool, make)
+        return self._data_uris[size_sent]
 
 
 @dataclass
@@ -102,7 +103,7 @@ class Pipeline:
         self._folder, self._progress = os.path.realpath(folder), progress
         self._signature = settings.signature()
         self._pool = ThreadPoolExecutor(os.cpu_count() or 1)
-        self._failures_in_a_row = 0
+        self._failures_in_a_row: Counter[str] = Counter()
         self._opened = asyncio.Event()
         self._unfinished: list[tuple[int, LabelledImage]] = []
         self._workers: list[asyncio.Task[None]] = []
@@ -169,17 +170,24 @@ class Pipeline:
         row = json_line(_row(name, image, annotation))
         stored = json_line({"label": image.label, "annotation": asdict(annotation)})
         self._ledger.finish(Result(image_key(image.path), position, outcome, made_from, row, story.line(), stored))
-        self._count_failures(outcome, annotation.rejected)
         self._progress.finished(outcome)
 
     async def _ask_all(self, image: LabelledImage, story: _Story) -> Annotation:
         """Drive the dialogue about one image. Raises what keeps it from its end."""
         file = await asyncio.get_running_loop().run_in_executor(self._pool, look, image.path)
         settings = self._settings
-        size_sent = size_to_send(file.size, settings.patch_px, settings.max_pixels)
-        picture = _Picture(file, size_sent, self._pool)
-        frames = (settings.ground_frame, settings.has_filter, settings.filter_frame)
-        dialogue = annotate(Seen(image.label, file.size, size_sent, *frames))
+        sizes_sent = settings.sizes_sent(file.size)
+        picture = _Picture(file, sizes_sent, self._pool)
+        seen = Seen(
+            label=image.label,
+            size=file.size,
+            size_sent=sizes_sent[Step.GROUND],
+            ground_frame=settings.ground_frame,
+            has_filter=settings.has_filter,
+            filter_frame=settings.filter_frame,
+            filter_size_sent=sizes_sent.get(Step.FILTER),
+        )
+        dialogue = annotate(seen)
         try:
             question = next(dialogue)
             while True:
@@ -199,7 +207,7 @@ class Pipeline:
             attempt=question.attempt,
             image=picture.file.digest,
             prompt=question.prompt,
-            size_sent=picture.size_sent,
+            size_sent=picture.sizes_sent[question.step],
             max_tokens=question.max_tokens,
             temperature=_TEMPERATURE if question.attempt == 1 else _TEMPERATURE_AGAIN,
         )
@@ -208,21 +216,25 @@ class Pipeline:
     async def _ask(self, asked: Asked, picture: _Picture) -> Paid:
         self._stop.check()
         width, height = asked.size_sent
-        data_uri = await picture.data_uri()
+        data_uri = await picture.data_uri(asked.size_sent)
         client = self._clients[Step(asked.step)]
-        paid = await client.ask(Message(asked.prompt, data_uri, width * height, asked.max_tokens, asked.temperature))
-        self._failures_in_a_row = 0
+        message = Message(asked.prompt, data_uri, width * height, asked.max_tokens, asked.temperature)
+        try:
+            paid = await client.ask(message)
+        except (RefusedError, FailedError) as error:
+            self._count_failure(asked.step, error)
+            raise
+        self._failures_in_a_row[asked.step] = 0
         if all(client.is_proven for client in self._clients.values()):
             self._opened.set()
         return paid
 
-    def _count_failures(self, outcome: Outcome, reason: str | None) -> None:
-        """Stop where the server fails for every image: it is down, or the same is wrong with each request."""
-        if outcome is not Outcome.FAILED:
-            return
-        self._failures_in_a_row += 1
-        if self._failures_in_a_row == _MOST_FAILURES_IN_A_ROW:
-            self._stop.request(f"{_MOST_FAILURES_IN_A_ROW} images in a row failed at the server; the last: {reason}")
+    def _count_failure(self, step: str, error: Exception) -> None:
+        """Stop where a step's server fails for every image: it is down, or the same is wrong with each request."""
+        self._failures_in_a_row[step] += 1
+        if self._failures_in_a_row[step] == _MOST_FAILURES_IN_A_ROW:
+            failed = f"{_MOST_FAILURES_IN_A_ROW} images in a row failed at the server of the step {step}"
+            self._stop.request(f"{failed}; the last: {error}")
 
     def _made_from(self, image: LabelledImage) -> bytes:
         parts = [self._signature, image.label, image.extra, *file_state(image.path)]

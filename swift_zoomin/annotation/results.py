@@ -12,36 +12,49 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from swift_zoomin.annotation.ledger import Ledger
+from swift_zoomin.annotation.ledger import AUDIT, RECORDS, REJECTED, SHEET, SUMMARY, Ledger
 from swift_zoomin.annotation.pipeline import Outcome
 from swift_zoomin.annotation.run import Ended
 from swift_zoomin.annotation.settings import Settings
 from swift_zoomin.annotation.sheet import contact_sheet
 from swift_zoomin.annotation.statistics import Statistics
 from swift_zoomin.annotation.steps import Annotation, Dropped
-from swift_zoomin.arguments import counted
+from swift_zoomin.arguments import complain, counted
 from swift_zoomin.files import open_whole
 from swift_zoomin.listing import Listing
 from swift_zoomin.outputs import naming, write_output
-
-RECORDS, REJECTED, AUDIT, SUMMARY, SHEET = "records.jsonl", "rejected.jsonl", "audit.jsonl", "summary.json", "sheet.png"
+from swift_zoomin.pictures import ImageError
+from swift_zoomin.records import RecordError
 
 
 def write_results(folder: Path, ledger: Ledger, settings: Settings, left: int) -> Statistics:
-    """Write all files; without a record there is no records.jsonl, because an empty one is none. Raises OSError."""
+    """Write all files; without a record there is no records.jsonl, because an empty one is none. Raises OSError.
+
+    A run that stopped before its first record leaves the files of an earlier one as they are.
+    """
+    statistics = _statistics(ledger)
+    has_records = Outcome.RECORD in ledger.counts()
+    if left and not has_records and (folder / RECORDS).exists():
+        return statistics
     _write_lines(folder / REJECTED, ledger.lines("row", Outcome.REJECTED, Outcome.FAILED))
     _write_lines(folder / AUDIT, ledger.lines("audit", *Outcome))
-    if ledger.counts().get(Outcome.RECORD):
+    if has_records:
         _write_lines(folder / RECORDS, ledger.lines("row", Outcome.RECORD))
     else:
         for name in (RECORDS, SHEET):
             (folder / name).unlink(missing_ok=True)
-    statistics = _statistics(ledger)
     summary = {**_counts(ledger, settings, left), "statistics": statistics.summary()}
     write_output(folder / SUMMARY, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
-    if (folder / RECORDS).exists():
-        contact_sheet(folder / RECORDS, folder / SHEET)  # last, because an image may have gone since it was asked about
+    if has_records:
+        _draw_sheet(folder)
     return statistics
+
+
+def _draw_sheet(folder: Path) -> None:
+    try:
+        contact_sheet(folder / RECORDS, folder / SHEET)
+    except (RecordError, ImageError) as error:  # an image may have gone since it was asked about
+        complain(f"no new {SHEET}: {error}")
 
 
 def final_line(ledger: Ledger, ended: Ended, listing: Listing, folder: Path) -> str:
@@ -55,8 +68,15 @@ def final_line(ledger: Ledger, ended: Ended, listing: Listing, folder: Path) -> 
     if ended.left:
         parts.append(f"{ended.left} left")
     used = f"{counted(ended.calls, 'call')} and {counted(ended.tokens, 'token')} in this run"
-    where = f"in {folder}" if records else f"no records.jsonl in {folder}, because no image became a record"
+    if records:
+        where = f"in {folder}"
+    elif (folder / RECORDS).exists():
+        where = f"no image became a record, and the files in {folder} are those of an earlier run"
+    else:
+        where = f"no {RECORDS} in {folder}, because no image became a record"
     line = f"{counted(images, 'image')}: {', '.join(parts)}; {used}; {where}"
+    if earlier := ledger.earlier(Outcome.RECORD):
+        line += f"; {counted(earlier, 'record')} of earlier runs (other images or settings) in the ledger alone"
     if listing.left_out:
         line += f"; left out: {listing.summary()}"
     return line

@@ -40,12 +40,13 @@ class Pacing:
 
 @dataclass(frozen=True)
 class Ended:
-    """What a run came to: images left, requests sent and tokens used; `reason` where it stopped early."""
+    """What a run came to: images left, requests and tokens used; where it stopped early, why and with what status."""
 
     left: int
     calls: int
     tokens: int
     reason: str | None
+    status: int
     is_interrupted: bool
 
 
@@ -63,7 +64,7 @@ async def annotate_images(
             pipeline = Pipeline(settings, clients, ledger, stop, folder, bar)
             with _interruptible(stop, pipeline) as interrupted:
                 left = await pipeline.run(images, pacing.concurrency)
-    return Ended(left, limits.calls, limits.tokens, stop.reason, bool(interrupted))
+    return Ended(left, limits.calls, limits.tokens, stop.reason, stop.status, bool(interrupted))
 
 
 async def _open_clients(

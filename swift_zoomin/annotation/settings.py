@@ -8,9 +8,10 @@ from importlib.metadata import version
 from urllib.parse import urlsplit
 
 from swift_zoomin.annotation.families import family_of
-from swift_zoomin.annotation.keys import Key, key_for
-from swift_zoomin.annotation.sent import PATCH_PX
+from swift_zoomin.annotation.keys import NO_KEY, Key, key_for
+from swift_zoomin.annotation.sent import PATCH_PX, size_to_send
 from swift_zoomin.annotation.steps import Frame, Step
+from swift_zoomin.boxes import Size
 from swift_zoomin.records import RecordError
 
 NO_MODEL = "none"  # as --filter-model: the rules alone filter
@@ -32,17 +33,21 @@ class Settings:
     models: dict[Step, Model]
     ground_frame: Frame
     filter_frame: Frame | None  # None where the filter writes boxes as the grounding model does
-    patch_px: int
+    patches_px: dict[Step, int]  # of the family of each step's model
     max_pixels: int
 
     @property
     def has_filter(self) -> bool:
         return Step.FILTER in self.models
 
+    def sizes_sent(self, size: Size) -> dict[Step, Size]:
+        """In which size each step's model is shown an image of this one. Raises ImageError for one that is too thin."""
+        return {step: size_to_send(size, patch_px, self.max_pixels) for step, patch_px in self.patches_px.items()}
+
     def signature(self) -> str:
         """Changes where results would be others; an address or a key makes no difference."""
         names = {step: model.name for step, model in self.models.items()}
-        parts = [names, self.ground_frame, self.filter_frame, self.patch_px, self.max_pixels, version("swift-zoomin")]
+        parts = [names, self.ground_frame, self.filter_frame, self.patches_px, self.max_pixels, version("swift-zoomin")]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -66,12 +71,21 @@ def read_settings(options: argparse.Namespace) -> Settings:
         raise RecordError(
             f"--ground-model {ground.name}: how it writes boxes is not known; set --ground-frame {frames}"
         )
-    patch_px = family.patch_px if family else PATCH_PX
-    return Settings(models, frame, _filter_frame(models), patch_px, options.max_pixels)
+    patches_px = {step: _patch_px(model) for step, model in models.items()}
+    return Settings(models, frame, _filter_frame(models), patches_px, options.max_pixels)
 
 
 def _model(name: str | None, url: str | None, default: Model, step: Step) -> Model:
-    return Model(name or default.name, _checked_url(url) if url else default.url, key_for(step))
+    address = _checked_url(url) if url else default.url
+    key = key_for(step)
+    if key.value == NO_KEY and address == default.url:
+        key = default.key  # the same server, most likely of the same account
+    return Model(name or default.name, address, key)
+
+
+def _patch_px(model: Model) -> int:
+    family = family_of(model.name)
+    return family.patch_px if family else PATCH_PX
 
 
 def _filter_frame(models: dict[Step, Model]) -> Frame | None:
@@ -88,5 +102,8 @@ def _checked_url(url: str) -> str:
     except ValueError:
         is_address = False
     if not is_address:
-        raise RecordError(f"{url}: no address; expected one like https://api.openai.com/v1 or http://localhost:8000/v1")
+        shown = url.rpartition("@")[2].partition("?")[0]  # what stands around it may be a key
+        raise RecordError(
+            f"{shown}: no address; expected one like https://api.openai.com/v1 or http://localhost:8000/v1"
+        )
     return url

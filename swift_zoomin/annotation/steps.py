@@ -40,7 +40,10 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True)
 class Seen:
-    """One image as the models see it. Sizes are (width, height) in pixels; `size` is the upright original's."""
+    """One image as the models see it. Sizes are (width, height) in pixels; `size` is the upright original's.
+
+    `size_sent` is what the grounding model is shown, `filter_size_sent` the filter's.
+    """
 
     label: str
     size: Size
@@ -48,6 +51,7 @@ class Seen:
     ground_frame: Frame
     has_filter: bool = True
     filter_frame: Frame | None = None  # None where the filter model writes boxes as the grounding model does
+    filter_size_sent: Size | None = None  # None where it is shown the same
 
 
 @dataclass(frozen=True)

@@ -2,21 +2,24 @@
 
 import asyncio
 
+from swift_zoomin.arguments import INCOMPLETE
+
 
 class StoppedError(Exception):
     """What was about to be asked is not asked any more; the image stays for the next run."""
 
 
 class Stop:
-    """Why the run stops, once it does. The first reason stays."""
+    """Why the run stops, once it does, and the exit status that says so. The first reason stays."""
 
     def __init__(self) -> None:
         self.reason: str | None = None
+        self.status = 0
         self._requested = asyncio.Event()
 
-    def request(self, reason: str) -> None:
+    def request(self, reason: str, status: int = INCOMPLETE) -> None:
         if self.reason is None:
-            self.reason = reason
+            self.reason, self.status = reason, status
             self._requested.set()
 
     def check(self) -> None:

@@ -8,60 +8,35 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from answering_server import AnsweringServer, Reply, answering, fault, said
+from annotate_in_process import (
+    ANSWERS,
+    BOX,
+    EXPLANATION,
+    RESULTS,
+    Command,
+    annotating,
+    arguments,
+    contents,
+    pictures,
+    rows,
+)
+from answering_server import AnsweringServer, Reply, answering, fault
 from PIL import Image
-from zoomin_command import zoomin_command
 
 from swift_zoomin.records import read_records
-
-EXPLANATION = "The red panel has no shadow although light falls from the left. Its edges are perfectly sharp."
-BOX = [140, 112, 280, 224]
-ANSWERS = (
-    said(EXPLANATION),
-    said(json.dumps([{"bbox_2d": BOX, "label": "panel"}])),
-    said(json.dumps([{"number": 1, "decision": "keep", "reason": "evidence"}])),
-)
-RESULTS = ("records.jsonl", "rejected.jsonl", "audit.jsonl", "summary.json", "sheet.png")
-Command = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
 def zoomin(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    for name in list(os.environ):
-        if name.endswith("_API_KEY") or name.lower().endswith("_proxy"):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-test-0123456789")
-    return zoomin_command(monkeypatch, capsys)
+    return annotating(monkeypatch, capsys)
 
 
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
-    """Three pictures, of which the second is none."""
-    folder = tmp_path / "images"
-    folder.mkdir()
-    for number in (0, 2):
-        Image.new("RGB", (560, 448), (number, 100, 100)).save(folder / f"{number}.png")
-    (folder / "1.png").write_text("no picture")
-    return folder
-
-
-def arguments(server: AnsweringServer | str, images: Path, *more: object) -> list[object]:
-    url = server if isinstance(server, str) else server.url
-    models = ("--explain-model", "gpt-4o", "--explain-url", url, "--ground-model", "Qwen2.5-VL-7B-Instruct")
-    out = ("--out", images.parent / "out", "--label", "real", "--concurrency", 1, "--retries", 0)
-    return ["annotate", images, *models, *out, *more]
-
-
-def rows(file: Path) -> list[dict]:
-    return [json.loads(line) for line in file.read_text().splitlines()]
-
-
-def contents(out: Path) -> dict[str, bytes]:
-    return {name: (out / name).read_bytes() for name in RESULTS if (out / name).exists()}
+    return pictures(tmp_path / "images")
 
 
 def test_every_image_is_a_record_or_a_rejection(zoomin: Command, images: Path, tmp_path: Path) -> None:
@@ -72,7 +47,7 @@ def test_every_image_is_a_record_or_a_rejection(zoomin: Command, images: Path, t
     models = [body["model"] for body in server.asked]
     assert models == ["gpt-4o", "Qwen2.5-VL-7B-Instruct", "Qwen2.5-VL-7B-Instruct"] * 2
     pictures = {body["messages"][0]["content"][0]["image_url"]["url"] for body in server.asked}
-    assert len(pictures) == 2, "the same picture in all three steps"
+    assert len(pictures) == 4, "GPT is sent sides of 32 pixels, the two other steps one picture with sides of 28"
     out = tmp_path / "out"
     own = {"label": "real", "explanation": EXPLANATION, "boxes": [BOX], "box_labels": ["panel"]}
     assert rows(out / "records.jsonl") == [{"image": f"../images/{number}.png", **own} for number in (0, 2)]
@@ -139,7 +114,9 @@ def test_twenty_failures_in_a_row_stop_the_run(zoomin: Command, images: Path) ->
         status, printed, errors = zoomin(*arguments(server, images))
     assert status == 3
     assert len(server.asked) == 3 + 20
-    assert errors.startswith("zoomin: stopped: 20 images in a row failed at the server; the last: the server: 500")
+    assert errors.startswith(
+        "zoomin: stopped: 20 images in a row failed at the server of the step explain; the last: 500"
+    )
     assert "1 record, 1 rejected, 20 failed at the server and asked again by the next run, 18 left" in printed
 
 
@@ -224,6 +201,7 @@ def test_a_wrong_key_or_model_is_one_line(answer: Reply, expected: str, zoomin: 
     [
         (["--explain-url", "localhost:8000/v1"], "localhost:8000/v1: no address; expected one like"),
         (["--ground-url", "http:///v1"], "http:///v1: no address"),
+        (["--ground-url", "ftp://user:secret@host/v1?key=secret"], "zoomin: host/v1: no address"),
         (["--ground-model", "my-model"], "my-model: how it writes boxes is not known; set --ground-frame absolute or"),
     ],
 )
@@ -258,9 +236,10 @@ def test_the_missing_extra_is_named(zoomin: Command, images: Path, monkeypatch: 
 def test_a_dry_run_shows_three_prompts_and_asks_nothing(zoomin: Command, images: Path) -> None:
     status, printed, errors = zoomin(*arguments("http://127.0.0.1:9/v1", images, "--dry-run"))
     assert (status, errors) == (0, "")
-    assert "560x448 pixels, sent as 560x448" in printed
-    for step in ("--- explain: gpt-4o", "--- ground: Qwen2.5-VL-7B-Instruct", "--- filter: Qwen2.5-VL-7B-Instruct"):
-        assert step in printed
+    assert "0.png: 560x448 pixels\n" in printed
+    assert "--- explain: gpt-4o, image sent as 576x480\n" in printed
+    for step in ("ground", "filter"):
+        assert f"--- {step}: Qwen2.5-VL-7B-Instruct, image sent as 560x448\n" in printed
     assert "3 images, 3 steps each: 9 calls" in printed
     assert not (images.parent / "out").exists()
 
@@ -274,6 +253,22 @@ def test_a_model_that_was_not_taught_boxes_is_complained_of_before_it_is_asked(z
     assert zoomin(*given)[::2] == (0, weak)
     assert zoomin(*given, "--ground-model", "Qwen2.5-VL-7B-Instruct")[::2] == (0, "")
     assert zoomin(*given, "--ground-model", "mine", "--ground-frame", "absolute")[::2] == (0, "")
+
+
+def test_a_dry_run_passes_over_an_image_that_a_run_rejects(zoomin: Command, images: Path) -> None:
+    (images / "0.png").write_text("no picture")
+    status, printed, errors = zoomin(*arguments("http://127.0.0.1:9/v1", images, "--dry-run"))
+    assert (status, errors) == (0, "")
+    assert "2.png: 560x448 pixels\n" in printed
+    (images / "2.png").write_text("no picture")
+    status, printed, errors = zoomin(*arguments("http://127.0.0.1:9/v1", images, "--dry-run"))
+    assert (status, printed) == (1, "")
+    assert "0.png: not a readable image" in errors
+
+
+def test_the_help_shows_defaults(zoomin: Command) -> None:
+    words = " ".join(zoomin("annotate", "--help")[1].split())
+    assert [words.count(f"(default: {value})") for value in (8, 120, 5, 1280 * 28 * 28)] == [1, 1, 1, 1]
 
 
 def test_without_a_filter_two_steps_are_asked(zoomin: Command, images: Path) -> None:

@@ -141,3 +141,4 @@ def test_a_key_that_a_server_says_again_is_written_nowhere(script: str, log: str
     check_unseen(tmp_path, done.stdout, done.stderr)
     if script == "answer_by_image":
         assert (done.returncode, len(used)) == (0, 3)
+        assert "[key]" in (tmp_path / "out/audit.jsonl").read_text(), "no server said a key"

@@ -19,9 +19,11 @@ def test_a_budget_of_calls_is_kept_and_the_next_run_does_the_rest(tmp_path: Path
         first = run_fork([*arguments, "--budget-calls", "100"])
         assert first.returncode == 3, first.stderr
         assert server.number() == 100
-        assert "100 calls" in first.stdout + first.stderr
         done = len(rows(tmp_path / "out/records.jsonl"))
-        assert f"{60 - done} " in first.stdout + first.stderr
+        counts = f"{done} records, 0 rejected, {60 - done} left; 100 calls and 100000 tokens in this run; "
+        assert counts in first.stdout
+        stopped = f"the budget of 100 calls is spent; {60 - done} images left, run the same again to go on"
+        assert first.stderr == f"zoomin: stopped: {stopped}\n"
         assert run_fork(arguments).returncode == 0
         assert set(server.counts().values()) == {1}
         assert server.number() == 180
@@ -67,7 +69,7 @@ def test_a_dry_run_asks_nothing_and_shows_what_would_be_asked(tmp_path: Path) ->
         done = run_fork([*command(server, tmp_path / "out", images), "--label", "real", "--dry-run"])
         assert done.returncode == 0, done.stderr
         assert server.calls() == []
-    assert "21" in done.stdout  # calls, for 7 images
+    assert "\n7 images, 3 steps each: 21 calls; more where an answer is of no use,\n" in done.stdout
     assert "bbox_2d" in done.stdout
     assert not (tmp_path / "out/records.jsonl").exists()
 
@@ -80,5 +82,5 @@ def test_a_limit_of_images_is_a_limit_of_images(tmp_path: Path) -> None:
         assert {call["image"] for call in server.calls()} == {0, 1, 2, 3}
         assert run_fork(arguments).returncode == 0
         assert set(server.counts().values()) == {1}
-    assert json.loads((tmp_path / "out/summary.json").read_text())
+    assert json.loads((tmp_path / "out/summary.json").read_text())["images"] == 9
     assert len(rows(tmp_path / "out/records.jsonl")) == 9

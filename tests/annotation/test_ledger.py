@@ -153,7 +153,7 @@ def test_a_second_run_is_refused_by_the_name_of_the_folder(ledger: Ledger, tmp_p
 
 def test_records_of_somebody_else_are_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "records.jsonl").write_text("{}\n")
-    with pytest.raises(RecordError, match="holds records, but no ledger"):
+    with pytest.raises(RecordError, match=r"holds records\.jsonl, but no ledger"):
         Ledger(tmp_path)
 
 

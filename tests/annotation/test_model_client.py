@@ -161,6 +161,8 @@ def test_what_is_wrong_with_one_image_is_not_asked_again(status: int) -> None:
         (fault(404, "no such model"), "404 no such model; expected the name of one of its models"),
         (fault(429, "You exceeded your quota", code="insufficient_quota"), "429 You exceeded your quota"),
         (Reply(405), "405; expected"),
+        (fault(400, "`m` is not in the model_list: `['n']`."), "400 `m` is not in the model_list"),  # swift deploy
+        (fault(400, "API key error"), "400 API key error"),
     ],
 )
 def test_what_is_wrong_for_all_stops_the_run_after_one_call(answer: Reply, said_of_it: str) -> None:
@@ -291,3 +293,42 @@ def test_a_key_that_a_server_says_again_is_not_kept() -> None:
     with answering(fault(400, "x" * 190 + KEY)) as server, pytest.raises(RefusedError) as raised:
         Asking(server.url).ask()
     assert "sk-" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["http://secret-user@{place}", "http://user:secret-word@{place}", "http://{place}?api-key=secret%2Fvalue"],
+)
+def test_what_may_be_a_key_in_an_address_is_not_shown(address: str) -> None:
+    with answering(fault(401, "not secret-user, secret-word or secret/value")) as server:
+        asking = Asking(address.format(place=server.url.removeprefix("http://")))
+        with pytest.raises(StoppedError):
+            asking.ask()
+    assert asking.stop.reason is not None
+    told, _, said_of_it = asking.stop.reason.partition(" model m: ")
+    assert "secret" not in told
+    assert said_of_it.count("secret") == 2
+
+
+def test_a_proxy_of_the_environment_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "")
+    with answering(fault(403, "not through here")) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url.replace("127.0.0.1", "user:password@127.0.0.1"))
+        asking = Asking("http://models.example/v1")
+        with pytest.raises(StoppedError):
+            asking.ask()
+    assert len(proxy.asked) == 1
+    assert asking.stop.reason is not None
+    assert "; asked by way of the proxy 127.0.0.1, which HTTP_PROXY" in asking.stop.reason
+    assert "password" not in asking.stop.reason
+
+
+def test_an_address_without_a_proxy_names_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with answering(fault(403, "no access")) as server:
+        asking = Asking(server.url)
+        with pytest.raises(StoppedError):
+            asking.ask()
+    assert asking.stop.reason is not None
+    assert "proxy" not in asking.stop.reason
