@@ -29,6 +29,7 @@ _EVALUATION = "evaluation_sets"
 _SUFFIX = "_reasoning.json"
 _REASONING = re.compile(r"<REASONING>(.*?)</REASONING>", re.DOTALL)
 _CONCLUSION = re.compile(r"<CONCLUSION>(.*?)</CONCLUSION>", re.DOTALL)
+_LABELS = {REAL: REAL, "fake": GENERATED}
 _NO_CONCLUSION = "saying neither real nor fake"
 
 
@@ -101,9 +102,8 @@ def _training_rows(file: Path, notes: Notes) -> Iterator[Row]:
 
 
 def _conclusion(said: str) -> str | None:
-    """The label that a training text ends with: `This image is fake.`; None where it says both, or neither."""
+    """The label that a training text ends with: `This image is fake.`; None where it says both or neither, or denies."""
     found = _CONCLUSION.search(said)
     words = re.findall(r"\b(?:real|fake|not|never)\b|n['’]t\b", found[1].lower()) if found else []
-    if set(words) not in ({"real"}, {"fake"}):
-        return None
-    return GENERATED if words[0] == "fake" else REAL
+    labels = {_LABELS.get(word) for word in words}  # None for a denial
+    return labels.pop() if len(labels) == 1 else None

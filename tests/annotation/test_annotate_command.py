@@ -23,7 +23,7 @@ from annotate_in_process import (
     pictures,
     rows,
 )
-from answering_server import AnsweringServer, Reply, answering, fault
+from answering_server import AnsweringServer, Reply, answering, fault, said
 from PIL import Image
 
 from swift_zoomin.records import read_records
