@@ -102,7 +102,7 @@ def _training_rows(file: Path, notes: Notes) -> Iterator[Row]:
 
 
 def _conclusion(said: str) -> str | None:
-    """The label that a training text ends with: `This image is fake.`; None where it says both or neither, or denies."""
+    """The label that a training text ends with: `This image is fake.`; None where it says both, neither, or denies."""
     found = _CONCLUSION.search(said)
     words = re.findall(r"\b(?:real|fake|not|never)\b|n['’]t\b", found[1].lower()) if found else []
     labels = {_LABELS.get(word) for word in words}  # None for a denial
