@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import requests
 from annotate_runs import rows, run
+from answering_server import answering, said
 from conftest import child_environment
 from marked_images import marked
 
@@ -27,6 +28,8 @@ runpy.run_module("swift.cli.deploy", run_name="__main__")
 START_TIMEOUT_S = 600
 SIZES = [(448, 448), (200, 150), (1300, 900)]  # sent as it is, enlarged, shrunk
 PATCH_PX = 28
+EXPLANATION = "The shadow of the lamp falls on the wall behind it, and the letters of the sign melt into each other."
+BOXES = '[{"bbox_2d": [20, 30, 120, 110], "label": "letters of the sign"}]'
 
 
 @contextmanager
@@ -74,20 +77,42 @@ def test_the_command_runs_through_and_the_server_sees_images_in_the_size_they_we
     model_dir: Path, tmp_path: Path
 ) -> None:
     for number, size in enumerate(SIZES):
-        marked(number, size).save(tmp_path / f"{number}.png")
+        (tmp_path / "images").mkdir(exist_ok=True)
+        marked(number, size).save(tmp_path / "images" / f"{number}.png")
     with deployed(model_dir, tmp_path / "deploy.log") as url:
-        arguments = ["annotate", str(tmp_path), "--out", str(tmp_path / "out"), "--label", "real"]
-        arguments += ["--explain-model", "tiny", "--explain-url", url, "--ground-frame", "absolute"]
-        arguments += ["--timeout", "600", "--retries", "0"]
-        done = run(arguments)
+        check_sizes(annotated(tmp_path, "all", explain=url, ground=url, filter=url))
+        # Random text is no explanation, so the later steps come to the real server with the earlier ones scripted.
+        with answering(said(EXPLANATION)) as explaining, answering(said(BOXES)) as grounding:
+            out = annotated(tmp_path, "ground", explain=explaining.url, ground=url, filter=url)
+            assert reached(out) == {"ground"}
+            out = annotated(tmp_path, "filter", explain=explaining.url, ground=grounding.url, filter=url)
+            assert reached(out) == {"filter"}
+
+
+def annotated(folder: Path, name: str, **urls: str) -> Path:
+    """The results of a run in which each step asks at its address; every image is a record or a rejection."""
+    out = folder / name
+    arguments = ["annotate", str(folder / "images"), "--out", str(out), "--label", "real", "--ground-frame", "absolute"]
+    for step, url in urls.items():
+        arguments += [f"--{step}-model", "tiny", f"--{step}-url", url]
+    done = run([*arguments, "--timeout", "600", "--retries", "0"])
     assert done.returncode == 0, done.stderr
-    rejected = rows(tmp_path / "out/rejected.jsonl")
-    made = rows(tmp_path / "out/records.jsonl") if (tmp_path / "out/records.jsonl").exists() else []
+    rejected = rows(out / "rejected.jsonl")
+    made = rows(out / "records.jsonl") if (out / "records.jsonl").exists() else []
     assert len(made) + len(rejected) == len(SIZES)
     assert all(row["reason"].startswith(("explain: ", "ground: ", "filter: ")) for row in rejected)  # not the server
-    # A token of the image is a patch of what the model saw; what else was asked is the same for all.
+    return out
+
+
+def reached(out: Path) -> set[str]:
+    """The steps that were the last ones to be asked about an image."""
+    return {row["steps"][-1]["step"] for row in rows(out / "audit.jsonl")}
+
+
+def check_sizes(out: Path) -> None:
+    """A token of the image is a patch of what the model saw; what else was asked is the same for all."""
     others = set()
-    for row in rows(tmp_path / "out/audit.jsonl"):
+    for row in rows(out / "audit.jsonl"):
         first = row["steps"][0]
         width, height = size_to_send(SIZES[int(Path(row["image"]).stem)], PATCH_PX, MAX_PIXELS)
         others.add(first["prompt_tokens"] - width * height // PATCH_PX**2)
