@@ -113,7 +113,7 @@ def test_links_are_images_of_their_own_and_are_found_by_evaluation(zoomin, engin
     assert [row["image"] for row in rows(out)] == ["a.png", "b.png", "c.png", "link.png"]
     assert zoomin(*command)[1].startswith("4 of 4 images are done already\n")
     status, printed, _ = zoomin("evaluate", data / "records.jsonl", out)
-    assert (status, "accuracy    1.000" in printed) == (0, True)
+    assert (status, "accuracy           1.000" in printed) == (0, True)
 
 
 def test_a_second_run_is_refused_in_one_line(zoomin, engine, data: Path, capsys) -> None:
