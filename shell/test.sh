@@ -3,10 +3,10 @@
 # nor start a browser or a server, nor draw the example benchmark by the thousand.
 #
 #   bash shell/test.sh         # everything
-#   bash shell/test.sh unit    # ?? seconds on 2 cores, once installed
+#   bash shell/test.sh unit    # 3 minutes on 2 cores, once installed
 #
 #   needs   what setup.sh needs; 8 GB of memory; Chromium, which is installed where it is missing (as root, on Debian)
-#   hours   0.5 on 2 cores, installation included; 20 minutes once installed
+#   hours   0.75 on 2 cores, installation included
 set -euo pipefail
 cd "$(dirname "$0")/.."
 case "$#:${1:-}" in
