@@ -10,10 +10,11 @@ import json
 import os
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack, closing
 from dataclasses import asdict, astuple, dataclass
-from io import FileIO
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 from swift_zoomin.boxes import Size
 from swift_zoomin.locked_files import lock
@@ -90,20 +91,19 @@ class Ledger:
         foreign = [name for name in RESULTS if (folder / name).exists()]
         if foreign and not (folder / NAME).exists():
             raise RecordError(f"{folder}: holds {foreign[0]}, but no ledger of an annotation; choose another --out")
-        self._lock: FileIO = open(folder / "run.lock", "ab", buffering=0)  # noqa: SIM115 (held until close)
-        try:
-            lock(self._lock, folder)
+        with ExitStack() as opened:
+            locked = opened.enter_context(open(folder / "run.lock", "ab", buffering=0))
+            lock(locked, folder)
             # Committed rows are safe against a crash of the process; writing through to the disk for each, against a
             # loss of power too, would take longer than everything else together.
-            self._database = sqlite3.connect(folder / NAME, isolation_level=None)
+            self._database = opened.enter_context(closing(sqlite3.connect(folder / NAME, isolation_level=None)))
             self._database.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;")
             self._check_layout(folder / NAME)
             self._database.executescript(_TABLES)
             self.run = 1 + (self._database.execute("SELECT max(run) FROM results").fetchone()[0] or 0)
-        except BaseException:
-            self._lock.close()
-            raise
-        self._pending: dict[bytes, asyncio.Future[Paid]] = {}
+            self._opened = opened.pop_all()
+        # One lock for each question that is being asked; it goes when nobody waits for its answer.
+        self._asking: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
 
     def _check_layout(self, path: Path) -> None:
         layout = self._database.execute("PRAGMA user_version").fetchone()[0]
@@ -115,8 +115,7 @@ class Ledger:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._database.close()
-        self._lock.close()
+        self._opened.close()
 
     # ---- answers
 
@@ -127,25 +126,12 @@ class Ledger:
 
     async def answer(self, asked: Asked, ask: Callable[[], Awaitable[Paid]]) -> Paid:
         """The answer that was paid for, else a new one, which is kept first. Two who ask the same pay once."""
-        if paid := self.find(asked):
-            return paid
-        key = asked.key()
-        if key in self._pending:
-            return await asyncio.shield(self._pending[key])
-        pending = self._pending[key] = asyncio.get_running_loop().create_future()
-        try:
-            paid = await ask()
-            self._keep(asked, paid)
-        except asyncio.CancelledError:
-            pending.cancel()
-            raise
-        except BaseException as error:
-            pending.set_exception(error)
-            pending.exception()  # nobody else may be waiting, and that is no fault
-            raise
-        finally:
-            del self._pending[key]
-        pending.set_result(paid)
+        asking = self._asking.setdefault(asked.key(), asyncio.Lock())
+        async with asking:
+            paid = self.find(asked)
+            if paid is None:
+                paid = await ask()
+                self._keep(asked, paid)
         return paid
 
     def _keep(self, asked: Asked, paid: Paid) -> None:
