@@ -186,6 +186,7 @@ def test_clipping_twice_is_clipping_once(box: Numbers, size: Size) -> None:
     assert 0 <= clipped[1] <= clipped[3] <= size[1]
 
 
+@pytest.mark.slow
 @given(images_with_box, token_limits)
 @settings(max_examples=2000, deadline=None)
 def test_there_and_back_moves_no_corner_by_more_than_one_model_pixel(image: Placed, token_range: list[int]) -> None:
@@ -228,6 +229,7 @@ def test_a_model_size_keeps_the_limits_and_itself(size: Size, min_tokens: int, s
     assert model_size((width, height), limits(min_tokens, max_tokens)) == (width, height)
 
 
+@pytest.mark.slow
 @given(st.tuples(*[st.integers(1, 20000)] * 2), st.integers(16, 16384))
 @example((6711, 36), 334)
 @settings(max_examples=2000, deadline=None)

@@ -75,6 +75,7 @@ def test_an_answer_comes_with_its_price_and_the_request_is_what_was_meant() -> N
     assert (asking.limits.calls, asking.limits.tokens) == (1, 100)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "answer",
     [
