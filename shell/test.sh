@@ -9,12 +9,13 @@
 #   hours   0.75 on 2 cores, installation included
 set -euo pipefail
 cd "$(dirname "$0")/.."
+tests=(--numprocesses 2 --dist loadfile) # a file's tests share what is made for them
 case "$#:${1:-}" in
-    0:) tests=() ;;
+    0:) ;;
     1:unit)
         # Marks leave out what is imported already: a folder that is not collected is never imported.
-        tests=(--ignore tests/ms_swift -m "not swift and not vllm and not sandbox and not browser and not server and not slow")
-        tests+=(--numprocesses 2 --dist loadfile)
+        tests+=(--ignore tests/ms_swift -m)
+        tests+=("not swift and not vllm and not sandbox and not browser and not server and not slow")
         ;;
     *) echo "test.sh: $*; expected nothing, or unit" >&2 && exit 2 ;;
 esac
