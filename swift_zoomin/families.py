@@ -15,9 +15,20 @@ of its own cannot be known either.
 
 import re
 from dataclasses import dataclass
+from enum import StrEnum
 
-from swift_zoomin.annotation.steps import Frame
-from swift_zoomin.arguments import complain
+from swift_zoomin.boxes import Size
+
+
+class Frame(StrEnum):
+    """How a family of models writes boxes: pixels of the image that was sent, or thousandths of each side."""
+
+    ABSOLUTE = "absolute"
+    NORM1000 = "norm1000"
+
+    def size(self, size_sent: Size) -> Size:
+        """The (width, height) that the whole image has in this frame."""
+        return size_sent if self is Frame.ABSOLUTE else (1000, 1000)
 
 
 @dataclass(frozen=True)
@@ -52,13 +63,3 @@ def family_of(model_name: str) -> Family | None:
             if pattern.search(part):
                 return family
     return None
-
-
-def complain_if_untaught(ground_model: str) -> None:
-    """Tell the user of a grounding model whose boxes cannot be relied on."""
-    family = family_of(ground_model)
-    if family and not family.is_taught:
-        complain(
-            f"--ground-model {ground_model} was not taught to write boxes, which will often be wrong; "
-            "give one that was, as Qwen2.5-VL-72B-Instruct"
-        )
