@@ -13,6 +13,7 @@ from swift_zoomin.boxes import PixelLimits
 from swift_zoomin.detection import Detector
 from swift_zoomin.episode import Answer, Conversation, largest_boxes, random_boxes
 from swift_zoomin.evaluation.metrics import evaluate
+from swift_zoomin.families import QWEN2_5_VL, Frame
 from swift_zoomin.images import ImageError, ImageRef
 from swift_zoomin.records import Record
 from swift_zoomin.replies import Reply, parse_reply, render_reply
@@ -31,7 +32,7 @@ def answer(verdict: str, *boxes: list[float], cut: bool = False, explanation: st
 class ScriptedEngine:
     """Answers from a script of replies by image name, and remembers every conversation as it was asked."""
 
-    limits = PixelLimits(4 * 784, 256 * 784)  # 28 x 28 pixels a token
+    limits = PixelLimits(4 * 784, 256 * 784, QWEN2_5_VL)  # 28 x 28 pixels a token
 
     def __init__(self, script: dict[str, list[Answer | ImageError]]) -> None:
         self.script = script
@@ -82,7 +83,7 @@ def test_the_second_turn_sends_crops_and_the_sampled_ids(images: dict[str, str])
     engine = ScriptedEngine({"a": [first, answer("generated")]})
     list(Detector(engine=engine).detect([images["a"]]))
     (turn1,), (turn2,) = engine.asked
-    user = {"role": "user", "content": prompts.QUERY1}
+    user = {"role": "user", "content": prompts.query1(Frame.ABSOLUTE)}
     assert turn1.messages == [user]
     assert [image.window for image in turn1.images] == [None]
     said = {"role": "assistant", "content": first.token_ids}  # not the text: it may tokenise otherwise
@@ -244,7 +245,7 @@ def test_the_largest_regions_and_random_ones_are_cut_from_the_same_marks(images:
     assert marked == [[[100.0, 70.0, 200.0, 140.0], [500.0, 350.0, 1000.0, 700.0]]] * 2
 
 
-ASKED = {"explain": prompts.EXPLAIN, "ground": prompts.GROUND, "verdict": prompts.VERDICT}
+ASKED = {"explain": prompts.EXPLAIN, "ground": prompts.ground(Frame.ABSOLUTE), "verdict": prompts.VERDICT}
 ONE_TURN_FIELDS = {
     "explain": ["image", "verdict", "explanation", "replies", "width", "height", "seconds", "error"],
     "ground": [
