@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# GRPO, stage 1, Qwen2.5-VL-32B: query 1 earns a valid verdict tag and IoU. The paper's rate and two generations.
+# GRPO, stage 1, Qwen2.5-VL-32B or Qwen3-VL-32B: query 1 earns a valid verdict tag and IoU. The paper's rate and two
+# generations.
 #
-#   hardware  8 GPUs of 80 GB;  memory 8 GiB a GPU to train, 44 to roll out with vLLM's 50%; 750 GiB of host memory for
-#             weights and optimiser: with --deepspeed zero3 78 GiB a GPU leave no room (70 with --beta 0);  disk 1450 GB
+#   hardware  8 GPUs of 80 GB;  memory 8 GiB a GPU to train (Qwen3-VL: 7), 44 to roll out with vLLM's 50%; 750 GiB of
+#             host memory for weights and optimiser: with --deepspeed zero3 78 GiB a GPU leave no room (70 with
+#             --beta 0);  disk 1450 GB
 #   hours     the paper: 42.6 for all three stages on 8 A100, and at least 600 GB of GPU memory for GRPO
 #   input     DATA;  MODEL (output/32b/sft): sft.sh's OUT
 #   options   GPUS (8; 0: a CPU), DISK (1450: GB that must be free), MAX_PIXELS (MODEL's, else 262144);
@@ -19,7 +21,7 @@ fi
 source "$(dirname "$0")/../common.sh"
 check MODEL DATA OUT
 start_or_resume swift rlhf --rlhf_type grpo --custom_register_path swift_zoomin \
-    --model "$(weights "$MODEL")" --model_type qwen2_5_vl --template zoomin --dataset "$DATA:query1" \
+    --model "$(weights "$MODEL")" --model_type "$MODEL_TYPE" --template zoomin --dataset "$DATA:query1" \
     --reward_funcs zoomin_format zoomin_iou --num_generations 2 --max_completion_length 1024 \
     --use_vllm true --vllm_mode colocate --vllm_gpu_memory_utilization 0.5 --vllm_tensor_parallel_size 8 \
     --sleep_level 1 --move_model_batches 16 \

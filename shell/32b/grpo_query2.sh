@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# GRPO, stage 2, Qwen2.5-VL-32B: query 2 earns accuracy and BLEU, after a first reply that
+# GRPO, stage 2, Qwen2.5-VL-32B or Qwen3-VL-32B: query 2 earns accuracy and BLEU, after a first reply that
 # is rolled out and not trained on.
 #
-#   hardware  8 GPUs of 80 GB;  memory 8 GiB a GPU to train, 44 to roll out with vLLM's 50%; 750 GiB of host memory for
-#             weights and optimiser: with --deepspeed zero3 78 GiB a GPU leave no room (70 with --beta 0);  disk 1450 GB
+#   hardware  8 GPUs of 80 GB;  memory 8 GiB a GPU to train (Qwen3-VL: 7), 44 to roll out with vLLM's 50%; 750 GiB of
+#             host memory for weights and optimiser: with --deepspeed zero3 78 GiB a GPU leave no room (70 with
+#             --beta 0);  disk 1450 GB
 #   hours     the paper: 42.6 for all three stages on 8 A100, and at least 600 GB of GPU memory for GRPO
 #   input     DATA;  MODEL (output/32b/grpo1): grpo_query1.sh's OUT
 #   options   GPUS (8; 0: a CPU), DISK (1450: GB that must be free), MAX_PIXELS (MODEL's, else 262144);
@@ -20,7 +21,7 @@ fi
 source "$(dirname "$0")/../common.sh"
 check MODEL DATA OUT
 start_or_resume swift rlhf --rlhf_type grpo --custom_register_path swift_zoomin \
-    --model "$(weights "$MODEL")" --model_type qwen2_5_vl --template zoomin --dataset "$DATA:query2" \
+    --model "$(weights "$MODEL")" --model_type "$MODEL_TYPE" --template zoomin --dataset "$DATA:query2" \
     --reward_funcs zoomin_accuracy zoomin_bleu --multi_turn_scheduler zoomin_query2 \
     --num_generations 2 --max_completion_length 1024 \
     --use_vllm true --vllm_mode colocate --vllm_gpu_memory_utilization 0.5 --vllm_tensor_parallel_size 8 \

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# SFT of both queries, Qwen2.5-VL-32B, all parameters, the paper's learning rate and batch.
+# SFT of both queries, Qwen2.5-VL-32B or Qwen3-VL-32B, all parameters, the paper's learning rate and batch.
 #
-#   hardware  8 GPUs of 80 GB;  memory 70 GiB a GPU;  disk 1450 GB: three checkpoints with optimiser state
+#   hardware  8 GPUs of 80 GB;  memory 70 GiB a GPU (Qwen3-VL: 69);  disk 1450 GB: three checkpoints with optimiser state
 #   hours     the paper: 42.6 for all three stages on 8 A100, and at least 600 GB of GPU memory for GRPO
-#   input     DATA: records (.jsonl or .parquet);  MODEL (Qwen/Qwen2.5-VL-32B-Instruct)
+#   input     DATA: records (.jsonl or .parquet);  MODEL (Qwen/Qwen2.5-VL-32B-Instruct; or Qwen/Qwen3-VL-32B-Instruct)
 #   options   GPUS (8; 0: a CPU), DISK (1450: GB that must be free), MAX_PIXELS (MODEL's, else 262144);
 #             DRY_RUN=1 shows the command; arguments go to swift, and win over those below: --dataset FILE:PURPOSE
 #             for the comparisons, with sft_joint, explain, ground or verdict as PURPOSE
@@ -18,7 +18,7 @@ fi
 source "$(dirname "$0")/../common.sh"
 check MODEL DATA OUT
 start_or_resume swift sft --custom_register_path swift_zoomin \
-    --model "$(weights "$MODEL")" --model_type qwen2_5_vl --template zoomin --dataset "$DATA:sft" \
+    --model "$(weights "$MODEL")" --model_type "$MODEL_TYPE" --template zoomin --dataset "$DATA:sft" \
     --tuner_type full --freeze_llm false --freeze_vit false --freeze_aligner false \
     --torch_dtype bfloat16 --deepspeed zero3 --learning_rate 2e-5 --num_train_epochs 1 \
     --per_device_train_batch_size 1 --gradient_accumulation_steps 1 --save_steps 200 --save_total_limit 2 \

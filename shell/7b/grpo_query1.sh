@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# GRPO, stage 1, Qwen2.5-VL-7B: query 1 earns a valid verdict tag and IoU. The paper's rate and two generations.
+# GRPO, stage 1, Qwen2.5-VL-7B or Qwen3-VL-8B: query 1 earns a valid verdict tag and IoU. The paper's rate and two generations.
 #
-#   hardware  4 GPUs of 80 GB;  memory 40 GiB a GPU to train, 67 to roll out with vLLM's 40%;  disk 360 GB
+#   hardware  4 GPUs of 80 GB;  memory 40 GiB a GPU to train, 67 to roll out with vLLM's 40% (Qwen3-VL-8B: 42, 69);
+#             disk 360 GB (370)
 #   hours     the paper: 35.3 for all three stages on 4 A100
 #   input     DATA;  MODEL (output/7b/sft): sft.sh's OUT
 #   options   GPUS (4; 0: a CPU), DISK (360: GB that must be free), MAX_PIXELS (MODEL's, else 262144);
@@ -18,7 +19,7 @@ fi
 source "$(dirname "$0")/../common.sh"
 check MODEL DATA OUT
 start_or_resume swift rlhf --rlhf_type grpo --custom_register_path swift_zoomin \
-    --model "$(weights "$MODEL")" --model_type qwen2_5_vl --template zoomin --dataset "$DATA:query1" \
+    --model "$(weights "$MODEL")" --model_type "$MODEL_TYPE" --template zoomin --dataset "$DATA:query1" \
     --reward_funcs zoomin_format zoomin_iou --num_generations 2 --max_completion_length 1024 \
     --use_vllm true --vllm_mode colocate --vllm_gpu_memory_utilization 0.4 --sleep_level 1 --move_model_batches 16 \
     --vllm_max_model_len 8192 --vllm_limit_mm_per_prompt '{"image": 7, "video": 0}' \
