@@ -17,18 +17,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from swift_zoomin.annotation.client import FailedError, Message, ModelClient, RefusedError
 from swift_zoomin.annotation.dialogue import annotate
 from swift_zoomin.annotation.inputs import LabelledImage
-from swift_zoomin.annotation.ledger import Asked, Ledger, Paid, Result, image_key
+from swift_zoomin.annotation.ledger import Asked, Ledger, Result, image_key
 from swift_zoomin.annotation.sent import ImageFile, file_state, look, png_data_uri
 from swift_zoomin.annotation.settings import Settings
 from swift_zoomin.annotation.steps import Annotation, Answer, Question, Seen, Step
-from swift_zoomin.annotation.stopping import Stop, StoppedError
 from swift_zoomin.boxes import Size
 from swift_zoomin.fields import OWN_FIELDS
 from swift_zoomin.pictures import ImageError
 from swift_zoomin.records import json_line
+from swift_zoomin.served.client import FailedError, ModelClient, RefusedError
+from swift_zoomin.served.requests import Paid, Request, picture_part, text_part, user_turn
+from swift_zoomin.served.stopping import Stop, StoppedError
 
 _MOST_FAILURES_IN_A_ROW = 20
 _TEMPERATURE = 0.0
@@ -216,11 +217,12 @@ class Pipeline:
     async def _ask(self, asked: Asked, picture: _Picture) -> Paid:
         self._stop.check()
         width, height = asked.size_sent
-        data_uri = await picture.data_uri(asked.size_sent)
+        shown = picture_part(await picture.data_uri(asked.size_sent))
         client = self._clients[Step(asked.step)]
-        message = Message(asked.prompt, data_uri, width * height, asked.max_tokens, asked.temperature)
+        messages = [user_turn(shown, text_part(asked.prompt))]
+        request = Request(messages, width * height, asked.max_tokens, asked.temperature)
         try:
-            paid = await client.ask(message)
+            paid = await client.ask(request)
         except (RefusedError, FailedError) as error:
             self._count_failure(asked.step, error)
             raise

@@ -4,9 +4,7 @@ Servers resize what does not fit their model: to multiples of its patch, within 
 then be of an image that nobody knows. So the picture is sent in a size that passes as it is.
 """
 
-import base64
 import hashlib
-import io
 import math
 import os
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ from PIL import Image
 
 from swift_zoomin.boxes import Size
 from swift_zoomin.pictures import ImageError, open_upright, upright_size
+from swift_zoomin.served.data_uris import data_uri
 
 # 1280 tokens of 28 pixels a side: what transformers and hosted Qwen models shrink to where nothing else is said. vLLM,
 # ms-swift and the models' own files allow more.
@@ -24,7 +23,6 @@ MAX_PIXELS = 1280 * 28 * 28
 _LEAST_TOKENS = 256
 LEAST_MAX_PIXELS = _LEAST_TOKENS * 32 * 32  # so that both limits leave room for an image, with any patch
 PATCH_PX = 28  # of a family that is not known
-_FAST = 1  # of zlib's levels: half of the time of the usual 6, for a seventh more bytes
 _REDUCING_GAP = 3.0  # Pillow: indistinguishable from resampling the whole image
 
 
@@ -83,6 +81,4 @@ def png_data_uri(path: Path, size_sent: Size) -> str:
     image = open_upright(path)
     if image.size != size_sent:
         image = image.resize(size_sent, Image.Resampling.BICUBIC, reducing_gap=_REDUCING_GAP)
-    content = io.BytesIO()
-    image.save(content, "PNG", compress_level=_FAST)
-    return f"data:image/png;base64,{base64.b64encode(content.getbuffer()).decode()}"
+    return data_uri(image)

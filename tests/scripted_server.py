@@ -12,7 +12,7 @@ ends when the one that started it does.
 
 import argparse
 import asyncio
-import importlib
+import importlib.util
 import json
 import os
 import socket
@@ -215,7 +215,11 @@ class ScriptedServer:
     """The server, started; `url` is what an OpenAI client calls its base URL."""
 
     def __init__(self, script: str, latency_ms: float = 0, key: str = "", pictures: Path | None = None) -> None:
-        paths = [str(Path(__file__).parent), str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+        found = importlib.util.find_spec(script.partition(":")[0])
+        assert found is not None
+        assert found.origin is not None
+        here = Path(__file__).parent
+        paths = [str(Path(found.origin).parent), str(here), str(here.parent), os.environ.get("PYTHONPATH", "")]
         arguments = [sys.executable, __file__, script, "--latency-ms", str(latency_ms), "--key", key]
         self._process = subprocess.Popen(
             [*arguments, *(("--pictures", str(pictures)) if pictures else ())],

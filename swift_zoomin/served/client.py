@@ -18,13 +18,13 @@ from urllib.request import getproxies, proxy_bypass
 import openai
 import tenacity
 
-from swift_zoomin.annotation.keys import Redaction, library_settings_hidden
-from swift_zoomin.annotation.ledger import Paid
-from swift_zoomin.annotation.limits import Limits, Use
-from swift_zoomin.annotation.server_words import BadBodyError, body_words, error_words, read_body, retry_after_s
-from swift_zoomin.annotation.settings import Model
-from swift_zoomin.annotation.stopping import Stop, StoppedError
 from swift_zoomin.arguments import INCOMPLETE, NOTHING_DONE
+from swift_zoomin.served.keys import Redaction, library_settings_hidden
+from swift_zoomin.served.limits import Limits, Use
+from swift_zoomin.served.models import Model
+from swift_zoomin.served.requests import Paid, Request
+from swift_zoomin.served.server_words import BadBodyError, body_words, error_words, read_body, retry_after_s
+from swift_zoomin.served.stopping import Stop, StoppedError
 
 _AGAIN = (408, 409, 429)  # and all from 500
 _BAD_PARAMETER = (400, 422)
@@ -55,31 +55,16 @@ class _AgainError(Exception):
 
 
 @dataclass(frozen=True)
-class Message:
-    """What is sent: one user message with the picture and the prompt."""
-
-    prompt: str
-    data_uri: str
-    pixels: int
-    max_tokens: int
-    temperature: float
-
-    def messages(self) -> list[dict[str, Any]]:
-        picture = {"type": "image_url", "image_url": {"url": self.data_uri}}
-        return [{"role": "user", "content": [picture, {"type": "text", "text": self.prompt}]}]
-
-
-@dataclass(frozen=True)
 class _Dialect:
     """What a model calls its parameters: OpenAI's newer ones want other names, and no temperature of ours."""
 
     tokens_name: str = "max_tokens"
     has_temperature: bool = True
 
-    def parameters(self, message: Message) -> dict[str, Any]:
-        parameters: dict[str, Any] = {self.tokens_name: message.max_tokens}
+    def parameters(self, request: Request) -> dict[str, Any]:
+        parameters: dict[str, Any] = {self.tokens_name: request.max_tokens}
         if self.has_temperature:
-            parameters["temperature"] = message.temperature
+            parameters["temperature"] = request.temperature
         return parameters
 
     def corrected(self, error: openai.APIStatusError) -> "_Dialect":
@@ -124,15 +109,15 @@ class ModelClient:
         self._first_call = asyncio.Lock()
         self.is_proven = False
 
-    async def ask(self, message: Message) -> Paid:
+    async def ask(self, request: Request) -> Paid:
         """Raises RefusedError, FailedError, or StoppedError where the run stops, for which this may be the reason."""
         if not self.is_proven:
             async with self._first_call:
                 if not self.is_proven:
-                    return await self._ask_until_answered(message)
-        return await self._ask_until_answered(message)
+                    return await self._ask_until_answered(request)
+        return await self._ask_until_answered(request)
 
-    async def _ask_until_answered(self, message: Message) -> Paid:
+    async def _ask_until_answered(self, request: Request) -> Paid:
         retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type(_AgainError),
             stop=tenacity.stop_after_attempt(self._retries + 1),
@@ -141,18 +126,18 @@ class ModelClient:
             reraise=True,
         )
         try:
-            return await retrying(self._ask_in_dialect, message)
+            return await retrying(self._ask_in_dialect, request)
         except _AgainError as error:
             tries = "once" if not self._retries else f"{self._retries + 1} times"
             raise FailedError(f"{error} (asked {tries})") from None
 
-    async def _ask_in_dialect(self, message: Message) -> Paid:
+    async def _ask_in_dialect(self, request: Request) -> Paid:
         """One try, which is more than one request where the server wants other names of parameters."""
         while True:
             dialect = self._dialect
             try:
-                async with self._limits.request(self._estimate(message)) as use:
-                    paid = await self._request(message, dialect, use)
+                async with self._limits.request(self._estimate(request)) as use:
+                    paid = await self._request(request, dialect, use)
             except openai.APIStatusError as error:
                 corrected = dialect.corrected(error)
                 if corrected == dialect:
@@ -167,7 +152,7 @@ class ModelClient:
             self._largest_prompt = max(self._largest_prompt, paid.prompt_tokens or 0)
             return paid
 
-    async def _request(self, message: Message, dialect: _Dialect, use: Use) -> Paid:
+    async def _request(self, request: Request, dialect: _Dialect, use: Use) -> Paid:
         start = time.monotonic()
         try:
             async with asyncio.timeout(self._timeout_s):
@@ -176,7 +161,7 @@ class ModelClient:
                 response = await self._library.chat.completions.with_raw_response.create(
                     model=self._model.name,
                     messages=[],
-                    extra_body={"messages": message.messages(), **dialect.parameters(message)},
+                    extra_body={"messages": request.messages, **dialect.parameters(request)},
                 )
         except TimeoutError:
             raise _AgainError(f"no answer within {self._timeout_s:g} s") from None
@@ -188,10 +173,10 @@ class ModelClient:
             use.tokens = paid.prompt_tokens + paid.completion_tokens
         return paid
 
-    def _estimate(self, message: Message) -> int:
+    def _estimate(self, request: Request) -> int:
         """The most tokens that a request may take; known better after the first answer."""
-        prompt = len(message.prompt) // _CHARACTERS_A_TOKEN + message.pixels // _PIXELS_A_TOKEN
-        return max(prompt, self._largest_prompt) + message.max_tokens
+        prompt = request.characters // _CHARACTERS_A_TOKEN + request.pixels // _PIXELS_A_TOKEN
+        return max(prompt, self._largest_prompt) + request.max_tokens
 
     def _meaning_of_status(self, error: openai.APIStatusError) -> Exception:
         status, words = error.status_code, error_words(error, self._redact)

@@ -8,15 +8,16 @@ from email.utils import formatdate
 import pytest
 from answering_server import Reply, answering, fault, said
 
-from swift_zoomin.annotation.client import FailedError, Message, ModelClient, RefusedError, open_library
-from swift_zoomin.annotation.keys import Key, Redaction
-from swift_zoomin.annotation.ledger import Paid
-from swift_zoomin.annotation.limits import Limits
-from swift_zoomin.annotation.settings import Model
-from swift_zoomin.annotation.stopping import Stop, StoppedError
+from swift_zoomin.served.client import FailedError, ModelClient, RefusedError, open_library
+from swift_zoomin.served.keys import Key, Redaction
+from swift_zoomin.served.limits import Limits
+from swift_zoomin.served.models import Model
+from swift_zoomin.served.requests import Paid, Request, picture_part, text_part, user_turn
+from swift_zoomin.served.stopping import Stop, StoppedError
 
 KEY = "sk-secret-0123456789"
-MESSAGE = Message("What is it?", "data:image/png;base64,AAAA", 448 * 448, 100, 0.0)
+DATA_URI = "data:image/png;base64,AAAA"
+ASKED = Request([user_turn(picture_part(DATA_URI), text_part("What is it?"))], 448 * 448, 100, 0.0)
 ANSWER = said("A cat.")
 
 
@@ -48,7 +49,7 @@ class Asking:
         return asyncio.run(session())
 
     def ask(self) -> Paid:
-        paid = self.run(lambda client: client.ask(MESSAGE))
+        paid = self.run(lambda client: client.ask(ASKED))
         assert isinstance(paid, Paid)
         return paid
 
@@ -67,7 +68,7 @@ def test_an_answer_comes_with_its_price_and_the_request_is_what_was_meant() -> N
     assert (paid.reply, paid.finish_reason, paid.prompt_tokens, paid.completion_tokens) == ("A cat.", "stop", 90, 10)
     assert paid.seconds > 0
     (body,) = server.asked
-    picture = {"type": "image_url", "image_url": {"url": MESSAGE.data_uri}}
+    picture = {"type": "image_url", "image_url": {"url": DATA_URI}}
     content = [picture, {"type": "text", "text": "What is it?"}]
     expected = {"model": "m", "messages": [{"role": "user", "content": content}], "max_tokens": 100, "temperature": 0.0}
     assert body == expected
@@ -202,7 +203,7 @@ def test_silence_is_broken_off_and_asked_again() -> None:
             async with open_library(asking.model) as library:
                 client = ModelClient(library, asking.model, *asking.arguments)
                 with pytest.raises(FailedError, match=r"no answer within 0.2 s \(asked 2 times\)"):
-                    await client.ask(MESSAGE)
+                    await client.ask(ASKED)
         return asking.stop, connections
 
     stop, connections = asyncio.run(ask_the_silent())
@@ -216,7 +217,7 @@ def test_newer_parameter_names_are_learned_once() -> None:
         asking = Asking(server.url)
 
         async def ask_twice(client: ModelClient) -> list[Paid]:
-            return [await client.ask(MESSAGE), await client.ask(MESSAGE)]
+            return [await client.ask(ASKED), await client.ask(ASKED)]
 
         asking.run(ask_twice)
     names = [set(body) - {"model", "messages"} for body in server.asked]
@@ -237,7 +238,7 @@ def test_the_first_request_goes_out_alone() -> None:
                 seen.append(len(server.asked))
 
             asking.stop.pause = first_failed  # type: ignore[method-assign]
-            await asyncio.gather(*(client.ask(MESSAGE) for _ in range(5)))
+            await asyncio.gather(*(client.ask(ASKED) for _ in range(5)))
 
         asking.run(ask_many)
     assert seen == [1]
