@@ -10,7 +10,7 @@ The library `openai` speaks HTTP, with its own retries switched off, so that eve
 import asyncio
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -56,26 +56,28 @@ class _AgainError(Exception):
 
 @dataclass(frozen=True)
 class _Dialect:
-    """What a model calls its parameters: OpenAI's newer ones want other names, and no temperature of ours."""
+    """What a model calls its parameters, and which of them it refuses.
+
+    OpenAI's newer ones want another name for the most tokens, and no temperature of ours; others know no seed.
+    """
 
     tokens_name: str = "max_tokens"
-    has_temperature: bool = True
+    refused: frozenset[str] = frozenset()
 
     def parameters(self, request: Request) -> dict[str, Any]:
-        parameters: dict[str, Any] = {self.tokens_name: request.max_tokens}
-        if self.has_temperature:
-            parameters["temperature"] = request.temperature
-        return parameters
+        sampling = {name: value for name, value in request.sampling.items() if name not in self.refused}
+        return {self.tokens_name: request.max_tokens, **sampling}
 
-    def corrected(self, error: openai.APIStatusError) -> "_Dialect":
+    def corrected(self, request: Request, error: openai.APIStatusError) -> "_Dialect":
         """The dialect after a refusal; the same one where that is not about a parameter's name."""
         if error.status_code not in _BAD_PARAMETER:
             return self
         words = body_words(error)
         if self.tokens_name == "max_tokens" and "max_completion_tokens" in words:
-            return _Dialect("max_completion_tokens", self.has_temperature)
-        if self.has_temperature and "temperature" in words:
-            return _Dialect(self.tokens_name, False)
+            return replace(self, tokens_name="max_completion_tokens")
+        for name in request.sampling:
+            if name not in self.refused and name in words:
+                return replace(self, refused=self.refused | {name})
         return self
 
 
@@ -89,7 +91,7 @@ def open_library(model: Model) -> openai.AsyncOpenAI:
 
 
 class ModelClient:
-    """Asks one model. Its first request goes out alone, so that a wrong address, key or name costs one call."""
+    """Asks one model. Its first question goes out alone, so that a wrong address, key or name costs one call."""
 
     def __init__(
         self,
@@ -107,14 +109,18 @@ class ModelClient:
         self._dialect = _Dialect()
         self._largest_prompt = 0  # in tokens; models differ by far in what an image is to them
         self._first_call = asyncio.Lock()
+        self._is_tried = False
         self.is_proven = False
 
     async def ask(self, request: Request) -> Paid:
         """Raises RefusedError, FailedError, or StoppedError where the run stops, for which this may be the reason."""
-        if not self.is_proven:
+        if not self._is_tried:
             async with self._first_call:
-                if not self.is_proven:
-                    return await self._ask_until_answered(request)
+                if not self._is_tried:
+                    try:
+                        return await self._ask_until_answered(request)
+                    finally:
+                        self._is_tried = True
         return await self._ask_until_answered(request)
 
     async def _ask_until_answered(self, request: Request) -> Paid:
@@ -139,7 +145,7 @@ class ModelClient:
                 async with self._limits.request(self._estimate(request)) as use:
                     paid = await self._request(request, dialect, use)
             except openai.APIStatusError as error:
-                corrected = dialect.corrected(error)
+                corrected = dialect.corrected(request, error)
                 if corrected == dialect:
                     raise self._meaning_of_status(error) from None
                 self._dialect = corrected

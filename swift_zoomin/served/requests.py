@@ -1,5 +1,6 @@
 """What is sent to a model and what comes back, in the form of OpenAI's chat completions."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,13 +19,16 @@ def user_turn(*parts: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Request:
-    """A conversation to go on with. `pixels` are those of all its pictures, from which its tokens are estimated."""
+    """A conversation to go on with.
+
+    `pixels` are those of all its pictures, from which its tokens are estimated. `sampling` has parameters by the names
+    that servers know (temperature, seed); one that a model refuses by its name is left out.
+    """
 
     messages: list[dict[str, Any]]
     pixels: int
     max_tokens: int
-    temperature: float
-    seed: int | None = None
+    sampling: Mapping[str, float]
 
     @property
     def characters(self) -> int:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from email.utils import formatdate
 
 import pytest
@@ -17,7 +18,7 @@ from swift_zoomin.served.stopping import Stop, StoppedError
 
 KEY = "sk-secret-0123456789"
 DATA_URI = "data:image/png;base64,AAAA"
-ASKED = Request([user_turn(picture_part(DATA_URI), text_part("What is it?"))], 448 * 448, 100, 0.0)
+ASKED = Request([user_turn(picture_part(DATA_URI), text_part("What is it?"))], 448 * 448, 100, {"temperature": 0.0})
 ANSWER = said("A cat.")
 
 
@@ -227,6 +228,21 @@ def test_newer_parameter_names_are_learned_once() -> None:
     assert asking.stop.waits == []
 
 
+def test_what_a_model_refuses_by_name_is_left_out() -> None:
+    sampled = replace(ASKED, sampling={"temperature": 1.0, "top_k": 9, "seed": 7})
+    refusals = [fault(422, "Unrecognized request argument supplied: top_k"), fault(400, "Unknown parameter: 'seed'")]
+    with answering(*refusals, ANSWER) as server:
+        Asking(server.url).run(lambda client: client.ask(sampled))
+    given = [{name: body[name] for name in sampled.sampling if name in body} for body in server.asked]
+    assert given == [sampled.sampling, {"temperature": 1.0, "seed": 7}, {"temperature": 1.0}]
+
+
+def test_a_refusal_of_what_was_not_sent_is_about_the_image() -> None:
+    with answering(fault(400, "seed of your image is broken")) as server, pytest.raises(RefusedError):
+        Asking(server.url).ask()
+    assert len(server.asked) == 1
+
+
 def test_the_first_request_goes_out_alone() -> None:
     with answering(fault(503, "loading"), ANSWER) as server:
         asking = Asking(server.url)
@@ -243,6 +259,29 @@ def test_the_first_request_goes_out_alone() -> None:
         asking.run(ask_many)
     assert seen == [1]
     assert len(server.asked) == 6
+
+
+def test_after_a_first_question_without_an_answer_the_others_do_not_wait_for_each_other() -> None:
+    """A server that is silent about one image would otherwise hold up all, one after the other."""
+
+    async def ask_many(client: ModelClient) -> None:
+        all_wait = asyncio.Barrier(4)
+        pauses = 0
+
+        async def pause(seconds: float) -> None:
+            nonlocal pauses
+            pauses += 1
+            if pauses > 1:  # the first one is of the question that goes out alone
+                await asyncio.wait_for(all_wait.wait(), 20)
+
+        asking.stop.pause = pause  # type: ignore[method-assign]
+        ended = await asyncio.gather(*(client.ask(ASKED) for _ in range(5)), return_exceptions=True)
+        assert [type(error) for error in ended] == [FailedError] * 5
+
+    with answering(fault(500, "broken")) as server:
+        asking = Asking(server.url, retries=1)
+        asking.run(ask_many)
+    assert len(server.asked) == 10
 
 
 def test_a_refusal_is_an_answer_and_so_is_none() -> None:
