@@ -6,8 +6,8 @@
 
 The name of the model tells the step that is asked: explain, ground or filter, or detect; other names get OpenAI's 404.
 The image is read from the first data URI: its number stands in its pixels (`marked_images`), or with `pictures` it is
-the place of the most similar file in that folder. What to answer is said by a function of the call, named `module:function`. The process
-ends when the one that started it does.
+the place of the most similar file in that folder. What to answer is said by a function of the call, named
+`module:function`. The process ends when the one that started it does.
 """
 
 import argparse
