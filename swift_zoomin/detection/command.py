@@ -79,7 +79,7 @@ def _made_by(options: argparse.Namespace, checkpoint: Checkpoint) -> str:
     """What a prediction depends on besides its image; it stands in each, so that no file mixes two of them."""
     asked = options.one_turn or f"regions {options.regions}"
     settings = settings_in_force(checkpoint.settings)
-    limits = f"pixels {settings.limits}|tokens {options.max_new_tokens}"
+    limits = f"family {settings.limits.family.name}|pixels {settings.limits}|tokens {options.max_new_tokens}"
     ours = f"prompts {settings.prompts}|zoomin {version('swift-zoomin')}"
     return f"model {checkpoint.name_with_hash()}|{asked}|{limits}|{ours}"
 

@@ -14,8 +14,7 @@ from swift.model import get_model_processor, get_processor
 from swift.template import get_template
 from swift.utils import safe_snapshot_download
 
-from swift_zoomin.boxes import PATCH_PX
-from swift_zoomin.checkpoints import FAMILY, Checkpoint, CheckpointError, Settings, settings_in_force, weight_files
+from swift_zoomin.checkpoints import Checkpoint, CheckpointError, Settings, settings_in_force, weight_files
 from swift_zoomin.episode import MAX_CROPS, Answer, Conversation
 from swift_zoomin.images import ImageError
 from swift_zoomin.plugin.registration import register
@@ -51,7 +50,7 @@ class SwiftEngine:
     def _longest(self, max_new_tokens: int) -> int:
         """Tokens of the longest exchange there can be."""
         images = 1 + MAX_CROPS
-        image_tokens = images * self.limits.max_pixels // PATCH_PX**2
+        image_tokens = images * self.limits.max_pixels // self.limits.family.patch_px**2
         return image_tokens + 2 * max_new_tokens + _PROMPT_TOKENS
 
     def ask(self, conversations: list[Conversation]) -> list[Answer | ImageError]:
@@ -121,7 +120,7 @@ def _open_transformers(checkpoint: Checkpoint, settings: Settings) -> Any:
         model_name, adapters = checkpoint.base, [folder]
     else:  # peft would look for the folder's name on a hub
         raise CheckpointError(f"{folder}: an adapter without weights (no adapter_model.safetensors)")
-    model, processor = get_model_processor(model_name, **_common())
+    model, processor = get_model_processor(model_name, **_common(checkpoint))
     template = _template(checkpoint, settings, processor)
     return TransformersEngine(model, template=template, adapters=adapters, max_batch_size=0)
 
@@ -136,7 +135,7 @@ def _open_vllm(checkpoint: Checkpoint, settings: Settings, longest: int, gpus: i
             f"{folder}: vLLM would leave out the adapter's vision tower; use --engine transformers, or merge it first: "
             f"swift export --adapters {folder} --merge_lora true"
         )
-    processor = get_processor(str(checkpoint.folder), **_common())
+    processor = get_processor(str(checkpoint.folder), **_common(checkpoint))
     return VllmEngine(
         str(checkpoint.folder),
         template=_template(checkpoint, settings, processor),
@@ -145,10 +144,10 @@ def _open_vllm(checkpoint: Checkpoint, settings: Settings, longest: int, gpus: i
         tensor_parallel_size=gpus,
         gpu_memory_utilization=memory_share,
         enforce_eager=not torch.cuda.is_available(),  # on a CPU, compiling takes minutes
-        **_common(),
+        **_common(checkpoint),
     )
 
 
-def _common() -> dict[str, Any]:
+def _common(checkpoint: Checkpoint) -> dict[str, Any]:
     dtype = None if torch.cuda.is_available() else torch.float32  # half precision is slow on a CPU
-    return {"model_type": FAMILY, "torch_dtype": dtype}
+    return {"model_type": checkpoint.model_type, "torch_dtype": dtype}
