@@ -1,5 +1,6 @@
 """The engine `endpoint` against a real HTTP server: what is sent, and what becomes of what comes back."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,13 @@ from answering_server import AnsweringServer, Reply, answering, fault, said
 from endpoints import LIMITS, engine_at
 from marked_images import sent_image
 from PIL import Image, ImageChops
+from swift_zoomin.detection.in_flight import event_loop
 
 from swift_zoomin import prompts
+from swift_zoomin.checkpoints import limits_of_tokens
 from swift_zoomin.detection import Detector
+from swift_zoomin.episode import Conversation, Episode
+from swift_zoomin.families import QWEN3_VL, Frame
 from swift_zoomin.images import ImageRef
 from swift_zoomin.predictions import Prediction
 from swift_zoomin.records import RecordError
@@ -71,7 +76,7 @@ def test_the_exchange_is_the_same_as_elsewhere_and_the_first_reply_goes_back_as_
     }
     assert not {"seed", "top_p", "top_k"} & first.keys()
     [question] = first["messages"]
-    assert ("".join(texts(question)), texts(question)[0]) == (prompts.QUERY1, "<image>")
+    assert ("".join(texts(question)), texts(question)[0]) == (prompts.query1(Frame.ABSOLUTE), "<image>")
     again, reply, close_ups = second["messages"]
     assert again == question
     assert reply == {"role": "assistant", "content": row["replies"][0]}
@@ -93,6 +98,19 @@ def test_pictures_are_sent_pixel_for_pixel_as_the_model_shall_see_them(photo: Pa
     reference = ImageRef.of(photo).under(LIMITS).crop([950, 0, 1000, 700])
     assert reference.window == (912, 0, 1000, 700)
     assert not ImageChops.difference(edge, upright.crop(reference.window).resize(reference.size_shown, 3)).getbbox()
+
+
+def test_a_family_that_writes_thousandths_is_asked_for_them_and_read_by_them(photo: Path) -> None:
+    first = said(render_reply(Said(REAL, [[100, 100, 225, 300]], ["sign"], "Melted.")))
+    with answering(first, FINAL) as server:
+        [row] = detect(server, photo, limits=limits_of_tokens(4, 256, QWEN3_VL))
+    assert row["boxes"] == [[100.0, 70.0, 225.0, 210.0]]
+    [question] = server.asked[0]["messages"]
+    assert "from 0 to 1000" in "".join(texts(question))
+    whole, crop = pictures(server.asked[1])
+    assert whole.size == (608, 416)  # of 32 pixels a token: 256 tokens hold 262,144 pixels
+    upright = Image.open(photo).transpose(Image.Transpose.ROTATE_270)
+    assert not ImageChops.difference(crop, upright.crop((100, 70, 225, 210)).resize(crop.size, 3)).getbbox()
 
 
 def test_without_a_region_the_whole_image_alone_is_sent_again(photo: Path) -> None:
@@ -167,11 +185,6 @@ def test_a_sampled_reply_is_drawn_from_all_tokens_with_its_seed(photo: Path) -> 
 
 
 def run(engine: Any, photo: Path, **sampling: float) -> None:
-    import asyncio
-
-    from swift_zoomin.detection.in_flight import event_loop
-
-    from swift_zoomin.episode import Conversation, Episode
 
     conversation = Conversation(Episode(ImageRef.of(photo).under(engine.limits)))
     conversation.ask()
