@@ -15,7 +15,7 @@ tiny_grpo() { # query1 or query2, [swift rlhf's arguments]
     bash "shell/7b/grpo_$1.sh" "${tiny[@]}" --use_vllm false --per_device_train_batch_size 16 "${@:2}"
 }
 tiny_detect() { # [zoomin detect's arguments]
-    bash shell/7b/detect.sh --engine transformers --batch-size 100 "$@"
+    bash shell/7b/detect.sh --engine transformers --concurrency 100 "$@"
 }
 
 # quietly LOG COMMAND ...: run it, showing the end of its output only if it fails.

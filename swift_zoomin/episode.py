@@ -6,7 +6,7 @@
 SFT rows, rollouts and inference all ask through this one class, so their prompts are equal. Query 2 depends on nothing
 but the image and the text of the first reply. The one-turn variants of Table 1 ask a single question instead.
 
-An engine of your own is any object that is an `Engine`: it is shown `Conversation`s and gives an `Answer` to each.
+An engine of your own is any object that is an `Engine`: it is shown a `Conversation` and gives an `Answer`.
 """
 
 import random
@@ -164,12 +164,19 @@ class Conversation:
 
 
 class Engine(Protocol):
-    """Anything that answers conversations, in order; an image it cannot read comes back as its ImageError.
+    """Anything that answers a conversation; where it cannot read an image, with its ImageError.
 
-    `limits` are the pixels of an image that its model is shown: boxes and crops are worked out with them.
+    `limits` are the pixels of an image that its model is shown: boxes and crops are worked out with them. Many
+    conversations wait for their answers at the same time, all in one event loop.
     """
 
     @property
     def limits(self) -> PixelLimits: ...
 
-    def ask(self, conversations: list[Conversation]) -> list[Answer | ImageError]: ...
+    async def answer(
+        self, conversation: Conversation, temperature: float = 0.0, seed: int | None = None
+    ) -> Answer | ImageError:
+        """The reply to the conversation's last question: the likeliest one, or one drawn at a temperature above 0."""
+
+    def close(self) -> None:
+        """Let go of the model. Nothing is asked afterwards."""
