@@ -14,11 +14,9 @@ from PIL import Image
 
 from swift_zoomin.boxes import Size
 from swift_zoomin.pictures import ImageError, open_upright, upright_size
-from swift_zoomin.served.data_uris import data_uri
+from swift_zoomin.served.data_uris import MOST_TOKENS, data_uri
 
-# 1280 tokens of 28 pixels a side: what transformers and hosted Qwen models shrink to where nothing else is said. vLLM,
-# ms-swift and the models' own files allow more.
-MAX_PIXELS = 1280 * 28 * 28
+MAX_PIXELS = MOST_TOKENS * 28 * 28
 # In tokens. Servers enlarge what is below 65,536 pixels or less; and a model finds little in fewer tokens than these.
 _LEAST_TOKENS = 256
 LEAST_MAX_PIXELS = _LEAST_TOKENS * 32 * 32  # so that both limits leave room for an image, with any patch

@@ -3,7 +3,7 @@
 import argparse
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
@@ -14,11 +14,14 @@ from swift_zoomin import arguments
 from swift_zoomin.arguments import complain
 from swift_zoomin.checkpoints import Checkpoint, differences, settings_in_force
 from swift_zoomin.detection.detector import CONCURRENCY, Detector, open_checkpoint
+from swift_zoomin.detection.served_model import TIMEOUT_S, ServedModel, open_served
 from swift_zoomin.detection.summary import STATUS_HELP, Summary
-from swift_zoomin.episode import CHOOSERS, ONE_TURN
+from swift_zoomin.episode import CHOOSERS, ONE_TURN, Engine
+from swift_zoomin.families import Frame
 from swift_zoomin.images import ImageError, ImageRef
 from swift_zoomin.listing import list_images
 from swift_zoomin.predictions import Outcome, Prediction, PredictionsFile, to_prediction
+from swift_zoomin.records import RecordError
 
 _HELP = """\
 look at images twice and write a prediction each
@@ -34,12 +37,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("images", nargs="+", type=arguments.path, help="image files, folders of them, or records files")
     parser.add_argument(
-        "--model", required=True, type=arguments.text, help="model folder, LoRA adapter, or a hub's name"
+        "--model", required=True, type=arguments.text, help="model folder, LoRA adapter, a hub's name, or an endpoint's"
     )
     parser.add_argument(
         "--out", required=True, type=arguments.path, help="predictions, JSON Lines; where it exists, they go on"
     )
-    parser.add_argument("--engine", choices=("transformers", "vllm"), default="transformers")
+    parser.add_argument("--engine", choices=("transformers", "vllm", "endpoint"), default="transformers")
+    parser.add_argument("--url", type=arguments.text, help="the endpoint's address, as http://localhost:8000/v1")
+    parser.add_argument("--frame", choices=tuple(Frame), help="how its model writes boxes; else by the model's name")
+    parser.add_argument(
+        "--timeout", type=arguments.count, default=TIMEOUT_S, metavar="SECONDS", help="for one request to an endpoint"
+    )
     parser.add_argument("--gpus", type=arguments.count, default=1, help="GPUs that vLLM spreads the model over")
     parser.add_argument(
         "--memory-share", type=arguments.share, default=0.9, help="share of each GPU's memory that vLLM takes"
@@ -55,7 +63,7 @@ def run(options: argparse.Namespace) -> int:
     if not listing.images:
         left_out = f"; left out: {listing.summary()}" if listing.left_out else ""
         raise ImageError(f"{', '.join(map(str, options.images))}: no image found{left_out}")
-    checkpoint = open_checkpoint(options.model)
+    checkpoint = _open_model(options)
     for difference in differences(checkpoint.settings):
         complain(f"{options.model}: {difference}")
     errors = []
@@ -64,7 +72,7 @@ def run(options: argparse.Namespace) -> int:
         done = len(listing.images) - len(todo)
         if done:
             print(f"{done} of {len(listing.images)} images are done already", flush=True)
-        predictions = _predictions(options, iter(todo))
+        predictions = _predictions(options, checkpoint, iter(todo))
         out.start(set(todo))
         for prediction in tqdm(predictions, "detecting", len(todo), disable=not todo):
             if out.add(prediction) == Outcome.UNREAD:
@@ -77,7 +85,16 @@ def run(options: argparse.Namespace) -> int:
     return summary.status()
 
 
-def _made_by(options: argparse.Namespace, checkpoint: Checkpoint) -> str:
+def _open_model(options: argparse.Namespace) -> Checkpoint | ServedModel:
+    """Looked at before it is loaded, or asked."""
+    if options.engine == "endpoint":
+        return open_served(options.model, options.url, options.frame)
+    if options.url or options.frame:
+        raise RecordError("--url and --frame are about --engine endpoint; leave them out, or set that")
+    return open_checkpoint(options.model)
+
+
+def _made_by(options: argparse.Namespace, checkpoint: Checkpoint | ServedModel) -> str:
     """What a prediction depends on besides its image; it stands in each, so that no file mixes two of them."""
     asked = options.one_turn or f"regions {options.regions}"
     settings = settings_in_force(checkpoint.settings)
@@ -86,7 +103,9 @@ def _made_by(options: argparse.Namespace, checkpoint: Checkpoint) -> str:
     return f"model {checkpoint.name_with_hash()}|{asked}|{limits}|{ours}"
 
 
-def _predictions(options: argparse.Namespace, paths: Iterator[Path]) -> Iterator[Prediction]:
+def _predictions(
+    options: argparse.Namespace, checkpoint: Checkpoint | ServedModel, paths: Iterator[Path]
+) -> Iterator[Prediction]:
     """A prediction of each image. The model is loaded when the first comes that can be opened."""
     for path in paths:
         try:
@@ -94,14 +113,25 @@ def _predictions(options: argparse.Namespace, paths: Iterator[Path]) -> Iterator
         except ImageError as error:
             yield to_prediction(str(path), None, str(error), 0.0, options.one_turn)
         else:
-            with closing(_detector(options)) as detector:
+            with ExitStack() as opened:
+                engine: str | Engine = options.engine
+                if isinstance(checkpoint, ServedModel):
+                    engine = opened.enter_context(closing(_endpoint(options, checkpoint)))
+                detector = opened.enter_context(closing(_detector(options, engine)))
                 yield from detector.detect(map(str, chain([path], paths)))
 
 
-def _detector(options: argparse.Namespace) -> Detector:
+def _endpoint(options: argparse.Namespace, served: ServedModel) -> Engine:
+    from swift_zoomin.detection.endpoint import EndpointEngine
+
+    limits = settings_in_force(served.settings).limits
+    return EndpointEngine(served.model, limits, options.max_new_tokens, options.timeout)
+
+
+def _detector(options: argparse.Namespace, engine: str | Engine) -> Detector:
     return Detector(
         options.model,
-        options.engine,
+        engine,
         options.max_new_tokens,
         options.concurrency,
         CHOOSERS[options.regions],

@@ -13,6 +13,7 @@ from typing import Any
 
 from swift_zoomin.boxes import PixelLimits
 from swift_zoomin.detection.in_flight import event_loop
+from swift_zoomin.detection.served_model import TIMEOUT_S
 from swift_zoomin.episode import Answer, Conversation
 from swift_zoomin.images import ImageError, load_references
 from swift_zoomin.records import RecordError
@@ -29,6 +30,9 @@ _ALL_TOKENS = 1 << 20
 _IMAGE_TAG = "<image>"  # where a question's text has a picture
 
 
+_RETRIES = 5
+
+
 class EndpointEngine:
     """Asks `model`, which is shown pictures within `limits`.
 
@@ -36,7 +40,14 @@ class EndpointEngine:
     its image alone.
     """
 
-    def __init__(self, model: Model, limits: PixelLimits, max_new_tokens: int, retries: int, timeout_s: float) -> None:
+    def __init__(
+        self,
+        model: Model,
+        limits: PixelLimits,
+        max_new_tokens: int = 1024,
+        timeout_s: float = TIMEOUT_S,
+        retries: int = _RETRIES,
+    ) -> None:
         self.limits = limits
         self._max_new_tokens = max_new_tokens
         redact = Redaction([model.url])

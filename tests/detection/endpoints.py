@@ -13,4 +13,4 @@ LIMITS = limits_of_tokens(4, 256, QWEN2_5_VL)
 def engine_at(
     url: str, name: str = "m", limits: PixelLimits = LIMITS, retries: int = 0, timeout_s: float = 20
 ) -> EndpointEngine:
-    return EndpointEngine(Model(name, url, key_from(SHARED_KEY)), limits, 100, retries, timeout_s)
+    return EndpointEngine(Model(name, url, key_from(SHARED_KEY)), limits, 100, timeout_s, retries)
