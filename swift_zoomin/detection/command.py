@@ -30,7 +30,7 @@ The pixel limits are the checkpoint's, unless MAX_PIXELS is set. A second run wi
 first one stopped, and tries again what it could not read. In folders, images are known by their suffix; what is left
 out is counted at the end. One run at a time writes to --out.
 
---engine endpoint asks a model behind any OpenAI-compatible address (vllm serve, swift deploy, hosted), whose key is read
+--engine endpoint asks a model behind any OpenAI-compatible address (vllm serve, swift deploy, hosted). Its key is read
 from OPENAI_API_KEY. There a checkpoint that is not named by its folder needs the MAX_PIXELS of its training.
 """
 
