@@ -1,11 +1,12 @@
 """What an address in between changes: `swift deploy` asked by the engine `endpoint`, against the same model in-process.
 
-    PYTHONPATH=tests:tests/detection MAX_PIXELS=12544 python tests/benchmarks/endpoint.py \\
+    PYTHONPATH=tests MAX_PIXELS=12544 python tests/benchmarks/endpoint.py \\
         --model output/sft/checkpoint-120 --records data/test/records.jsonl
 
 Both look twice at the first 200 images, greedily, with the same limits. Printed are the shares of
 
-- first replies whose text has other tokens than were sampled, as the server saw them in query 2;
+- first replies whose text has other tokens than were sampled, as the server saw them in query 2; also of replies
+  sampled at temperature 1, which wander further from a tokenizer's own way;
 - images with the same final verdict, the same first one, and the same two replies word for word.
 
 Target: the same final verdict on 99% of the images. Set MAX_PIXELS as in training.
@@ -19,25 +20,40 @@ from typing import Any
 
 from deployed import deployed
 from detailing_proxy import detailed
-from endpoints import engine_at
 
 from swift_zoomin.checkpoints import read_checkpoint, settings_in_force
 from swift_zoomin.detection import Detector
+from swift_zoomin.detection.endpoint import EndpointEngine
+from swift_zoomin.episode import Answer, Conversation
+from swift_zoomin.images import ImageError
 from swift_zoomin.predictions import Prediction
 from swift_zoomin.records import read_records
+from swift_zoomin.served.keys import Key
+from swift_zoomin.served.models import Model
 
 MAX_NEW_TOKENS = 100
 Answers = list[dict[str, Any]]
 
 
-def over_http(model: Path, images: list[str]) -> tuple[dict[str, Prediction], Answers]:
+class Sampling(EndpointEngine):
+    """At temperature 1, whatever it is asked for."""
+
+    async def answer(
+        self, conversation: Conversation, temperature: float = 0.0, seed: int | None = None
+    ) -> Answer | ImageError:
+        return await super().answer(conversation, 1.0, seed)
+
+
+def over_http(
+    model: Path, images: list[str], kind: type[EndpointEngine] = EndpointEngine
+) -> tuple[dict[str, Prediction], Answers]:
     limits = settings_in_force(read_checkpoint(model).settings).limits
     with (
         tempfile.TemporaryDirectory() as folder,
         deployed(model, Path(folder, "log")) as server,
         detailed(server) as (url, answers),
     ):
-        engine = engine_at(url, "tiny", limits, retries=1, timeout_s=600)
+        engine = kind(Model("tiny", url, Key("none", "")), limits, MAX_NEW_TOKENS, 600)
         predictions = list(Detector(engine=engine, concurrency=16).detect(images))
         engine.close()
     return {prediction["image"]: prediction for prediction in predictions}, answers
@@ -78,7 +94,9 @@ def main() -> None:
     images = [record.image.path for record in read_records(options.records)[: options.images]]
     served, answers = over_http(options.model, images)
     local = in_process(options.model, images)
+    _, sampled = over_http(options.model, images, Sampling)
     print("first replies in other tokens ", share(retokenized(answers)))
+    print("  sampled at temperature 1     ", share(retokenized(sampled)))
     for what in ("verdict", "initial_verdict", "replies"):
         same = [served[image][what] == local[image][what] for image in images]
         print(f"the same {what:<21}", share(same))
