@@ -4,7 +4,9 @@ The exchange is the same as with the other engines. What differs is how it trave
 
 - Pictures as PNG in data URIs, pixel for pixel what the template would have made of image and crops, in a size that the
   server does not change.
-- The first reply as text, which the server tokenizes again.
+- The first reply as text, which the server tokenizes again. With `swift deploy` and a model of the sandbox's kind none
+  of 200 greedy replies got other tokens than were sampled, and all exchanges were the same as those of the engine
+  "transformers", word for word; sampled at temperature 1, 13 of 186 replies got others (tests/benchmarks/endpoint.py).
 """
 
 import asyncio
@@ -25,12 +27,10 @@ from swift_zoomin.served.models import Model
 from swift_zoomin.served.requests import Request, picture_part, text_part, user_turn
 from swift_zoomin.served.stopping import FailuresInARow, Stop, StoppedError
 
+_RETRIES = 5
 # More than any vocabulary has. 0 and -1 mean all too, but swift deploy puts the model's own number in their place.
 _ALL_TOKENS = 1 << 20
 _IMAGE_TAG = "<image>"  # where a question's text has a picture
-
-
-_RETRIES = 5
 
 
 class EndpointEngine:
