@@ -30,7 +30,8 @@ _AGAIN = (408, 409, 429)  # and all from 500
 _BAD_PARAMETER = (400, 422)
 _NO_ACCESS = (401, 403)
 _STOPPING = (401, 402, 404, 405)
-_FAULTS_OF_SWIFT_DEPLOY = ("is not in the model_list", "API key error")  # it says 400 to a wrong model or key
+# So says swift deploy, with a 400.
+_UNKNOWN_MODEL, _WRONG_KEY = "is not in the model_list", "API key error"
 _ACCOUNT_IS_EMPTY = "insufficient_quota"  # OpenAI says so with a 429, and no wait helps
 _FIRST_WAIT_S, _LONGEST_WAIT_S, _JITTER_S = 1.0, 60.0, 1.0
 _LONGEST_RETRY_AFTER_S = 600.0  # a server that asks for more will not answer in this run
@@ -188,9 +189,11 @@ class ModelClient:
         status, words = error.status_code, error_words(error, self._redact)
         is_about_all = status in _STOPPING
         if not self.is_proven:  # once a model has answered, a 403 is about the image: moderation speaks so
-            is_about_all |= status == 403 or status < 400 or any(fault in words for fault in _FAULTS_OF_SWIFT_DEPLOY)
+            is_about_all |= (
+                status == 403 or status < 400 or any(fault in words for fault in (_UNKNOWN_MODEL, _WRONG_KEY))
+            )
         if is_about_all or error.code == _ACCOUNT_IS_EMPTY:
-            return self._stopped(f"{words}{self._hint(status)}")
+            return self._stopped(f"{words}{self._hint(status, words)}")
         if status not in _AGAIN and status < 500:
             return RefusedError(words)
         wait_s = retry_after_s(error.response.headers)
@@ -198,8 +201,8 @@ class ModelClient:
             return FailedError(f"{words}; it asks to wait {wait_s:.0f} s")
         return _AgainError(words, wait_s)
 
-    def _hint(self, status: int) -> str:
-        if status in _NO_ACCESS:
+    def _hint(self, status: int, words: str) -> str:
+        if status in _NO_ACCESS or _WRONG_KEY in words:
             return f"; {self._model.key.origin}"
         if status in (404, 405) and not self.is_proven:
             return "; expected the name of one of its models, and an address that mostly ends in /v1"

@@ -164,7 +164,7 @@ def test_what_is_wrong_with_one_image_is_not_asked_again(status: int) -> None:
         (fault(429, "You exceeded your quota", code="insufficient_quota"), "429 You exceeded your quota"),
         (Reply(405), "405; expected"),
         (fault(400, "`m` is not in the model_list: `['n']`."), "400 `m` is not in the model_list"),  # swift deploy
-        (fault(400, "API key error"), "400 API key error"),
+        (fault(400, "API key error"), "400 API key error; the key is that of OPENAI_API_KEY"),
     ],
 )
 def test_what_is_wrong_for_all_stops_the_run_after_one_call(answer: Reply, said_of_it: str) -> None:
