@@ -211,7 +211,10 @@ def model_type_of(model: str) -> str | None:
 def trained_max_pixels(folder: Path | str) -> int | None:
     """The MAX_PIXELS that a folder says it was trained with; None where it does not say. Raises CheckpointError."""
     kept = _kept(Path(folder))
-    return kept.highest if kept.prompts is not None else None
+    if kept.prompts is None or not kept.highest:
+        return None
+    _check_numbers(kept.file, kept.lowest or kept.highest, kept.highest)
+    return int(kept.highest)
 
 
 def read_settings(folder: Path | str, family: Family) -> Settings:
@@ -243,7 +246,7 @@ def _kept(folder: Path) -> _Kept:
     kept = _read_json(folder / "args.json").get(MARK)
     if isinstance(kept, dict):
         file = folder / "args.json"
-        return _Kept(file, kept.get("min_pixels"), kept.get("max_pixels"), *_training(kept))
+        return _Kept(file, kept.get("min_pixels", "none"), kept.get("max_pixels", "none"), *_training(kept))
     file = folder / "processor_config.json"
     processor = _read_json(file).get("image_processor")
     if not isinstance(processor, dict):
@@ -265,9 +268,13 @@ def _training(mark: dict[str, Any]) -> tuple[str, str]:
 
 
 def _limits(file: Path, lowest: Any, highest: Any, family: Family) -> PixelLimits:
+    _check_numbers(file, lowest, highest)
+    return PixelLimits(lowest, highest, family)
+
+
+def _check_numbers(file: Path, lowest: Any, highest: Any) -> None:
     if type(lowest) is not int or type(highest) is not int or not 0 < lowest <= highest:
         raise CheckpointError(f"{file}: pixel limits {lowest!r} to {highest!r}; expected two whole numbers in order")
-    return PixelLimits(lowest, highest, family)
 
 
 def settings_in_force(kept: Settings) -> Settings:

@@ -115,12 +115,8 @@ def run_example(script: str, *arguments: object) -> None:
     subprocess.run([sys.executable, str(ROOT / "examples" / script), *map(str, arguments)], check=True)
 
 
-NEED_MS_SWIFT = {
-    "model_dir",
-    "qwen3_vl_dir",
-    "processor",
-    "sft_dir",
-}  # fixtures that import or run it, or what comes with it
+# Fixtures that import or run ms-swift, or what comes with it.
+NEED_MS_SWIFT = {"model_dir", "qwen3_vl_dir", "processor", "sft_dir"}
 
 
 @pytest.hookimpl(tryfirst=True)  # before tests are left out by their marks

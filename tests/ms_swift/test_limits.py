@@ -29,7 +29,7 @@ from swift_zoomin.checkpoints import (
 )
 from swift_zoomin.detection import Detector
 from swift_zoomin.episode import Answer, Conversation
-from swift_zoomin.families import QWEN2_5_VL, Frame
+from swift_zoomin.families import QWEN2_5_VL, QWEN3_VL, Frame
 from swift_zoomin.records import read_records
 
 
@@ -246,6 +246,16 @@ def test_max_pixels_lowers_the_limit_and_says_so(
         "swift_zoomin: --max_pixels 200704: it does not lower the model's limits of 3136-50176 pixels; "
         "MAX_PIXELS raises them",
     ]
+
+
+@pytest.mark.parametrize(("tokens", "expected"), [("16", 12 * 1024), ("12", 12 * 1024), ("20", 20 * 1024)])
+def test_a_number_of_tokens_that_ms_swift_has_left_for_another_family_is_not_heeded(
+    tokens: str, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It makes 16 of 12544 pixels for Qwen2.5-VL and 12 for Qwen3-VL, for the model loaded first; 20 is a user's."""
+    monkeypatch.setenv("MAX_PIXELS", "12544")
+    monkeypatch.setenv("IMAGE_MAX_TOKEN_NUM", tokens)
+    assert settings_in_force(Settings(PixelLimits(4096, 262144, QWEN3_VL))).limits.max_pixels == expected
 
 
 @pytest.mark.parametrize("text", ["many", "-1", "1e6", "²"])

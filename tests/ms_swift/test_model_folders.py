@@ -181,6 +181,17 @@ def test_a_folder_that_is_no_model_is_refused_in_one_line(tmp_path: Path) -> Non
         assert str(tmp_path / name) in str(refused.value)
 
 
+@pytest.mark.parametrize("place", ["processor_config.json", "args.json"])
+def test_a_model_that_was_trained_as_one_of_another_family_is_refused(place: str, tmp_path: Path) -> None:
+    """Its boxes would be read in the wrong frame."""
+    (tmp_path / "config.json").write_text('{"model_type": "qwen3_vl"}')
+    mark = {"min_pixels": 4096, "max_pixels": 262144, "prompts": "1a2b3c4d", "family": "Qwen2.5-VL"}
+    says = {"zoomin": mark} if place == "args.json" else {"image_processor": {"zoomin": mark}}
+    (tmp_path / place).write_text(json.dumps(says))
+    with pytest.raises(CheckpointError, match=r"trained as a Qwen2\.5-VL, which .*; its model is a Qwen3-VL; expected"):
+        read_checkpoint(tmp_path)
+
+
 def test_an_adapter_is_not_given_to_vllm(model_dir: Path, tmp_path: Path) -> None:
     (tmp_path / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": str(model_dir)}))
     with pytest.raises(CheckpointError, match=r"vision tower; .* swift export --adapters .* --merge_lora true"):

@@ -195,6 +195,14 @@ def test_another_limit_where_the_replies_are_made_is_refused(name: str) -> None:
         run([name], 1, rollout_infos=infos)
 
 
+def test_a_server_of_another_family_is_refused() -> None:
+    """Its boxes are thousandths where the trainer's are pixels, or the other way round."""
+    infos = {**after_first(FIRST), "family": "Qwen3-VL"}
+    differs = r"family differs: Qwen3-VL where the replies are made, Qwen2\.5-VL in the trainer; .* the same model"
+    with trainer_of(LIMITS), pytest.raises(ValueError, match=differs):
+        run(["zoomin_iou"], 1, rollout_infos=infos)
+
+
 @pytest.mark.parametrize(
     ("trainer", "turns", "fault"),
     [
