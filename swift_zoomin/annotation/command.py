@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import sqlite3
 from dataclasses import fields
-from importlib.util import find_spec
 from itertools import islice
 
 from swift_zoomin import arguments
@@ -20,6 +19,7 @@ from swift_zoomin.files import plain_path
 from swift_zoomin.pictures import ImageError
 from swift_zoomin.records import RecordError
 from swift_zoomin.replies import VERDICTS
+from swift_zoomin.served.extra import check_packages
 
 _MOST_NUMBER = 10**12
 _DEFAULT = " (default: %(default)s)"
@@ -116,19 +116,12 @@ def run(options: argparse.Namespace) -> int:
     if options.dry_run:
         print_dry_run(islice(images, count), count, settings)
         return 0
-    _check_extra()
+    check_packages("annotate", "annotate")
     try:
         with Ledger(options.out) as ledger:
             return _annotate(options, images, count, settings, ledger)
     except sqlite3.Error as error:
         raise RecordError(f"{options.out / NAME}: {error}; choose another --out, or see to its disk") from error
-
-
-def _check_extra() -> None:
-    """Raises RecordError where the clients of the models are not installed."""
-    for name in ("openai", "tenacity"):
-        if find_spec(name) is None:
-            raise RecordError(f'annotate needs {name}; pip install "swift-zoomin[annotate]"')
 
 
 def _annotate(

@@ -1,76 +1,24 @@
-"""Keys of servers come from the environment alone, and no text that a server or a library wrote keeps one.
+"""The keys of the steps' servers.
 
 EXPLAIN_API_KEY, GROUND_API_KEY, FILTER_API_KEY: of one step's server; else OPENAI_API_KEY; else that of the step
 before, where the address is the same
 """
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from urllib.parse import parse_qsl, quote, urlsplit
+from collections.abc import Sequence
 
 from swift_zoomin.annotation.steps import Step
-from swift_zoomin.records import RecordError
-
-SHARED_KEY = "OPENAI_API_KEY"
-NO_KEY = "none"  # servers on one's own machine want none, but the library insists on sending one
-_LEAST_SECRET = 8  # characters: a shorter "key" (none, EMPTY) keeps nobody out, and would be cut out of plain words
-_HIDDEN = "[key]"
+from swift_zoomin.served.keys import SHARED_KEY, Key, Redaction, key_from
 
 
 def variable_of(step: Step) -> str:
     return f"{step.upper()}_API_KEY"
 
 
-@dataclass(frozen=True)
-class Key:
-    """A key, which is never shown, and what a message says of where it is from."""
-
-    value: str = field(repr=False)
-    origin: str
-
-
 def key_for(step: Step) -> Key:
     """The key of a step's server. Raises RecordError for one that cannot be sent."""
-    for name in (variable_of(step), SHARED_KEY):
-        key = os.environ.get(name, "").strip()
-        if key:
-            if not key.isascii() or not key.isprintable():
-                raise RecordError(f"{name}: holds characters that no key has; set it again")
-            return Key(key, f"the key is that of {name}")
-    return Key(NO_KEY, f"no key is set in {variable_of(step)} or {SHARED_KEY}")
+    return key_from(variable_of(step), SHARED_KEY)
 
 
-class Redaction:
-    """Takes all keys of the environment, and what in addresses may be one, out of a text."""
-
-    def __init__(self, urls: list[str]) -> None:
-        names = (*map(variable_of, Step), SHARED_KEY)
-        secrets = [os.environ.get(name, "").strip() for name in names]
-        for url in urls:
-            parts = urlsplit(url)
-            secrets += [parts.username or "", parts.password or "", *(value for _, value in parse_qsl(parts.query))]
-        secrets = [secret for secret in secrets if len(secret) >= _LEAST_SECRET]
-        # As it is, as it stands in an address, and with JSON's other way to write a slash.
-        forms = {form for secret in secrets for form in (secret, quote(secret, safe=""), secret.replace("/", "\\/"))}
-        self._forms = sorted(forms, key=len, reverse=True)  # one key may hold another
-
-    def __call__(self, text: str) -> str:
-        for form in self._forms:
-            text = text.replace(form, _HIDDEN)
-        return text
-
-
-@contextmanager
-def library_settings_hidden() -> Iterator[None]:
-    """Hide the variables that the library `openai` reads by itself.
-
-    OPENAI_BASE_URL would be another address, OPENAI_CUSTOM_HEADERS another key, OPENAI_ORG_ID an organization that a
-    server of somebody else is told. The command line says all of that.
-    """
-    hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("OPENAI_")}
-    try:
-        yield
-    finally:
-        os.environ.update(hidden)
+def redaction(urls: Sequence[str]) -> Redaction:
+    """Takes the keys of all steps out of a text, and what in these addresses may be one."""
+    return Redaction(urls, (*map(variable_of, Step), SHARED_KEY))

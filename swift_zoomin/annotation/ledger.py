@@ -21,6 +21,7 @@ from swift_zoomin.boxes import Size
 from swift_zoomin.locked_files import lock
 from swift_zoomin.outputs import make_folder
 from swift_zoomin.records import RecordError
+from swift_zoomin.served.requests import Paid
 
 NAME = "ledger.sqlite"
 RECORDS, REJECTED, AUDIT, SUMMARY, SHEET = "records.jsonl", "rejected.jsonl", "audit.jsonl", "summary.json", "sheet.png"
@@ -56,17 +57,6 @@ class Asked:
     @cached_property
     def key(self) -> bytes:
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).digest()
-
-
-@dataclass(frozen=True)
-class Paid:
-    """An answer. Tokens are None where the server does not say; `seconds` are those of the request that succeeded."""
-
-    reply: str
-    finish_reason: str | None
-    prompt_tokens: int | None
-    completion_tokens: int | None
-    seconds: float
 
 
 @dataclass(frozen=True)

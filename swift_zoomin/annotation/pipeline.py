@@ -8,7 +8,6 @@ import asyncio
 import hashlib
 import json
 import os
-from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
@@ -17,20 +16,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from swift_zoomin.annotation.client import FailedError, Message, ModelClient, RefusedError
 from swift_zoomin.annotation.dialogue import annotate
 from swift_zoomin.annotation.inputs import LabelledImage
-from swift_zoomin.annotation.ledger import Asked, Ledger, Paid, Result, image_key
+from swift_zoomin.annotation.ledger import Asked, Ledger, Result, image_key
 from swift_zoomin.annotation.sent import ImageFile, file_state, look, png_data_uri
 from swift_zoomin.annotation.settings import Settings
 from swift_zoomin.annotation.steps import Annotation, Answer, Question, Seen, Step
-from swift_zoomin.annotation.stopping import Stop, StoppedError
 from swift_zoomin.boxes import Size
 from swift_zoomin.fields import OWN_FIELDS
 from swift_zoomin.pictures import ImageError
 from swift_zoomin.records import json_line
+from swift_zoomin.served.client import FailedError, ModelClient, RefusedError
+from swift_zoomin.served.requests import Paid, Request, picture_part, text_part, user_turn
+from swift_zoomin.served.stopping import FailuresInARow, Stop, StoppedError
 
-_MOST_FAILURES_IN_A_ROW = 20
 _TEMPERATURE = 0.0
 _TEMPERATURE_AGAIN = 0.7  # at 0 a model would repeat the answer that could not be used
 
@@ -103,7 +102,7 @@ class Pipeline:
         self._folder, self._progress = os.path.realpath(folder), progress
         self._signature = settings.signature()
         self._pool = ThreadPoolExecutor(os.cpu_count() or 1)
-        self._failures_in_a_row: Counter[str] = Counter()
+        self._failures = {step: FailuresInARow(stop, f"the server of the step {step}") for step in clients}
         self._opened = asyncio.Event()
         self._unfinished: list[tuple[int, LabelledImage]] = []
         self._workers: list[asyncio.Task[None]] = []
@@ -216,25 +215,19 @@ class Pipeline:
     async def _ask(self, asked: Asked, picture: _Picture) -> Paid:
         self._stop.check()
         width, height = asked.size_sent
-        data_uri = await picture.data_uri(asked.size_sent)
-        client = self._clients[Step(asked.step)]
-        message = Message(asked.prompt, data_uri, width * height, asked.max_tokens, asked.temperature)
+        shown = picture_part(await picture.data_uri(asked.size_sent))
+        step = Step(asked.step)
+        messages = [user_turn(shown, text_part(asked.prompt))]
+        request = Request(messages, width * height, asked.max_tokens, {"temperature": asked.temperature})
         try:
-            paid = await client.ask(message)
+            paid = await self._clients[step].ask(request)
         except (RefusedError, FailedError) as error:
-            self._count_failure(asked.step, error)
+            self._failures[step].add(error)
             raise
-        self._failures_in_a_row[asked.step] = 0
+        self._failures[step].end()
         if all(client.is_proven for client in self._clients.values()):
             self._opened.set()
         return paid
-
-    def _count_failure(self, step: str, error: Exception) -> None:
-        """Stop where a step's server fails for every image: it is down, or the same is wrong with each request."""
-        self._failures_in_a_row[step] += 1
-        if self._failures_in_a_row[step] == _MOST_FAILURES_IN_A_ROW:
-            failed = f"{_MOST_FAILURES_IN_A_ROW} images in a row failed at the server of the step {step}"
-            self._stop.request(f"{failed}; the last: {error}")
 
     def _made_from(self, image: LabelledImage) -> bytes:
         parts = [self._signature, image.label, image.extra, *file_state(image.path)]

@@ -4,8 +4,8 @@ from types import TracebackType
 
 from tqdm import tqdm
 
-from swift_zoomin.annotation.limits import Limits
 from swift_zoomin.annotation.pipeline import Outcome
+from swift_zoomin.served.limits import Limits
 
 
 class Bar:

@@ -10,17 +10,18 @@ from pathlib import Path
 
 import openai
 
-from swift_zoomin.annotation.client import ModelClient, open_library
 from swift_zoomin.annotation.inputs import LabelledImage
-from swift_zoomin.annotation.keys import Redaction
+from swift_zoomin.annotation.keys import redaction
 from swift_zoomin.annotation.ledger import Ledger
-from swift_zoomin.annotation.limits import Limits
 from swift_zoomin.annotation.pipeline import Pipeline
 from swift_zoomin.annotation.progress import Bar
-from swift_zoomin.annotation.settings import Model, Settings
+from swift_zoomin.annotation.settings import Settings
 from swift_zoomin.annotation.steps import Step
-from swift_zoomin.annotation.stopping import Stop
 from swift_zoomin.arguments import complain
+from swift_zoomin.served.client import ModelClient, open_library
+from swift_zoomin.served.limits import Limits
+from swift_zoomin.served.models import Model
+from swift_zoomin.served.stopping import Stop
 
 # The library looks at each of its connections for every request: with 64 of them that is an eighth of all work.
 _REQUESTS_A_LIBRARY = 8
@@ -74,7 +75,7 @@ async def _open_clients(
     opened: AsyncExitStack, settings: Settings, pacing: Pacing, limits: Limits, stop: Stop
 ) -> dict[Step, ModelClient]:
     """A client for each step: one for each model, and for all models of one address the same connections."""
-    redact = Redaction([model.url for model in settings.models.values()])
+    redact = redaction([model.url for model in settings.models.values()])
     libraries: dict[tuple[str, str], list[openai.AsyncOpenAI]] = {}
     clients: dict[Model, ModelClient] = {}
     for model in dict.fromkeys(settings.models.values()):

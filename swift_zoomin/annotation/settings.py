@@ -5,26 +5,18 @@ import hashlib
 import json
 from dataclasses import dataclass
 from importlib.metadata import version
-from urllib.parse import urlsplit
 
-from swift_zoomin.annotation.keys import NO_KEY, Key, key_for
+from swift_zoomin.annotation.keys import key_for
 from swift_zoomin.annotation.sent import PATCH_PX, size_to_send
 from swift_zoomin.annotation.steps import Step
 from swift_zoomin.arguments import complain
 from swift_zoomin.boxes import Size
 from swift_zoomin.families import Frame, family_of
 from swift_zoomin.records import RecordError
+from swift_zoomin.served.keys import NO_KEY
+from swift_zoomin.served.models import Model, checked_url
 
 NO_MODEL = "none"  # as --filter-model: the rules alone filter
-
-
-@dataclass(frozen=True)
-class Model:
-    """A model at an address."""
-
-    name: str
-    url: str
-    key: Key
 
 
 @dataclass(frozen=True)
@@ -57,7 +49,7 @@ def read_settings(options: argparse.Namespace) -> Settings:
 
     Raises RecordError.
     """
-    explain = Model(options.explain_model, _checked_url(options.explain_url), key_for(Step.EXPLAIN))
+    explain = Model(options.explain_model, checked_url(options.explain_url), key_for(Step.EXPLAIN))
     ground = _model(options.ground_model, options.ground_url, explain, Step.GROUND)
     models = {Step.EXPLAIN: explain, Step.GROUND: ground}
     if options.filter_model != NO_MODEL:
@@ -87,7 +79,7 @@ def complain_if_untaught(ground_model: str) -> None:
 
 
 def _model(name: str | None, url: str | None, default: Model, step: Step) -> Model:
-    address = _checked_url(url) if url else default.url
+    address = checked_url(url) if url else default.url
     key = key_for(step)
     if key.value == NO_KEY and address == default.url:
         key = default.key  # the same server, most likely of the same account
@@ -104,17 +96,3 @@ def _filter_frame(models: dict[Step, Model]) -> Frame | None:
         return None
     family = family_of(models[Step.FILTER].name)
     return family.frame if family else None
-
-
-def _checked_url(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        is_address = False
-    if not is_address:
-        shown = url.rpartition("@")[2].partition("?")[0]  # what stands around it may be a key
-        raise RecordError(
-            f"{shown}: no address; expected one like https://api.openai.com/v1 or http://localhost:8000/v1"
-        )
-    return url

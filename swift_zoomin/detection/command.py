@@ -3,7 +3,7 @@
 import argparse
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
@@ -14,13 +14,16 @@ from swift_zoomin.checkpoints import Checkpoint, differences, settings_in_force
 from swift_zoomin.detection.detector import CONCURRENCY, Detector, open_checkpoint
 from swift_zoomin.detection.printed import Printed
 from swift_zoomin.detection.progress import Bar, write
+from swift_zoomin.detection.served_model import TIMEOUT_S, ServedModel, open_served
 from swift_zoomin.detection.summary import STATUS_HELP, Summary
-from swift_zoomin.episode import CHOOSERS, ONE_TURN
+from swift_zoomin.episode import CHOOSERS, ONE_TURN, Engine
+from swift_zoomin.families import Frame
 from swift_zoomin.images import ImageError, ImageRef
 from swift_zoomin.listing import LeftOut, Names, Source, images_of_records, is_records_file, walk_images
 from swift_zoomin.predictions import Prediction, to_prediction
 from swift_zoomin.predictions_file import PredictionsFile
 from swift_zoomin.predictions_parquet import SUFFIX, ParquetPredictions
+from swift_zoomin.records import RecordError
 
 _STDIN = "-"
 _HELP = """\
@@ -29,6 +32,9 @@ look at images twice, and print what is seen or write a prediction each
 The pixel limits are the checkpoint's, unless MAX_PIXELS is set. A second run with the same --out goes on where the
 first one stopped, and tries again what it could not read. In folders, images are known by their suffix; what is left
 out is counted at the end. One run at a time writes to --out.
+
+--engine endpoint asks a model behind any OpenAI-compatible address (vllm serve, swift deploy, hosted). Its key is read
+from OPENAI_API_KEY. There a checkpoint that is not named by its folder needs the MAX_PIXELS of its training.
 """
 
 
@@ -39,14 +45,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("images", nargs="+", type=_image_source, help=kinds)
     parser.add_argument("-0", "--null", action="store_true", help="these names end in NUL, as find -print0 has them")
     parser.add_argument(
-        "--model", required=True, type=arguments.text, help="model folder, LoRA adapter, or a hub's name"
+        "--model", required=True, type=arguments.text, help="model folder, LoRA adapter, a hub's name, or an endpoint's"
     )
     parser.add_argument(
         "--out",
         type=arguments.path,
         help="file of predictions: JSON Lines, or Parquet if named .parquet; where it exists, they go on",
     )
-    parser.add_argument("--engine", choices=("transformers", "vllm"), default="transformers")
+    parser.add_argument("--engine", choices=("transformers", "vllm", "endpoint"), default="transformers")
+    parser.add_argument("--url", type=arguments.text, help="the endpoint's address, as http://localhost:8000/v1")
+    parser.add_argument("--frame", choices=tuple(Frame), help="how its model writes boxes; else by the model's name")
+    parser.add_argument(
+        "--timeout", type=arguments.count, default=TIMEOUT_S, metavar="SECONDS", help="for one request to an endpoint"
+    )
     parser.add_argument("--gpus", type=arguments.count, default=1, help="GPUs that vLLM spreads the model over")
     parser.add_argument(
         "--memory-share", type=arguments.share, default=0.9, help="share of each GPU's memory that vLLM takes"
@@ -70,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
         left_out = summary.left_out.summary()
         end = f"; left out: {left_out}" if left_out else ""
         raise ImageError(f"{', '.join(map(str, options.images))}: no image found{end}")
-    checkpoint = open_checkpoint(options.model)
+    checkpoint = _open_model(options)
     for difference in differences(checkpoint.settings):
         complain(f"{options.model}: {difference}")
     with _destination(options, _made_by(options, checkpoint)) as out:
@@ -78,7 +89,7 @@ def run(options: argparse.Namespace) -> int:
             print(f"{options.out}: {counted(out.answered, 'image')} done already", flush=True)
         todo = (image for image in chain([first], images) if summary.is_todo(out.became(image)))
         with Bar(_count(sources)) as bar:
-            for prediction in _predictions(options, todo):
+            for prediction in _predictions(options, checkpoint, todo):
                 summary.add(out.add(prediction), prediction["error"])
                 bar.update(summary.done_before)
     if options.out or summary.outcomes.total() > 1:
@@ -118,7 +129,16 @@ def _count(sources: list[Source]) -> Callable[[], int] | None:
     return lambda: sum(1 for _ in walk_images(sources, LeftOut()))
 
 
-def _made_by(options: argparse.Namespace, checkpoint: Checkpoint) -> str:
+def _open_model(options: argparse.Namespace) -> Checkpoint | ServedModel:
+    """Looked at before it is loaded, or asked."""
+    if options.engine == "endpoint":
+        return open_served(options.model, options.url, options.frame)
+    if options.url or options.frame:
+        raise RecordError("--url and --frame are about --engine endpoint; leave them out, or set that")
+    return open_checkpoint(options.model)
+
+
+def _made_by(options: argparse.Namespace, checkpoint: Checkpoint | ServedModel) -> str:
     """What a prediction depends on besides its image; it stands in each, so that no file mixes two of them."""
     asked = options.one_turn or f"regions {options.regions}"
     settings = settings_in_force(checkpoint.settings)
@@ -127,7 +147,9 @@ def _made_by(options: argparse.Namespace, checkpoint: Checkpoint) -> str:
     return f"model {checkpoint.name_with_hash()}|{asked}|{limits}|{ours}"
 
 
-def _predictions(options: argparse.Namespace, paths: Iterator[Path]) -> Iterator[Prediction]:
+def _predictions(
+    options: argparse.Namespace, checkpoint: Checkpoint | ServedModel, paths: Iterator[Path]
+) -> Iterator[Prediction]:
     """A prediction of each image. The model is loaded when the first comes that can be opened."""
     for path in paths:
         try:
@@ -135,14 +157,25 @@ def _predictions(options: argparse.Namespace, paths: Iterator[Path]) -> Iterator
         except ImageError as error:
             yield to_prediction(str(path), None, str(error), 0.0, options.one_turn)
         else:
-            with closing(_detector(options)) as detector:
+            with ExitStack() as opened:
+                engine: str | Engine = options.engine
+                if isinstance(checkpoint, ServedModel):
+                    engine = opened.enter_context(closing(_endpoint(options, checkpoint)))
+                detector = opened.enter_context(closing(_detector(options, engine)))
                 yield from detector.detect(map(str, chain([path], paths)))
 
 
-def _detector(options: argparse.Namespace) -> Detector:
+def _endpoint(options: argparse.Namespace, served: ServedModel) -> Engine:
+    from swift_zoomin.detection.endpoint import EndpointEngine
+
+    limits = settings_in_force(served.settings).limits
+    return EndpointEngine(served.model, limits, options.max_new_tokens, options.timeout)
+
+
+def _detector(options: argparse.Namespace, engine: str | Engine) -> Detector:
     return Detector(
         options.model,
-        options.engine,
+        engine,
         options.max_new_tokens,
         options.concurrency,
         CHOOSERS[options.regions],

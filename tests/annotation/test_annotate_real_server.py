@@ -1,75 +1,19 @@
 """The whole command against a real server: `swift deploy` with a tiny Qwen2.5-VL, whose weights are random."""
 
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-import requests
 from annotate_runs import rows, run
 from answering_server import answering, said
-from conftest import child_environment
+from deployed import deployed
 from marked_images import marked
 
 from swift_zoomin.annotation.sent import MAX_PIXELS, size_to_send
 
-# It ends with the process that started it: its standard input ends then.
-LAUNCHER = """
-import os, runpy, signal, threading
-threading.Thread(target=lambda: (os.read(0, 1), os.killpg(0, signal.SIGKILL)), daemon=True).start()
-runpy.run_module("swift.cli.deploy", run_name="__main__")
-"""
-START_TIMEOUT_S = 600
 SIZES = [(448, 448), (200, 150), (1300, 900)]  # sent as it is, enlarged, shrunk
 PATCH_PX = 28
 EXPLANATION = "The shadow of the lamp falls on the wall behind it, and the letters of the sign melt into each other."
 BOXES = '[{"bbox_2d": [20, 30, 120, 110], "label": "letters of the sign"}]'
-
-
-@contextmanager
-def deployed(model: Path, log: Path) -> Iterator[str]:
-    """The server; what a client calls its base URL."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    arguments = [
-        *("--custom_register_path", "swift_zoomin", "--model", str(model), "--model_type", "qwen2_5_vl"),
-        *("--template", "zoomin", "--infer_backend", "transformers", "--torch_dtype", "float32"),
-        *("--served_model_name", "tiny", "--host", "127.0.0.1", "--port", str(port)),
-        *("--max_batch_size", "4", "--stop_words", "p", "t", "%"),  # or random text goes on as far as it may
-    ]
-    with log.open("wb") as output:
-        server = subprocess.Popen(
-            [sys.executable, "-c", LAUNCHER, *arguments],
-            env=child_environment(MAX_PIXELS=str(MAX_PIXELS)),
-            stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
-        wait_for(f"http://127.0.0.1:{port}/v1", server, log)
-        yield f"http://127.0.0.1:{port}/v1"
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(server.pid, signal.SIGKILL)
-        server.communicate()
-
-
-def wait_for(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while True:
-        with suppress(requests.ConnectionError):
-            requests.get(f"{url}/models", timeout=10).raise_for_status()
-            return
-        assert server.poll() is None, log.read_text(errors="replace")[-4000:]
-        assert time.monotonic() < deadline
-        time.sleep(0.3)
 
 
 @pytest.mark.swift
@@ -79,7 +23,9 @@ def test_the_command_runs_through_and_the_server_sees_images_in_the_size_they_we
     for number, size in enumerate(SIZES):
         (tmp_path / "images").mkdir(exist_ok=True)
         marked(number, size).save(tmp_path / "images" / f"{number}.png")
-    with deployed(model_dir, tmp_path / "deploy.log") as url:
+    # Without the stop words random text goes on as far as it may.
+    options = ("--max_batch_size", "4", "--stop_words", "p", "t", "%")
+    with deployed(model_dir, tmp_path / "deploy.log", *options, MAX_PIXELS=str(MAX_PIXELS)) as url:
         check_sizes(annotated(tmp_path, "all", explain=url, ground=url, filter=url))
         # Random text is no explanation, so the later steps come to the real server with the earlier ones scripted.
         with answering(said(EXPLANATION)) as explaining, answering(said(BOXES)) as grounding:

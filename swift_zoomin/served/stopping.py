@@ -4,6 +4,8 @@ import asyncio
 
 from swift_zoomin.arguments import INCOMPLETE
 
+_MOST_FAILURES_IN_A_ROW = 20
+
 
 class StoppedError(Exception):
     """What was about to be asked is not asked any more; the image stays for the next run."""
@@ -34,3 +36,19 @@ class Stop:
                 await self._requested.wait()
         except TimeoutError:
             pass
+
+
+class FailuresInARow:
+    """Stops a run whose server fails for every image: it is down, or the same is wrong with each request."""
+
+    def __init__(self, stop: Stop, server: str) -> None:
+        self._stop, self._server, self._failures = stop, server, 0
+
+    def add(self, error: Exception) -> None:
+        self._failures += 1
+        if self._failures == _MOST_FAILURES_IN_A_ROW:
+            self._stop.request(f"{_MOST_FAILURES_IN_A_ROW} images in a row failed at {self._server}; the last: {error}")
+
+    def end(self) -> None:
+        """An answer came."""
+        self._failures = 0

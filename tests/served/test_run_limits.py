@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import pytest
 
-from swift_zoomin.annotation.limits import Limits
-from swift_zoomin.annotation.stopping import Stop, StoppedError
+from swift_zoomin.served.limits import Limits
+from swift_zoomin.served.stopping import Stop, StoppedError
 
 
 async def ask(limits: Limits, estimate: int, used: int, seconds: float = 0.0) -> bool:

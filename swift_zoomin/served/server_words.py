@@ -8,8 +8,8 @@ from typing import Any
 
 import openai
 
-from swift_zoomin.annotation.keys import Redaction
-from swift_zoomin.annotation.ledger import Paid
+from swift_zoomin.served.keys import Redaction
+from swift_zoomin.served.requests import Paid
 
 _MOST_CHARACTERS = 200  # of a server's reason
 _MOST_TOKENS = 10**9  # of one call; more is no count

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import cycle
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,19 +20,20 @@ from urllib.request import getproxies, proxy_bypass
 import openai
 import tenacity
 
-from swift_zoomin.annotation.keys import Redaction, library_settings_hidden
-from swift_zoomin.annotation.ledger import Paid
-from swift_zoomin.annotation.limits import Limits, Use
-from swift_zoomin.annotation.server_words import BadBodyError, body_words, error_words, read_body, retry_after_s
-from swift_zoomin.annotation.settings import Model
-from swift_zoomin.annotation.stopping import Stop, StoppedError
 from swift_zoomin.arguments import INCOMPLETE, NOTHING_DONE
+from swift_zoomin.served.keys import Redaction, library_settings_hidden
+from swift_zoomin.served.limits import Limits, Use
+from swift_zoomin.served.models import Model
+from swift_zoomin.served.requests import Paid, Request
+from swift_zoomin.served.server_words import BadBodyError, body_words, error_words, read_body, retry_after_s
+from swift_zoomin.served.stopping import Stop, StoppedError
 
 _AGAIN = (408, 409, 429)  # and all from 500
 _BAD_PARAMETER = (400, 422)
 _NO_ACCESS = (401, 403)
 _STOPPING = (401, 402, 404, 405)
-_FAULTS_OF_SWIFT_DEPLOY = ("is not in the model_list", "API key error")  # it says 400 to a wrong model or key
+# So says swift deploy, with a 400.
+_UNKNOWN_MODEL, _WRONG_KEY = "is not in the model_list", "API key error"
 _ACCOUNT_IS_EMPTY = "insufficient_quota"  # OpenAI says so with a 429, and no wait helps
 _FIRST_WAIT_S, _LONGEST_WAIT_S, _JITTER_S = 1.0, 60.0, 1.0
 _LONGEST_RETRY_AFTER_S = 600.0  # a server that asks for more will not answer in this run
@@ -57,42 +58,29 @@ class _AgainError(Exception):
 
 
 @dataclass(frozen=True)
-class Message:
-    """What is sent: one user message with the picture and the prompt."""
-
-    prompt: str
-    data_uri: str
-    pixels: int
-    max_tokens: int
-    temperature: float
-
-    def messages(self) -> list[dict[str, Any]]:
-        picture = {"type": "image_url", "image_url": {"url": self.data_uri}}
-        return [{"role": "user", "content": [picture, {"type": "text", "text": self.prompt}]}]
-
-
-@dataclass(frozen=True)
 class _Dialect:
-    """What a model calls its parameters: OpenAI's newer ones want other names, and no temperature of ours."""
+    """What a model calls its parameters, and which of them it refuses.
+
+    OpenAI's newer ones want another name for the most tokens, and no temperature of ours; others know no seed.
+    """
 
     tokens_name: str = "max_tokens"
-    has_temperature: bool = True
+    refused: frozenset[str] = frozenset()
 
-    def parameters(self, message: Message) -> dict[str, Any]:
-        parameters: dict[str, Any] = {self.tokens_name: message.max_tokens}
-        if self.has_temperature:
-            parameters["temperature"] = message.temperature
-        return parameters
+    def parameters(self, request: Request) -> dict[str, Any]:
+        sampling = {name: value for name, value in request.sampling.items() if name not in self.refused}
+        return {self.tokens_name: request.max_tokens, **sampling}
 
-    def corrected(self, error: openai.APIStatusError) -> "_Dialect":
+    def corrected(self, request: Request, error: openai.APIStatusError) -> "_Dialect":
         """The dialect after a refusal; the same one where that is not about a parameter's name."""
         if error.status_code not in _BAD_PARAMETER:
             return self
         words = body_words(error)
         if self.tokens_name == "max_tokens" and "max_completion_tokens" in words:
-            return _Dialect("max_completion_tokens", self.has_temperature)
-        if self.has_temperature and "temperature" in words:
-            return _Dialect(self.tokens_name, False)
+            return replace(self, tokens_name="max_completion_tokens")
+        for name in request.sampling:
+            if name not in self.refused and name in words:
+                return replace(self, refused=self.refused | {name})
         return self
 
 
@@ -108,7 +96,7 @@ def open_library(model: Model) -> openai.AsyncOpenAI:
 class ModelClient:
     """Asks one model, through the libraries in turn.
 
-    Its first request goes out alone, so that a wrong address, key or name costs one call.
+    Its first question goes out alone, so that a wrong address, key or name costs one call.
     """
 
     def __init__(
@@ -127,17 +115,21 @@ class ModelClient:
         self._dialect = _Dialect()
         self._largest_prompt = 0  # in tokens; models differ by far in what an image is to them
         self._first_call = asyncio.Lock()
+        self._is_tried = False
         self.is_proven = False
 
-    async def ask(self, message: Message) -> Paid:
+    async def ask(self, request: Request) -> Paid:
         """Raises RefusedError, FailedError, or StoppedError where the run stops, for which this may be the reason."""
-        if not self.is_proven:
+        if not self._is_tried:
             async with self._first_call:
-                if not self.is_proven:
-                    return await self._ask_until_answered(message)
-        return await self._ask_until_answered(message)
+                if not self._is_tried:
+                    try:
+                        return await self._ask_until_answered(request)
+                    finally:
+                        self._is_tried = True
+        return await self._ask_until_answered(request)
 
-    async def _ask_until_answered(self, message: Message) -> Paid:
+    async def _ask_until_answered(self, request: Request) -> Paid:
         retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type(_AgainError),
             stop=tenacity.stop_after_attempt(self._retries + 1),
@@ -146,20 +138,20 @@ class ModelClient:
             reraise=True,
         )
         try:
-            return await retrying(self._ask_in_dialect, message)
+            return await retrying(self._ask_in_dialect, request)
         except _AgainError as error:
             tries = "once" if not self._retries else f"{self._retries + 1} times"
             raise FailedError(f"{error} (asked {tries})") from None
 
-    async def _ask_in_dialect(self, message: Message) -> Paid:
+    async def _ask_in_dialect(self, request: Request) -> Paid:
         """One try, which is more than one request where the server wants other names of parameters."""
         while True:
             dialect = self._dialect
             try:
-                async with self._limits.request(self._estimate(message)) as use:
-                    paid = await self._request(message, dialect, use)
+                async with self._limits.request(self._estimate(request)) as use:
+                    paid = await self._request(request, dialect, use)
             except openai.APIStatusError as error:
-                corrected = dialect.corrected(error)
+                corrected = dialect.corrected(request, error)
                 if corrected == dialect:
                     raise self._meaning_of_status(error) from None
                 self._dialect = corrected
@@ -172,7 +164,7 @@ class ModelClient:
             self._largest_prompt = max(self._largest_prompt, paid.prompt_tokens or 0)
             return paid
 
-    async def _request(self, message: Message, dialect: _Dialect, use: Use) -> Paid:
+    async def _request(self, request: Request, dialect: _Dialect, use: Use) -> Paid:
         start = time.monotonic()
         try:
             async with asyncio.timeout(self._timeout_s):
@@ -181,7 +173,7 @@ class ModelClient:
                 response = await next(self._libraries).chat.completions.with_raw_response.create(
                     model=self._model.name,
                     messages=[],
-                    extra_body={"messages": message.messages(), **dialect.parameters(message)},
+                    extra_body={"messages": request.messages, **dialect.parameters(request)},
                 )
         except TimeoutError:
             raise _AgainError(f"no answer within {self._timeout_s:g} s") from None
@@ -193,18 +185,20 @@ class ModelClient:
             use.tokens = paid.prompt_tokens + paid.completion_tokens
         return paid
 
-    def _estimate(self, message: Message) -> int:
+    def _estimate(self, request: Request) -> int:
         """The most tokens that a request may take; known better after the first answer."""
-        prompt = len(message.prompt) // _CHARACTERS_A_TOKEN + message.pixels // _PIXELS_A_TOKEN
-        return max(prompt, self._largest_prompt) + message.max_tokens
+        prompt = request.characters // _CHARACTERS_A_TOKEN + request.pixels // _PIXELS_A_TOKEN
+        return max(prompt, self._largest_prompt) + request.max_tokens
 
     def _meaning_of_status(self, error: openai.APIStatusError) -> Exception:
         status, words = error.status_code, error_words(error, self._redact)
         is_about_all = status in _STOPPING
         if not self.is_proven:  # once a model has answered, a 403 is about the image: moderation speaks so
-            is_about_all |= status == 403 or status < 400 or any(fault in words for fault in _FAULTS_OF_SWIFT_DEPLOY)
+            is_about_all |= (
+                status == 403 or status < 400 or any(fault in words for fault in (_UNKNOWN_MODEL, _WRONG_KEY))
+            )
         if is_about_all or error.code == _ACCOUNT_IS_EMPTY:
-            return self._stopped(f"{words}{self._hint(status)}")
+            return self._stopped(f"{words}{self._hint(status, words)}")
         if status not in _AGAIN and status < 500:
             return RefusedError(words)
         wait_s = retry_after_s(error.response.headers)
@@ -212,8 +206,8 @@ class ModelClient:
             return FailedError(f"{words}; it asks to wait {wait_s:.0f} s")
         return _AgainError(words, wait_s)
 
-    def _hint(self, status: int) -> str:
-        if status in _NO_ACCESS:
+    def _hint(self, status: int, words: str) -> str:
+        if status in _NO_ACCESS or _WRONG_KEY in words:
             return f"; {self._model.key.origin}"
         if status in (404, 405) and not self.is_proven:
             return "; expected the name of one of its models, and an address that mostly ends in /v1"

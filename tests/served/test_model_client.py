@@ -3,20 +3,22 @@
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from email.utils import formatdate
 
 import pytest
 from answering_server import Reply, answering, fault, said
 
-from swift_zoomin.annotation.client import FailedError, Message, ModelClient, RefusedError, open_library
-from swift_zoomin.annotation.keys import Key, Redaction
-from swift_zoomin.annotation.ledger import Paid
-from swift_zoomin.annotation.limits import Limits
-from swift_zoomin.annotation.settings import Model
-from swift_zoomin.annotation.stopping import Stop, StoppedError
+from swift_zoomin.served.client import FailedError, ModelClient, RefusedError, open_library
+from swift_zoomin.served.keys import Key, Redaction
+from swift_zoomin.served.limits import Limits
+from swift_zoomin.served.models import Model
+from swift_zoomin.served.requests import Paid, Request, picture_part, text_part, user_turn
+from swift_zoomin.served.stopping import Stop, StoppedError
 
 KEY = "sk-secret-0123456789"
-MESSAGE = Message("What is it?", "data:image/png;base64,AAAA", 448 * 448, 100, 0.0)
+DATA_URI = "data:image/png;base64,AAAA"
+ASKED = Request([user_turn(picture_part(DATA_URI), text_part("What is it?"))], 448 * 448, 100, {"temperature": 0.0})
 ANSWER = said("A cat.")
 
 
@@ -48,7 +50,7 @@ class Asking:
         return asyncio.run(session())
 
     def ask(self) -> Paid:
-        paid = self.run(lambda client: client.ask(MESSAGE))
+        paid = self.run(lambda client: client.ask(ASKED))
         assert isinstance(paid, Paid)
         return paid
 
@@ -67,7 +69,7 @@ def test_an_answer_comes_with_its_price_and_the_request_is_what_was_meant() -> N
     assert (paid.reply, paid.finish_reason, paid.prompt_tokens, paid.completion_tokens) == ("A cat.", "stop", 90, 10)
     assert paid.seconds > 0
     (body,) = server.asked
-    picture = {"type": "image_url", "image_url": {"url": MESSAGE.data_uri}}
+    picture = {"type": "image_url", "image_url": {"url": DATA_URI}}
     content = [picture, {"type": "text", "text": "What is it?"}]
     expected = {"model": "m", "messages": [{"role": "user", "content": content}], "max_tokens": 100, "temperature": 0.0}
     assert body == expected
@@ -163,7 +165,7 @@ def test_what_is_wrong_with_one_image_is_not_asked_again(status: int) -> None:
         (fault(429, "You exceeded your quota", code="insufficient_quota"), "429 You exceeded your quota"),
         (Reply(405), "405; expected"),
         (fault(400, "`m` is not in the model_list: `['n']`."), "400 `m` is not in the model_list"),  # swift deploy
-        (fault(400, "API key error"), "400 API key error"),
+        (fault(400, "API key error"), "400 API key error; the key is that of OPENAI_API_KEY"),
     ],
 )
 def test_what_is_wrong_for_all_stops_the_run_after_one_call(answer: Reply, said_of_it: str) -> None:
@@ -203,7 +205,7 @@ def test_silence_is_broken_off_and_asked_again() -> None:
             async with open_library(asking.model) as library:
                 client = ModelClient([library], asking.model, *asking.arguments)
                 with pytest.raises(FailedError, match=r"no answer within 0.2 s \(asked 2 times\)"):
-                    await client.ask(MESSAGE)
+                    await client.ask(ASKED)
         return asking.stop, connections
 
     stop, connections = asyncio.run(ask_the_silent())
@@ -217,7 +219,7 @@ def test_newer_parameter_names_are_learned_once() -> None:
         asking = Asking(server.url)
 
         async def ask_twice(client: ModelClient) -> list[Paid]:
-            return [await client.ask(MESSAGE), await client.ask(MESSAGE)]
+            return [await client.ask(ASKED), await client.ask(ASKED)]
 
         asking.run(ask_twice)
     names = [set(body) - {"model", "messages"} for body in server.asked]
@@ -225,6 +227,21 @@ def test_newer_parameter_names_are_learned_once() -> None:
     assert names == [{"max_tokens", "temperature"}, new | {"temperature"}, new, new]
     assert asking.limits.calls == 4
     assert asking.stop.waits == []
+
+
+def test_what_a_model_refuses_by_name_is_left_out() -> None:
+    sampled = replace(ASKED, sampling={"temperature": 1.0, "top_k": 9, "seed": 7})
+    refusals = [fault(422, "Unrecognized request argument supplied: top_k"), fault(400, "Unknown parameter: 'seed'")]
+    with answering(*refusals, ANSWER) as server:
+        Asking(server.url).run(lambda client: client.ask(sampled))
+    given = [{name: body[name] for name in sampled.sampling if name in body} for body in server.asked]
+    assert given == [sampled.sampling, {"temperature": 1.0, "seed": 7}, {"temperature": 1.0}]
+
+
+def test_a_refusal_of_what_was_not_sent_is_about_the_image() -> None:
+    with answering(fault(400, "seed of your image is broken")) as server, pytest.raises(RefusedError):
+        Asking(server.url).ask()
+    assert len(server.asked) == 1
 
 
 def test_the_first_request_goes_out_alone() -> None:
@@ -238,11 +255,34 @@ def test_the_first_request_goes_out_alone() -> None:
                 seen.append(len(server.asked))
 
             asking.stop.pause = first_failed  # type: ignore[method-assign]
-            await asyncio.gather(*(client.ask(MESSAGE) for _ in range(5)))
+            await asyncio.gather(*(client.ask(ASKED) for _ in range(5)))
 
         asking.run(ask_many)
     assert seen == [1]
     assert len(server.asked) == 6
+
+
+def test_after_a_first_question_without_an_answer_the_others_do_not_wait_for_each_other() -> None:
+    """A server that is silent about one image would otherwise hold up all, one after the other."""
+
+    async def ask_many(client: ModelClient) -> None:
+        all_wait = asyncio.Barrier(4)
+        pauses = 0
+
+        async def pause(seconds: float) -> None:
+            nonlocal pauses
+            pauses += 1
+            if pauses > 1:  # the first one is of the question that goes out alone
+                await asyncio.wait_for(all_wait.wait(), 20)
+
+        asking.stop.pause = pause  # type: ignore[method-assign]
+        ended = await asyncio.gather(*(client.ask(ASKED) for _ in range(5)), return_exceptions=True)
+        assert [type(error) for error in ended] == [FailedError] * 5
+
+    with answering(fault(500, "broken")) as server:
+        asking = Asking(server.url, retries=1)
+        asking.run(ask_many)
+    assert len(server.asked) == 10
 
 
 def test_a_refusal_is_an_answer_and_so_is_none() -> None:

@@ -4,15 +4,15 @@
         ...                                      # zoomin annotate --explain-url {server.url} --explain-model explain
         server.calls()                           # every call so far, in the order of their arrival
 
-The name of the model tells the step that is asked: explain, ground or filter; other names get OpenAI's 404. The image
-is read from the data URI: its number stands in its pixels (`marked_images`), or with `pictures` it is the place of the
-most similar file in that folder. What to answer is said by a function of the call, named `module:function`. The process
-ends when the one that started it does.
+The name of the model tells the step that is asked: explain, ground or filter, or detect; other names get OpenAI's 404.
+The image is read from the first data URI: its number stands in its pixels (`marked_images`), or with `pictures` it is
+the place of the most similar file in that folder. What to answer is said by a function of the call, named
+`module:function`. The process ends when the one that started it does.
 """
 
 import argparse
 import asyncio
-import importlib
+import importlib.util
 import json
 import os
 import socket
@@ -33,16 +33,22 @@ from marked_images import Recogniser, number_of, sent_image
 from PIL import Image
 
 STEPS = ("explain", "ground", "filter")
+MODELS = (*STEPS, "detect")
 _LARGEST_REQUEST = 64 << 20  # bytes
 _LINGER_RESETS = struct.pack("ii", 1, 0)  # a socket closed with this sends RST, not FIN
 
 
 @dataclass(frozen=True)
 class Call:
-    """One request as it came in. `attempt` counts the calls of this step about this image, from 1."""
+    """One request as it came in.
+
+    `turn` is the number of questions in its conversation, and `attempt` counts the calls of this step and turn about
+    this image, both from 1. `picture` is the first one.
+    """
 
     step: str
     image: int
+    turn: int
     attempt: int
     picture: Image.Image
     prompt: str
@@ -105,7 +111,7 @@ class _Server:
     def __init__(self, script: Script, number_of: Callable[[Image.Image], int], latency_s: float, key: str) -> None:
         self._script, self._number_of, self._latency_s, self._key = script, number_of, latency_s, key
         self._log: list[dict[str, Any]] = []
-        self._counts: Counter[tuple[str, int]] = Counter()
+        self._counts: Counter[tuple[str, int, int]] = Counter()
 
     def application(self) -> web.Application:
         application = web.Application(client_max_size=_LARGEST_REQUEST)
@@ -128,11 +134,11 @@ class _Server:
         entry["key"] = key
         if self._key and key != self._key:
             reply = fault(401, f"Incorrect API key provided: {key}.", "invalid_api_key")
-        elif body["model"] not in STEPS:
+        elif body["model"] not in MODELS:
             reply = fault(404, f"The model `{body['model']}` does not exist.", "model_not_found")
         else:
             call = self._call(body, key)
-            entry |= {"image": call.image, "attempt": call.attempt, "size": call.picture.size}
+            entry |= {"image": call.image, "turn": call.turn, "attempt": call.attempt, "size": call.picture.size}
             entry["max_tokens"] = body.get("max_tokens") or body.get("max_completion_tokens")
             reply = self._script(call)
         await asyncio.sleep(max(0.0, self._latency_s + reply.delay_s - (time.time() - start)))
@@ -143,15 +149,17 @@ class _Server:
     def _call(self, body: dict[str, Any], key: str) -> Call:
         contents = [message["content"] for message in body["messages"]]
         parts = [part for content in contents if isinstance(content, list) for part in content]
-        (uri,) = [part["image_url"]["url"] for part in parts if part["type"] == "image_url"]
+        uri, *_ = [part["image_url"]["url"] for part in parts if part["type"] == "image_url"]
         prompt = "\n".join(part["text"] for part in parts if part["type"] == "text")
         picture = sent_image(uri)
         number = self._number_of(picture)
-        self._counts[body["model"], number] += 1
-        return Call(body["model"], number, self._counts[body["model"], number], picture, prompt, key)
+        turn = sum(message["role"] == "user" for message in body["messages"])
+        asked = body["model"], number, turn
+        self._counts[asked] += 1
+        return Call(*asked, self._counts[asked], picture, prompt, key)
 
     async def _models(self, request: web.Request) -> web.Response:
-        return web.json_response({"object": "list", "data": [{"id": step, "object": "model"} for step in STEPS]})
+        return web.json_response({"object": "list", "data": [{"id": model, "object": "model"} for model in MODELS]})
 
     async def _calls(self, request: web.Request) -> web.Response:
         return web.json_response(self._log[int(request.query.get("from", 0)) :])
@@ -215,7 +223,11 @@ class ScriptedServer:
     """The server, started; `url` is what an OpenAI client calls its base URL."""
 
     def __init__(self, script: str, latency_ms: float = 0, key: str = "", pictures: Path | None = None) -> None:
-        paths = [str(Path(__file__).parent), str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+        found = importlib.util.find_spec(script.partition(":")[0])
+        assert found is not None
+        assert found.origin is not None
+        here = Path(__file__).parent
+        paths = [str(Path(found.origin).parent), str(here), str(here.parent), os.environ.get("PYTHONPATH", "")]
         arguments = [sys.executable, __file__, script, "--latency-ms", str(latency_ms), "--key", key]
         self._process = subprocess.Popen(
             [*arguments, *(("--pictures", str(pictures)) if pictures else ())],
@@ -237,7 +249,7 @@ class ScriptedServer:
         self._session.close()
 
     def calls(self, first: int = 0) -> list[dict[str, Any]]:
-        """The calls from number `first` on: step, image, attempt, time (s), answered, size, key, max_tokens."""
+        """The calls from number `first` on: step, image, turn, attempt, time (s), answered, size, key, max_tokens."""
         return self._session.get(f"{self._address}/calls", params={"from": first}, timeout=30).json()
 
     def number(self) -> int:

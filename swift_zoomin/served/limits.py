@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from swift_zoomin.annotation.stopping import Stop, StoppedError
 from swift_zoomin.arguments import counted
+from swift_zoomin.served.stopping import Stop, StoppedError
 
 
 class Pace:
