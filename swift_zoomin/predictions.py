@@ -4,7 +4,7 @@
      "box_labels": ["sign"], "explanation": "...", "initial_explanation": "...", "replies": ["...", "..."],
      "width": 1024, "height": 768, "seconds": 1.9, "error": null, "made_by": "..."}
 
-`image` is relative to the file. Boxes are pixels of the upright original; raw replies keep the model's own pixels. A
+`image` is relative to the file. Boxes are pixels of the upright original; raw replies keep the frame that the model's family writes. A
 verdict is null where the reply had none. `error` says why an image could not be read, or which reply was cut by the
 length limit; the first is tried again by the next run, the second is an answer. A one-turn variant has no field that it
 never asks for. `made_by` is the model and the settings;
@@ -110,7 +110,7 @@ def to_prediction(
 
 def _unasked(one_turn: str) -> list[str]:
     """The fields that a one-turn variant never asks for."""
-    _, parts = ONE_TURN[one_turn]
+    parts = ONE_TURN[one_turn]
     unasked = ["initial_verdict", "initial_explanation"]
     if "explanation" not in parts:
         unasked.append("explanation")

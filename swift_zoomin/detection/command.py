@@ -2,8 +2,10 @@
 
 import argparse
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import closing
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 
 from tqdm import tqdm
@@ -11,7 +13,7 @@ from tqdm import tqdm
 from swift_zoomin import arguments
 from swift_zoomin.arguments import complain
 from swift_zoomin.checkpoints import Checkpoint, differences, settings_in_force
-from swift_zoomin.detection.detector import Detector, open_checkpoint
+from swift_zoomin.detection.detector import CONCURRENCY, Detector, open_checkpoint
 from swift_zoomin.detection.summary import STATUS_HELP, Summary
 from swift_zoomin.episode import CHOOSERS, ONE_TURN
 from swift_zoomin.images import ImageError, ImageRef
@@ -42,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--memory-share", type=arguments.share, default=0.9, help="share of each GPU's memory that vLLM takes"
     )
-    parser.add_argument("--batch-size", type=arguments.count, default=32, help="images asked about together")
+    parser.add_argument("--concurrency", type=arguments.count, default=CONCURRENCY, help="images in flight at a time")
     parser.add_argument("--max-new-tokens", type=arguments.count, default=1024, help="tokens a reply may have")
     parser.add_argument("--regions", choices=CHOOSERS, default="first", help="which marked regions to look at again")
     parser.add_argument("--one-turn", choices=ONE_TURN, help="ask one question of this kind instead of both queries")
@@ -62,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
         done = len(listing.images) - len(todo)
         if done:
             print(f"{done} of {len(listing.images)} images are done already", flush=True)
-        predictions = _predictions(options, todo)
+        predictions = _predictions(options, iter(todo))
         out.start(set(todo))
         for prediction in tqdm(predictions, "detecting", len(todo), disable=not todo):
             if out.add(prediction) == Outcome.UNREAD:
@@ -79,22 +81,21 @@ def _made_by(options: argparse.Namespace, checkpoint: Checkpoint) -> str:
     """What a prediction depends on besides its image; it stands in each, so that no file mixes two of them."""
     asked = options.one_turn or f"regions {options.regions}"
     settings = settings_in_force(checkpoint.settings)
-    limits = f"pixels {settings.limits}|tokens {options.max_new_tokens}"
+    limits = f"family {settings.limits.family.name}|pixels {settings.limits}|tokens {options.max_new_tokens}"
     ours = f"prompts {settings.prompts}|zoomin {version('swift-zoomin')}"
     return f"model {checkpoint.name_with_hash()}|{asked}|{limits}|{ours}"
 
 
-def _predictions(options: argparse.Namespace, paths: list[Path]) -> Iterable[Prediction]:
-    """A prediction of each image. The model is loaded here, unless not one of the images can be opened."""
-    unread = []
+def _predictions(options: argparse.Namespace, paths: Iterator[Path]) -> Iterator[Prediction]:
+    """A prediction of each image. The model is loaded when the first comes that can be opened."""
     for path in paths:
         try:
             ImageRef.of(path)
         except ImageError as error:
-            unread.append(to_prediction(str(path), None, str(error), 0.0, options.one_turn))
+            yield to_prediction(str(path), None, str(error), 0.0, options.one_turn)
         else:
-            return _detector(options).detect(map(str, paths))
-    return unread
+            with closing(_detector(options)) as detector:
+                yield from detector.detect(map(str, chain([path], paths)))
 
 
 def _detector(options: argparse.Namespace) -> Detector:
@@ -102,7 +103,7 @@ def _detector(options: argparse.Namespace) -> Detector:
         options.model,
         options.engine,
         options.max_new_tokens,
-        options.batch_size,
+        options.concurrency,
         CHOOSERS[options.regions],
         options.one_turn,
         options.gpus,

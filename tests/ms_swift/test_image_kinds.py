@@ -139,9 +139,10 @@ def test_every_good_kind_is_looked_at_and_bad_ones_stop_nothing(trained_dir: Pat
     options = ["--model", trained_dir, "--max-new-tokens", "100", "--out", tmp_path / "predictions.jsonl"]
     done = subprocess.run([*command, *options], env=child_environment(MAX_PIXELS=PIXELS))
     assert done.returncode == 3  # some of them could not be read
-    predictions = map(json.loads, (tmp_path / "predictions.jsonl").read_text().splitlines())
-    for name, prediction in zip(names, predictions, strict=True):
-        assert prediction["image"] == name
+    rows = map(json.loads, (tmp_path / "predictions.jsonl").read_text().splitlines())
+    predictions = {prediction["image"]: prediction for prediction in rows}
+    assert predictions.keys() == set(names)
+    for name, prediction in predictions.items():
         if name in bad:
             assert name in prediction["error"]
             assert prediction["verdict"] is None
@@ -166,7 +167,12 @@ def test_crops_of_every_good_kind_reach_query_2(
         conversation.take(Answer(reply, [1, 2, 3], cut=False))  # so that it does not hang on what the model marks
         conversation.ask()
         assert len(conversation.images) == 3
-    assert [type(answer) for answer in engine.ask(conversations)] == [Answer] * len(names)
+    answers = asyncio.run(answer_all(engine, conversations))
+    assert list(map(type, answers)) == [Answer] * len(names)
+
+
+async def answer_all(engine: SwiftEngine, conversations: list[Conversation]) -> list[Answer | ImageError]:
+    return await asyncio.gather(*map(engine.answer, conversations))
 
 
 @pytest.fixture(scope="module")

@@ -133,9 +133,12 @@ class OwnEngine:
     def __init__(self, limits: PixelLimits) -> None:
         self.limits = limits
 
-    def ask(self, conversations: list[Conversation]) -> list[Answer]:
+    async def answer(self, conversation: Conversation, temperature: float = 0.0, seed: int | None = None) -> Answer:
         text = "<explanation>.</explanation><regions>[[56, 0, 112, 56]]</regions><verdict>real</verdict>"
-        return [Answer(text, [1], cut=False) for _ in conversations]
+        return Answer(text, [1], cut=False)
+
+    def close(self) -> None:
+        pass
 
 
 @pytest.mark.parametrize(("pixels", "box"), [(12544, [224, 0, 448, 224]), (50176, [112, 0, 224, 112])])
