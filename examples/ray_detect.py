@@ -33,6 +33,7 @@ import pyarrow.parquet as pq
 from swift_zoomin import arguments
 from swift_zoomin.arguments import INCOMPLETE, counted
 from swift_zoomin.detection import Detector, command
+from swift_zoomin.detection.deciding import read_deciding
 from swift_zoomin.detection.detector import open_checkpoint
 from swift_zoomin.listing import walk_images
 from swift_zoomin.predictions import Outcome, Prediction, PredictionsFile
@@ -116,7 +117,9 @@ def _answer(folder: Path, make_detector: MakeDetector, workers: int, gpus: int) 
     ray.data.DataContext.get_current().checkpoint_config = CheckpointConfig(
         id_column="image", checkpoint_path=str(folder / "checkpoint"), delete_checkpoint_on_success=False
     )
-    listed = ray.data.read_parquet(str(folder / "images"))
+    files = [str(file) for file in sorted((folder / "images").glob("*.parquet"))]
+    # A file a block: left to itself, Ray reads short lists into one, and gives it to one worker.
+    listed = ray.data.read_parquet(files, override_num_blocks=len(files))
     answers = listed.map_batches(
         Looker,
         fn_constructor_args=[make_detector],
@@ -145,6 +148,8 @@ def main() -> int:
     checkpoint = open_checkpoint(options.model)
     images = walk_images(options.images, left_out={})
     made_by = command.made_by(options, checkpoint)
+    options.deciding = read_deciding(options, made_by)
+    made_by += options.deciding.made_by()
     make_detector = partial(command.detector_of, options)
     outcomes = detect(images, options.out.absolute(), made_by, make_detector, options.workers, gpus)
     print(f"{counted(outcomes.total(), 'image')}: {', '.join(f'{outcomes[one]} {one.value}' for one in outcomes)}")

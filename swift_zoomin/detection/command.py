@@ -13,6 +13,7 @@ from tqdm import tqdm
 from swift_zoomin import arguments
 from swift_zoomin.arguments import complain
 from swift_zoomin.checkpoints import Checkpoint, differences, settings_in_force
+from swift_zoomin.detection import deciding
 from swift_zoomin.detection.detector import CONCURRENCY, Detector, open_checkpoint
 from swift_zoomin.detection.summary import STATUS_HELP, Summary
 from swift_zoomin.episode import CHOOSERS, ONE_TURN
@@ -48,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-new-tokens", type=arguments.count, default=1024, help="tokens a reply may have")
     parser.add_argument("--regions", choices=CHOOSERS, default="first", help="which marked regions to look at again")
     parser.add_argument("--one-turn", choices=ONE_TURN, help="ask one question of this kind instead of both queries")
+    deciding.add_arguments(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -59,7 +61,8 @@ def run(options: argparse.Namespace) -> int:
     for difference in differences(checkpoint.settings):
         complain(f"{options.model}: {difference}")
     errors = []
-    with PredictionsFile(options.out, _made_by(options, checkpoint)) as out:
+    options.deciding = deciding.read_deciding(options, made_by(options, checkpoint))
+    with PredictionsFile(options.out, made_by(options, checkpoint) + options.deciding.made_by()) as out:
         todo = [path for path in listing.images if out.outcomes.get(path, Outcome.UNREAD) == Outcome.UNREAD]
         done = len(listing.images) - len(todo)
         if done:
@@ -77,7 +80,7 @@ def run(options: argparse.Namespace) -> int:
     return summary.status()
 
 
-def _made_by(options: argparse.Namespace, checkpoint: Checkpoint) -> str:
+def made_by(options: argparse.Namespace, checkpoint: Checkpoint) -> str:
     """What a prediction depends on besides its image; it stands in each, so that no file mixes two of them."""
     asked = options.one_turn or f"regions {options.regions}"
     settings = settings_in_force(checkpoint.settings)
@@ -92,13 +95,14 @@ def _predictions(options: argparse.Namespace, paths: Iterator[Path]) -> Iterator
         try:
             ImageRef.of(path)
         except ImageError as error:
-            yield to_prediction(str(path), None, str(error), 0.0, options.one_turn)
+            unread = to_prediction(str(path), None, str(error), 0.0, options.one_turn)
+            yield unread | options.deciding.unread_fields()
         else:
-            with closing(_detector(options)) as detector:
+            with closing(detector_of(options)) as detector:
                 yield from detector.detect(map(str, chain([path], paths)))
 
 
-def _detector(options: argparse.Namespace) -> Detector:
+def detector_of(options: argparse.Namespace) -> Detector:
     return Detector(
         options.model,
         options.engine,
@@ -108,4 +112,5 @@ def _detector(options: argparse.Namespace) -> Detector:
         options.one_turn,
         options.gpus,
         options.memory_share,
+        options.deciding,
     )

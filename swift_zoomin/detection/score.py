@@ -1,28 +1,49 @@
 """The raw score of an image: what share of its sampled second looks says "generated".
 
-The question that the last look answers is asked again, K times, at temperature 1: the model's own distribution, not a
-sharpened one. The exchange up to it stays as it was, so that an engine with a prefix cache reads it once. Seeds come
-from the image's file name and the number of the sample: another run samples alike, another image does not.
+The question of the last look is asked again, K times, at temperature 1: the model's own distribution, not a sharpened
+one. The exchange up to it stays as it was, so that an engine with a prefix cache reads it once. The seed of a sample is
+its number, for every image the same, so that engines which draw for a batch have batches to draw for.
 
 A sample without a verdict stays in the denominator, and speaks for neither side: it counts as half a vote. A row keeps
 all verdicts as `sampled_verdicts`, null where there was none, so it can be seen how many they were.
 
-The share is no probability: it is overconfident until `calibration.py` has seen held-out images. Not covered: sampling
-the first look too, which ranks worse (tests/benchmarks/score.py measures both).
+The share is no probability: it is overconfident until `calibration.py` has seen held-out images. Sampling the first
+look too was measured, and ranks worse (tests/benchmarks/score.py).
 """
 
-import zlib
+import asyncio
 from collections.abc import Sequence
-from pathlib import PurePath
+from dataclasses import replace
 
-from swift_zoomin.replies import GENERATED
+from swift_zoomin.episode import Answer, Conversation, Engine
+from swift_zoomin.replies import GENERATED, parse_reply
 
 TEMPERATURE = 1.0
 CALIBRATED, STABLE = "calibration ", "stable "  # how those parts of made_by begin that no sample depends on
-SampledVerdicts = Sequence[str | None]
 
 
-def share(sampled: SampledVerdicts) -> float:
+async def sample(engine: Engine, conversation: Conversation, samples: int) -> list[str | None] | None:
+    """The verdicts of so many sampled answers to the last question of a conversation, each a word or None.
+
+    None where it never came to that question: the image could not be read, or the first reply was cut.
+    """
+    if conversation.episode.next_question() is not None:
+        return None
+    asked = without_last_reply(conversation)
+    answers = await asyncio.gather(*(engine.answer(asked, TEMPERATURE, number) for number in range(samples)))
+    given = [answer for answer in answers if isinstance(answer, Answer)]
+    if len(given) < samples:  # the image's file has gone meanwhile
+        return None
+    return [parse_reply(answer.text).verdict for answer in given]
+
+
+def without_last_reply(conversation: Conversation) -> Conversation:
+    """The conversation as it was when its last question was asked."""
+    episode = replace(conversation.episode, replies=conversation.episode.replies[:-1])
+    return Conversation(episode, conversation.messages[:-1], conversation.images)
+
+
+def share(sampled: Sequence[str | None]) -> float:
     """The share of "generated" in 0..1, one of the 2K + 1 of `shares`; a sample without a verdict is half a vote."""
     halves = 2 * sum(verdict == GENERATED for verdict in sampled) + sum(verdict is None for verdict in sampled)
     return halves / (2 * len(sampled))
@@ -31,11 +52,6 @@ def share(sampled: SampledVerdicts) -> float:
 def shares(samples: int) -> list[float]:
     """Every share that so many samples can have, lowest first."""
     return [halves / (2 * samples) for halves in range(2 * samples + 1)]
-
-
-def seed_of(image: str, number: int) -> int:
-    """The seed of an image's sample, of 31 bits, which every engine takes."""
-    return zlib.crc32(f"{PurePath(image).name} {number}".encode(errors="surrogateescape")) >> 1
 
 
 def how_sampled(samples: int) -> str:

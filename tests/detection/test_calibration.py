@@ -12,7 +12,7 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.metrics import roc_auc_score
 
 from swift_zoomin.detection.calibration import Calibration, as_json, calibrate, find_limit, read_calibration
-from swift_zoomin.detection.score import made_samples, seed_of, share, shares
+from swift_zoomin.detection.score import made_samples, share, shares
 from swift_zoomin.records import RecordError, write_records
 from swift_zoomin.replies import GENERATED, REAL
 
@@ -45,13 +45,6 @@ def fit(values: list[float], labels: list[str], samples: int = K) -> Calibration
 def test_a_sample_without_a_verdict_is_half_a_vote_and_stays_in_the_denominator(sampled: list, expected: float) -> None:
     assert share(sampled) == expected
     assert expected in shares(len(sampled))
-
-
-def test_seeds_differ_between_images_and_samples_and_stay_with_the_name() -> None:
-    seeds = [seed_of(image, number) for image in ("a.png", "b.png", "\udcff.png") for number in range(K)]
-    assert len(set(seeds)) == 3 * K
-    assert seed_of("elsewhere/a.png", 3) == seeds[3]
-    assert max(seeds) < 2**31
 
 
 def test_probabilities_are_those_of_new_images_and_bare_shares_are_not() -> None:
