@@ -1,7 +1,7 @@
 """Kill what a run of examples/ray_detect.py can lose, and count the answers of each image.
 
     pip install "ray[data]>=2.60"       # in an environment of its own; no test needs it
-    python tests/benchmarks/ray_detect.py
+    python tests/benchmarks/ray_killed.py
 
 A cluster on this machine, of a head without processors and two nodes of one worker each; 2,000 image files, some of
 which are broken, and an engine that follows a script, a hundredth of a second an answer. One node is killed in mid-run
@@ -130,7 +130,7 @@ def kill_the_script(folder: Path) -> bool:
 
 
 def main() -> int:
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "examples"), str(Path(__file__).parent)])
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "examples")])
     passed = True
     for killing in (kill_a_node, kill_the_script):
         with tempfile.TemporaryDirectory() as folder:
