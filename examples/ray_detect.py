@@ -117,10 +117,10 @@ def _answer(folder: Path, make_detector: MakeDetector, workers: int, gpus: int) 
     ray.data.DataContext.get_current().checkpoint_config = CheckpointConfig(
         id_column="image", checkpoint_path=str(folder / "checkpoint"), delete_checkpoint_on_success=False
     )
-    files = [str(file) for file in sorted((folder / "images").glob("*.parquet"))]
-    # A file a block: left to itself, Ray reads short lists into one, and gives it to one worker.
-    listed = ray.data.read_parquet(files, override_num_blocks=len(files))
-    answers = listed.map_batches(
+    listed = ray.data.read_parquet(str(folder / "images"))
+    # Left to itself, Ray reads short lists into one block, which one worker gets and which is done only as a whole.
+    chunks = listed.repartition(target_num_rows_per_block=CHUNK)
+    answers = chunks.map_batches(
         Looker,
         fn_constructor_args=[make_detector],
         batch_size=CHUNK,

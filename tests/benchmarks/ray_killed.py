@@ -35,6 +35,7 @@ from swift_zoomin.replies import GENERATED, Reply, render_reply  # noqa: E402
 
 IMAGES, BROKEN = 2000, 20
 SECONDS = 0.01  # of an answer
+HEAD = {"num_cpus": 0, "include_dashboard": False}
 
 
 class Scripted:
@@ -100,7 +101,7 @@ def kill_a_node(folder: Path) -> bool:
     from ray.cluster_utils import Cluster
 
     print("a node is killed", flush=True)
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    cluster = Cluster(initialize_head=True, head_node_args=HEAD)
     nodes = [cluster.add_node(num_cpus=2) for _ in range(2)]
     started = start(folder, cluster.address)
     done = wait_for_answers(folder, 2, started)
@@ -116,7 +117,7 @@ def kill_the_script(folder: Path) -> bool:
     from ray.cluster_utils import Cluster
 
     print("the script is killed, and called again", flush=True)
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    cluster = Cluster(initialize_head=True, head_node_args=HEAD)
     for _ in range(2):
         cluster.add_node(num_cpus=2)
     first = start(folder, cluster.address)
@@ -131,6 +132,8 @@ def kill_the_script(folder: Path) -> bool:
 
 def main() -> int:
     os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "examples")])
+    # On a machine that is busy a worker takes long to start; Ray would start another, and another.
+    os.environ["RAY_worker_register_timeout_seconds"] = "600"
     passed = True
     for killing in (kill_a_node, kill_the_script):
         with tempfile.TemporaryDirectory() as folder:
