@@ -1,9 +1,9 @@
-"""Make a tiny Qwen2.5-VL or Qwen3-VL: the real architecture and processor, random weights, a small tokenizer of its own.
+"""Make a tiny Qwen2.5-VL or Qwen3-VL: the real architecture and processor, random weights, its own small tokenizer.
 
     python examples/make_model.py output/model --family qwen3_vl
 
-1.34 million parameters (Qwen3-VL: PARAMS3), of which the vocabulary has 0.05. It knows nothing until trained; it exists
-to run the whole pipeline.
+1.34 million parameters, of which the vocabulary has 0.05; the Qwen3-VL has 1.90. It knows nothing until trained; it
+exists to run the whole pipeline.
 """
 
 import argparse

@@ -35,8 +35,9 @@ from swift_zoomin.arguments import INCOMPLETE, counted
 from swift_zoomin.detection import Detector, command
 from swift_zoomin.detection.deciding import read_deciding
 from swift_zoomin.detection.detector import open_checkpoint
-from swift_zoomin.listing import walk_images
-from swift_zoomin.predictions import Outcome, Prediction, PredictionsFile
+from swift_zoomin.listing import LeftOut, walk_images
+from swift_zoomin.predictions import Outcome, Prediction
+from swift_zoomin.predictions_file import PredictionsFile
 from swift_zoomin.records import RecordError, json_line
 
 CHUNK = 256  # images that a worker is given at a time, and that are done again where it is killed
@@ -60,16 +61,17 @@ class Looker:
 def detect(
     images: Iterable[Path], out: Path, made_by: str, make_detector: MakeDetector, workers: int, gpus: int = 0
 ) -> Counter[Outcome]:
-    """Answer all images that `out` has no answer of, each once; what became of all that it holds."""
+    """Answer all images that `out` has no answer of, each once; what became of those."""
     folder = out.with_name(f"{out.name}.ray")
+    outcomes: Counter[Outcome] = Counter()
     with PredictionsFile(out, made_by) as file:
         if (folder / "images").exists():
             print(f"{folder}: going on with an interrupted run", file=sys.stderr)
-            _finish(folder, file, made_by, make_detector, workers, gpus)
-        todo = (path for path in images if file.outcomes.get(path, Outcome.UNREAD) == Outcome.UNREAD)
+            outcomes += _finish(folder, file, made_by, make_detector, workers, gpus)
+        todo = (path for path in images if file.became(path) in (None, Outcome.UNREAD))
         if _list(todo, folder, made_by):
-            _finish(folder, file, made_by, make_detector, workers, gpus)
-        return Counter(file.outcomes.values())
+            outcomes += _finish(folder, file, made_by, make_detector, workers, gpus)
+    return outcomes
 
 
 def _list(images: Iterable[Path], folder: Path, made_by: str) -> int:
@@ -92,7 +94,7 @@ def _list(images: Iterable[Path], folder: Path, made_by: str) -> int:
 
 def _finish(
     folder: Path, file: PredictionsFile, made_by: str, make_detector: MakeDetector, workers: int, gpus: int
-) -> None:
+) -> Counter[Outcome]:
     """Answer what is listed and not yet answered, and add all answers to the predictions file."""
     other = (folder / "made_by").read_text()
     if other != made_by:
@@ -102,11 +104,15 @@ def _finish(
     answered = Counter(_column(folder / "answers", "image"))
     if answered.keys() != listed or answered.total() != len(listed):
         raise RuntimeError(f"{folder}: {answered.total()} answers for {len(listed)} images; expected one each")
-    file.start({Path(json.loads(name)) for name in listed})  # rows of images that could not be read, or of a kill here
+    outcomes: Counter[Outcome] = Counter()
     for line in _column(folder / "answers", "prediction"):
         prediction: Prediction = json.loads(line)
-        file.add(prediction)
+        became = file.became(Path(prediction["image"]))  # where this very loop was killed before
+        if became in (None, Outcome.UNREAD):
+            became = file.add(prediction)
+        outcomes[became] += 1
     shutil.rmtree(folder)
+    return outcomes
 
 
 def _answer(folder: Path, make_detector: MakeDetector, workers: int, gpus: int) -> None:
@@ -146,8 +152,8 @@ def main() -> int:
     ray.init()
     gpus = options.gpus if ray.cluster_resources().get("GPU") else 0
     checkpoint = open_checkpoint(options.model)
-    images = walk_images(options.images, left_out={})
-    made_by = command.made_by(options, checkpoint)
+    images = walk_images(command.sources_of(options), LeftOut())
+    made_by = command.made_by_of(options, checkpoint)
     options.deciding = read_deciding(options, made_by)
     made_by += options.deciding.made_by()
     make_detector = partial(command.detector_of, options)

@@ -6,8 +6,8 @@ An image travels through datasets, rollouts and servers as a short string and is
     zoomin:/data/a.png?size=4000x3000&pixels=4096-262144&family=Qwen3-VL&crop=120,88,260,190  a window, original pixels
 
 `size` is the upright size; `pixels` are the model's limits and `family` its family, so that boxes can be scaled without
-opening the file and without asking what holds in this process. A crop without a path is cut from the first image of its sample, for images
-that are no files: bytes, base64 text, data URIs, Pillow images. Not covered: remote files, video.
+opening the file and without asking what holds in this process. A crop without a path is cut from the first image of its
+sample, for images that are no files: bytes, base64 text, data URIs, Pillow images. Not covered: remote files, video.
 """
 
 import os

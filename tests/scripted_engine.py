@@ -9,6 +9,7 @@ from PIL import Image
 from swift_zoomin.boxes import PixelLimits
 from swift_zoomin.detection import Detector
 from swift_zoomin.episode import Answer, Conversation
+from swift_zoomin.families import QWEN2_5_VL
 from swift_zoomin.images import ImageError
 from swift_zoomin.predictions import Prediction
 from swift_zoomin.replies import Reply, render_reply
@@ -22,7 +23,7 @@ def answer(verdict: str, *boxes: list[float], cut: bool = False, explanation: st
 class ScriptedEngine:
     """Answers from a script of replies by image name, and remembers every conversation as it was asked."""
 
-    limits = PixelLimits(4 * 784, 256 * 784)  # 28 x 28 pixels a token
+    limits = PixelLimits(4 * 784, 256 * 784, QWEN2_5_VL)  # 28 x 28 pixels a token
 
     def __init__(self, script: dict[str, list[Answer | ImageError]]) -> None:
         self.script = script

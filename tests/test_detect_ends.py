@@ -111,7 +111,7 @@ def test_links_are_images_of_their_own_and_are_found_by_evaluation(zoomin, engin
     command = ("detect", data, data / "records.jsonl", "--model", "hub/none", "--out", out)
     assert zoomin(*command)[0] == 0
     assert sorted(row["image"] for row in rows(out)) == ["a.png", "b.png", "c.png", "link.png"]
-    assert zoomin(*command)[1].startswith("4 of 4 images are done already\n")
+    assert zoomin(*command)[1].startswith(f"{out}: 4 images done already\n")
     status, printed, _ = zoomin("evaluate", data / "records.jsonl", out)
     assert (status, "accuracy           1.000" in printed) == (0, True)
 

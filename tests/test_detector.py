@@ -11,6 +11,7 @@ from swift_zoomin import prompts
 from swift_zoomin.detection import Detector
 from swift_zoomin.episode import Answer, largest_boxes, random_boxes
 from swift_zoomin.evaluation.metrics import evaluate
+from swift_zoomin.families import Frame
 from swift_zoomin.images import ImageError, ImageRef
 from swift_zoomin.records import Record
 from swift_zoomin.replies import parse_reply
@@ -54,7 +55,7 @@ def test_the_second_turn_sends_crops_and_the_sampled_ids(images: dict[str, str])
     engine = ScriptedEngine({"a": [first, answer("generated")]})
     list(Detector(engine=engine).detect([images["a"]]))
     turn1, turn2 = engine.asked
-    user = {"role": "user", "content": prompts.QUERY1}
+    user = {"role": "user", "content": prompts.query1(Frame.ABSOLUTE)}
     assert turn1.messages == [user]
     assert [image.window for image in turn1.images] == [None]
     said = {"role": "assistant", "content": first.token_ids}  # not the text: it may tokenise otherwise
@@ -183,7 +184,7 @@ def test_the_largest_regions_and_random_ones_are_cut_from_the_same_marks(images:
     assert marked == [[[100.0, 70.0, 200.0, 140.0], [500.0, 350.0, 1000.0, 700.0]]] * 2
 
 
-ASKED = {"explain": prompts.EXPLAIN, "ground": prompts.GROUND, "verdict": prompts.VERDICT}
+ASKED = {"explain": prompts.EXPLAIN, "ground": prompts.ground(Frame.ABSOLUTE), "verdict": prompts.VERDICT}
 ONE_TURN_FIELDS = {
     "explain": ["image", "verdict", "explanation", "replies", "width", "height", "seconds", "error"],
     "ground": [

@@ -28,8 +28,9 @@ _ROLLED_OUT = "swift_zoomin_rolled_out"  # marks the encoding of a trajectory, f
 class ZoomInTemplate(Qwen2VLTemplate):
     """Cuts crops from the original when a sample is encoded, and reads replies as plain token ids.
 
-    It is the part that all families share; a subclass puts it before the stock template of one. `settings` holds the pixel limits of its model. They go with the template into data workers and engines, and with
-    the processor, or beside a LoRA adapter, into every checkpoint.
+    It is the part that all families share; a subclass puts it before the stock template of one. `settings` holds the
+    pixel limits of its model, and so its family. They go with the template into data workers and engines, and with the
+    processor, or beside a LoRA adapter, into every checkpoint.
     """
 
     settings: Settings

@@ -29,7 +29,7 @@ from swift_zoomin.boxes import PixelLimits  # noqa: E402
 from swift_zoomin.detection import Detector  # noqa: E402
 from swift_zoomin.episode import Answer, Conversation  # noqa: E402
 from swift_zoomin.families import QWEN2_5_VL  # noqa: E402
-from swift_zoomin.listing import walk_images  # noqa: E402
+from swift_zoomin.listing import LeftOut, walk_images  # noqa: E402
 from swift_zoomin.records import json_rows  # noqa: E402
 from swift_zoomin.replies import GENERATED, Reply, render_reply  # noqa: E402
 
@@ -59,7 +59,9 @@ def run(folder: Path, address: str) -> None:
     import ray
 
     ray.init(address=address, log_to_driver=False)
-    outcomes = detect(walk_images([folder / "images"], {}), folder / "p.jsonl", "scripted", make_detector, workers=2)
+    outcomes = detect(
+        walk_images([folder / "images"], LeftOut()), folder / "p.jsonl", "scripted", make_detector, workers=2
+    )
     print(f"  {dict(outcomes)}", flush=True)
 
 
@@ -133,7 +135,7 @@ def kill_the_script(folder: Path) -> bool:
 def main() -> int:
     os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "examples")])
     # On a machine that is busy a worker takes long to start; Ray would start another, and another.
-    os.environ["RAY_worker_register_timeout_seconds"] = "600"
+    os.environ["RAY_worker_register_timeout_seconds"] = "600"  # noqa: SIM112  Ray's own spelling
     passed = True
     for killing in (kill_a_node, kill_the_script):
         with tempfile.TemporaryDirectory() as folder:

@@ -35,6 +35,7 @@ from swift_zoomin.checkpoints import read_checkpoint
 from swift_zoomin.cli import main
 from swift_zoomin.detection.engine import SwiftEngine
 from swift_zoomin.episode import Answer, Conversation, Episode
+from swift_zoomin.families import Frame
 from swift_zoomin.images import ImageError, ImageRef
 from swift_zoomin.listing import list_images
 from swift_zoomin.plugin.scheduler import ZoomInScheduler
@@ -192,7 +193,7 @@ def save_rotated(folder: Path) -> Path:
 
 def ask_again(image: Any) -> tuple[RolloutInferRequest, dict[str, Any]]:
     """The request of query 2 for an image in any form, and what the scheduler says of it; FIRST names two regions."""
-    messages = [{"role": "user", "content": prompts.QUERY1}, {"role": "assistant", "content": FIRST}]
+    messages = [{"role": "user", "content": prompts.query1(Frame.ABSOLUTE)}, {"role": "assistant", "content": FIRST}]
     request = RolloutInferRequest(messages, images=[image])
     choice = ChatCompletionResponseChoice(0, ChatMessage("assistant", FIRST), "stop")
     infos = asyncio.run(ZoomInScheduler().on_turn_end(request, choice, 1))["rollout_infos"]

@@ -16,6 +16,7 @@ from swift_zoomin.boxes import PixelLimits
 from swift_zoomin.checkpoints import CheckpointError, Settings, differences, is_hub_name, read_checkpoint
 from swift_zoomin.detection import Detector
 from swift_zoomin.detection.engine import SwiftEngine
+from swift_zoomin.families import QWEN2_5_VL, Frame
 
 
 @pytest.fixture(autouse=True)
@@ -29,8 +30,10 @@ def limited_model(model_dir: Path, tmp_path: Path) -> Path:
 
 
 def test_a_model_of_other_prompts_is_named(limited_model: Path) -> None:
-    kept = Settings(PixelLimits(3136, PIXELS), "0badc0de")
-    asks = f"the model was trained with prompts 0badc0de; this version asks with prompts {prompts.VERSION}"
+    kept = Settings(PixelLimits(3136, PIXELS, QWEN2_5_VL), "0badc0de")
+    asks = (
+        f"the model was trained with prompts 0badc0de; this version asks with prompts {prompts.version(Frame.ABSOLUTE)}"
+    )
     assert list(differences(kept)) == [asks]
 
 
@@ -159,8 +162,8 @@ def faulty_folders(folder: Path) -> Iterator[tuple[str, str]]:
     (folder / "run" / "checkpoint-20").mkdir(parents=True)
     yield "run", f"did you mean {folder / 'run' / 'checkpoint-20'}?"
     (folder / "other").mkdir()
-    (folder / "other" / "config.json").write_text('{"model_type": "qwen3_vl"}')
-    yield "other", "a model of type qwen3_vl; expected qwen2_5_vl (Qwen2.5-VL)"
+    (folder / "other" / "config.json").write_text('{"model_type": "qwen2_vl"}')
+    yield "other", "a model of type qwen2_vl; expected one of qwen2_5_vl (Qwen2.5-VL), qwen3_vl (Qwen3-VL), qwen3_5"
     (folder / "broken").mkdir()
     (folder / "broken" / "config.json").write_text("{")
     yield "broken", "cannot be read"
