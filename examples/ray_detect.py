@@ -147,6 +147,8 @@ def main() -> int:
     parser.description, parser.epilog = __doc__, None
     parser.add_argument("--workers", type=arguments.count, default=1, help="of the cluster, each with a model")
     options = parser.parse_args()
+    if options.out is None:
+        parser.error("--out: expected a file of predictions, JSON Lines")
     import ray
 
     ray.init()

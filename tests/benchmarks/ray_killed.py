@@ -135,7 +135,7 @@ def kill_the_script(folder: Path) -> bool:
 def main() -> int:
     os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "examples")])
     # On a machine that is busy a worker takes long to start; Ray would start another, and another.
-    os.environ["RAY_worker_register_timeout_seconds"] = "600"  # noqa: SIM112  Ray's own spelling
+    os.environ.update(RAY_worker_register_timeout_seconds="600", RAY_raylet_start_wait_time_s="300")
     passed = True
     for killing in (kill_a_node, kill_the_script):
         with tempfile.TemporaryDirectory() as folder:
