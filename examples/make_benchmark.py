@@ -8,6 +8,9 @@ slanted). A weave repeats every 4 pixels, and half of each block of 4 x 4 pixels
 look shrinks 4 times, so all weaves average to the same colour there; a close-up shows them. Discs are woven too, at
 random: they are not evidence. The light grows warmer to the right and bluer downwards, which shows where things are.
 
+With `--fading` the threads of some images are paler, down to a 64th of their contrast, where they drown in the grain:
+such an image is truly hard. A record says how hard in `source`, as `contrast 1/8`; each class has all of them alike.
+
 Everything but the weave of the panels is drawn without regard to the label. Records are written to
 `DIR/train/records.jsonl` and `DIR/test/records.jsonl`. The same seed gives the same files.
 """
@@ -35,6 +38,7 @@ SHRINK = 4  # original pixels a pixel of the first look
 FADE_PX = 5 * SHRINK  # over which a weave fades at its edges, where shrinking would tell its direction
 GRAIN = 4  # standard deviation of the noise on a weave: without it, rounding would leave traces that shrinking keeps
 VISIBLE_PERIOD_PX = SHRINK * SHRINK  # as many pixels of the first look as a close-up shows, for the control
+CONTRASTS = (1, 2, 4, 8, 16, 32, 64)  # of a weave that fades: one over these
 LIGHT = 0.4  # share of the coloured light in a pixel
 COLOURS = {
     "red": (230, 40, 40),
@@ -84,7 +88,7 @@ SCENES = {
 
 
 def draw_image(
-    label: str, scenes: Scenes, rng: random.Random, period: int = SHRINK
+    label: str, scenes: Scenes, rng: random.Random, period: int = SHRINK, contrast: float = 1
 ) -> tuple[Image.Image, list[Box], list[str], list[str]]:
     """One image; the boxes of its panels in pixels, their colours in the order of COLOURS, and their weaves."""
     count = rng.randint(*scenes.panels)
@@ -97,10 +101,10 @@ def draw_image(
     grey = rng.randint(90, 160)
     image = Image.new("RGB", (scenes.side_px, scenes.side_px), (grey,) * 3)
     for place, colour, weave in zip(panels, colours, weaves, strict=True):
-        image.paste(_woven(place, COLOURS[colour], weave, period, rng), place[:2])
+        image.paste(_woven(place, COLOURS[colour], weave, period, contrast, rng), place[:2])
     for place in discs:
         weave = rng.choice([kind for kinds in WEAVES.values() for kind in kinds[: scenes.weaves]])
-        disc = _woven(place, (grey + rng.choice((-40, 90)),) * 3, weave, period, rng)
+        disc = _woven(place, (grey + rng.choice((-40, 90)),) * 3, weave, period, contrast, rng)
         mask = Image.new("L", disc.size)
         ImageDraw.Draw(mask).ellipse((0, 0, disc.width - 1, disc.height - 1), fill=255)
         image.paste(disc, place[:2], mask)
@@ -126,8 +130,13 @@ def _touch(a: Box, b: Box) -> bool:
     return a[0] <= b[2] and b[0] <= a[2] and a[1] <= b[3] and b[1] <= a[3]
 
 
-def _woven(place: Box, colour: tuple[int, int, int], weave: str, period: int, rng: random.Random) -> Image.Image:
-    """A rectangle of threads, half of them black; `period` in pixels, from a random phase, fading to its mean."""
+def _woven(
+    place: Box, colour: tuple[int, int, int], weave: str, period: int, contrast: float, rng: random.Random
+) -> Image.Image:
+    """A rectangle of threads, half of them black at contrast 1; `period` in pixels, from a random phase.
+
+    At its edges it fades to its mean.
+    """
     width, height = place[2] - place[0], place[3] - place[1]
     half, phase = period // 2, rng.randrange(period)
     y, x = np.mgrid[phase : phase + height, phase : phase + width]
@@ -137,7 +146,7 @@ def _woven(place: Box, colour: tuple[int, int, int], weave: str, period: int, rn
         "checked": x // half + y // half,
         "slanted": (x + y) // half,
     }[weave] % 2
-    lit = 0.5 + (lit - 0.5) * np.outer(_fade(height), _fade(width))
+    lit = 0.5 + contrast * (lit - 0.5) * np.outer(_fade(height), _fade(width))
     grain = np.random.default_rng(rng.getrandbits(64)).normal(0, GRAIN, (height, width, 3))
     return Image.fromarray((lit[..., None] * np.array(colour) + grain).round().clip(0, 255).astype(np.uint8))
 
@@ -160,27 +169,31 @@ def explain(colours: list[str], weaves: list[str], rng: random.Random) -> str:
     )
 
 
-def make_record(folder: Path, scenes: Scenes, period: int, seed: str, number: int) -> dict[str, Any]:
-    """Write one image and return its record; the labels alternate, everything else is drawn."""
+def make_record(folder: Path, scenes: Scenes, period: int, is_fading: bool, seed: str, number: int) -> dict[str, Any]:
+    """Write one image and return its record; labels alternate, contrasts take turns, everything else is drawn."""
     rng = random.Random(f"{seed}-{number}")
     label = VERDICTS[number % 2]
-    image, boxes, colours, weaves = draw_image(label, scenes, rng, period)
+    fraction = CONTRASTS[number // 2 % len(CONTRASTS)] if is_fading else 1
+    image, boxes, colours, weaves = draw_image(label, scenes, rng, period, 1 / fraction)
     name = f"images/{number:06d}.png"
     image.save(folder / name, compress_level=1)
-    return {
+    record = {
         "image": name,
         "label": label,
         "explanation": explain(colours, weaves, rng),
         "boxes": boxes,
         "box_labels": [f"{colour} panel" for colour in colours],
     }
+    if is_fading:
+        record["source"] = f"contrast 1/{fraction}"
+    return record
 
 
-def make_split(folder: Path, images: int, scenes: Scenes, period: int, seed: str) -> None:
+def make_split(folder: Path, images: int, scenes: Scenes, period: int, is_fading: bool, seed: str) -> None:
     """Write the images and records of one split; image N is the same however many there are."""
     (folder / "images").mkdir(parents=True, exist_ok=True)
     with ProcessPoolExecutor() as pool:
-        make = partial(make_record, folder, scenes, period, seed)
+        make = partial(make_record, folder, scenes, period, is_fading, seed)
         rows = list(tqdm(pool.map(make, range(images), chunksize=16), f"drawing {folder}", images, disable=None))
     write_records(folder / "records.jsonl", rows)
 
@@ -221,6 +234,7 @@ if __name__ == "__main__":
     parser.add_argument("--train", type=int, default=4000, help="training images")
     parser.add_argument("--test", type=int, default=200, help="test images")
     parser.add_argument("--visible", action="store_true", help="weave so coarsely that the first look sees it")
+    parser.add_argument("--fading", action="store_true", help="weave paler from image to image, so that some are hard")
     parser.add_argument("--family", choices=FAMILIES, default="qwen2_5_vl", help="of the model that looks")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
@@ -228,5 +242,6 @@ if __name__ == "__main__":
     scenes = replace(SCENES[options.scenes], token_px=FAMILIES[options.family].patch_px)
     for split in ("train", "test"):
         count = getattr(options, split)
-        make_split(options.folder / split, count, scenes, weave_period, f"{split}-{options.seed}")
+        split_seed = f"{split}-{options.seed}"
+        make_split(options.folder / split, count, scenes, weave_period, options.fading, split_seed)
     print(f"made {options.train} training and {options.test} test images in {options.folder}")

@@ -31,9 +31,9 @@ from swift_zoomin.drawing import (
     put_number,
 )
 from swift_zoomin.episode import CHOOSERS, BoxChooser, Episode
-from swift_zoomin.evaluation.pairing import pair
 from swift_zoomin.families import TRAINED, family_named
 from swift_zoomin.images import ImageError, ImageRef, load_references
+from swift_zoomin.pairing import pair
 from swift_zoomin.pictures import open_upright
 from swift_zoomin.predictions import Prediction, read_predictions
 from swift_zoomin.records import Record, RecordError, read_records

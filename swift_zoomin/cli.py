@@ -27,6 +27,10 @@ COMMANDS = {
         "degrade the images of a records file: JPEG, crops, scales",
     ),
     "detect": ("swift_zoomin.detection.command", "look at images twice and write a prediction each"),
+    "calibrate": (
+        "swift_zoomin.detection.calibrate_command",
+        "learn from held-out images what sampled verdicts are worth",
+    ),
     "evaluate": ("swift_zoomin.evaluation.command", "compare predictions with records"),
     "tables": ("swift_zoomin.evaluation.tables_command", "put the figures of several sets of images side by side"),
 }

@@ -2,14 +2,21 @@
 
     {"image": "a.png", "verdict": "generated", "initial_verdict": "real", "boxes": [[120, 88, 260, 190]],
      "box_labels": ["sign"], "explanation": "...", "initial_explanation": "...", "replies": ["...", "..."],
-     "width": 1024, "height": 768, "score": 0.93, "seconds": 1.9, "error": null, "made_by": "..."}
+     "width": 1024, "height": 768, "seconds": 1.9, "error": null, "made_by": "..."}
 
 `image` is relative to the file. Boxes are pixels of the upright original; raw replies keep the model's own frame, which
 the family in `made_by` says. A verdict is null where the reply had none. `error` says why an image could not be read,
 or which reply was cut by the length limit; the first is tried again by the next run, the second is an answer. A
-one-turn variant has no field that it never asks for. `score`, where there is one, is the probability of "generated".
-`made_by` is the model and the settings; `zoomin detect` goes on only in a file that has the same. A detector that is
-not ours joins in with `image` and `verdict` alone.
+one-turn variant has no field that it never asks for. `made_by` is the model and the settings; `zoomin detect` goes on
+only in a file that has the same. A detector that is not ours joins in with `image` and `verdict` alone.
+
+Where they were asked for, a row of ours has further fields; `verdict` stays the model's own:
+
+    "score": 0.93, "sampled_verdicts": ["generated", null, ...], "decision": "cannot tell", "decision_reason": "..."
+
+`score` is the probability of "generated": calibrated, where `made_by` names a calibration, and else the bare share of
+`sampled_verdicts` (null: without a verdict, half a vote), which is overconfident. It is null where nothing could be
+sampled. `decision` is real, generated or "cannot tell", of which `decision_reason` says why; null where it can.
 """
 
 import math
@@ -25,6 +32,7 @@ from swift_zoomin.records import RecordError, json_rows, list_faults
 from swift_zoomin.replies import GENERATED, REAL, VERDICTS, Reply, as_box, parse_reply
 
 Prediction = dict[str, Any]
+CANNOT_TELL = "cannot tell"
 _NUMBERS = {"score": (1.0, "a probability from 0 to 1"), "seconds": (math.inf, "a number from 0")}  # and their most
 _CUT_ERRORS = (cut_error(1), cut_error(2))
 
@@ -160,6 +168,8 @@ def prediction_fault(prediction: Any) -> str | None:
     for name in ("verdict", "initial_verdict"):
         if prediction.get(name) not in (*VERDICTS, None):
             return f'{name} {prediction[name]!r}; expected "{REAL}", "{GENERATED}" or null'
+    if prediction.get("decision") not in (*VERDICTS, CANNOT_TELL, None):
+        return f'decision {prediction["decision"]!r}; expected "{REAL}", "{GENERATED}", "{CANNOT_TELL}" or null'
     for name, (most, expected) in _NUMBERS.items():
         if not _is_number(prediction.get(name), most):
             return f"{name} {prediction[name]!r}; expected {expected} or null"

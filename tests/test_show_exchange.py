@@ -13,7 +13,7 @@ from PIL import Image
 from show_exchange import choose, draw_exchange
 
 from swift_zoomin.drawing import GAP_PX, MARGIN_PX, MARK, NUMBER_PX, PANEL_PX, TITLE_PX
-from swift_zoomin.evaluation.pairing import pair
+from swift_zoomin.pairing import pair
 from swift_zoomin.predictions import read_predictions
 from swift_zoomin.records import RecordError, read_records
 

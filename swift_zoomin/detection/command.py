@@ -11,6 +11,7 @@ from pathlib import Path
 from swift_zoomin import arguments
 from swift_zoomin.arguments import complain, counted
 from swift_zoomin.checkpoints import Checkpoint, differences, settings_in_force
+from swift_zoomin.detection import deciding
 from swift_zoomin.detection.detector import CONCURRENCY, Detector, open_checkpoint
 from swift_zoomin.detection.printed import Printed
 from swift_zoomin.detection.progress import Bar, write
@@ -66,6 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-new-tokens", type=arguments.count, default=1024, help="tokens a reply may have")
     parser.add_argument("--regions", choices=CHOOSERS, default="first", help="which marked regions to look at again")
     parser.add_argument("--one-turn", choices=ONE_TURN, help="ask one question of this kind instead of both queries")
+    deciding.add_arguments(parser)
 
 
 def _image_source(value: str) -> Path | str:
@@ -74,7 +76,7 @@ def _image_source(value: str) -> Path | str:
 
 
 def run(options: argparse.Namespace) -> int:
-    sources, summary = _sources(options), Summary()
+    sources, summary = sources_of(options), Summary()
     images = walk_images(sources, summary.left_out)
     first = next(images, None)
     if first is None:
@@ -84,7 +86,9 @@ def run(options: argparse.Namespace) -> int:
     checkpoint = _open_model(options)
     for difference in differences(checkpoint.settings):
         complain(f"{options.model}: {difference}")
-    with _destination(options, _made_by(options, checkpoint)) as out:
+    made_by = made_by_of(options, checkpoint)
+    options.deciding = deciding.read_deciding(options, made_by)
+    with _destination(options, made_by + options.deciding.made_by()) as out:
         if out.answered:
             print(f"{options.out}: {counted(out.answered, 'image')} done already", flush=True)
         todo = (image for image in chain([first], images) if summary.is_todo(out.became(image)))
@@ -99,7 +103,7 @@ def run(options: argparse.Namespace) -> int:
     return summary.status()
 
 
-def _sources(options: argparse.Namespace) -> list[Source]:
+def sources_of(options: argparse.Namespace) -> list[Source]:
     """What holds images. A faulty records file is said before a model is loaded."""
     end = b"\0" if options.null else b"\n"
     sources: list[Source] = []
@@ -138,7 +142,7 @@ def _open_model(options: argparse.Namespace) -> Checkpoint | ServedModel:
     return open_checkpoint(options.model)
 
 
-def _made_by(options: argparse.Namespace, checkpoint: Checkpoint | ServedModel) -> str:
+def made_by_of(options: argparse.Namespace, checkpoint: Checkpoint | ServedModel) -> str:
     """What a prediction depends on besides its image; it stands in each, so that no file mixes two of them."""
     asked = options.one_turn or f"regions {options.regions}"
     settings = settings_in_force(checkpoint.settings)
@@ -155,13 +159,14 @@ def _predictions(
         try:
             ImageRef.of(path)
         except ImageError as error:
-            yield to_prediction(str(path), None, str(error), 0.0, options.one_turn)
+            unread = to_prediction(str(path), None, str(error), 0.0, options.one_turn)
+            yield unread | options.deciding.unread_fields()
         else:
             with ExitStack() as opened:
                 engine: str | Engine = options.engine
                 if isinstance(checkpoint, ServedModel):
                     engine = opened.enter_context(closing(_endpoint(options, checkpoint)))
-                detector = opened.enter_context(closing(_detector(options, engine)))
+                detector = opened.enter_context(closing(detector_of(options, engine)))
                 yield from detector.detect(map(str, chain([path], paths)))
 
 
@@ -172,7 +177,7 @@ def _endpoint(options: argparse.Namespace, served: ServedModel) -> Engine:
     return EndpointEngine(served.model, limits, options.max_new_tokens, options.timeout)
 
 
-def _detector(options: argparse.Namespace, engine: str | Engine) -> Detector:
+def detector_of(options: argparse.Namespace, engine: str | Engine) -> Detector:
     return Detector(
         options.model,
         engine,
@@ -182,4 +187,5 @@ def _detector(options: argparse.Namespace, engine: str | Engine) -> Detector:
         options.one_turn,
         options.gpus,
         options.memory_share,
+        options.deciding,
     )

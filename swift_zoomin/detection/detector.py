@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from swift_zoomin.checkpoints import Checkpoint, is_hub_name, read_checkpoint
+from swift_zoomin.detection.deciding import NOTHING_FURTHER, Deciding
 from swift_zoomin.detection.in_flight import SharedClock, in_flight
 from swift_zoomin.episode import BoxChooser, Conversation, Engine, Episode, first_boxes
 from swift_zoomin.images import ImageError, ImageRef
@@ -33,7 +34,8 @@ class Detector:
     `concurrency` images are in flight at a time; of them "transformers" answers in batches what waits. `choose` picks
     the regions to look at again from the first reply's boxes, in original pixels. `one_turn` asks one question of
     `episode.ONE_TURN` instead of both queries. vLLM spreads the model over `gpus` GPUs and takes `memory_share` of
-    each. `close` lets go of a model that was loaded here; an Engine that was given is its giver's to close.
+    each. `deciding` says what is wanted besides the verdict: samples, a decision. `close` lets go of a model that was
+    loaded here; an Engine that was given is its giver's to close.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Detector:
         one_turn: str | None = None,
         gpus: int = 1,
         memory_share: float = 0.9,
+        deciding: Deciding = NOTHING_FURTHER,
     ) -> None:
         if concurrency < 1:
             raise ValueError(f"concurrency {concurrency}; expected at least 1")
@@ -55,6 +58,7 @@ class Detector:
 
             engine = SwiftEngine(open_checkpoint(model), engine, max_new_tokens, gpus, memory_share)
         self._engine, self._concurrency, self._choose, self._one_turn = engine, concurrency, choose, one_turn
+        self._deciding = deciding
 
     def close(self) -> None:
         if self._is_own:
@@ -69,12 +73,19 @@ class Detector:
 
     async def _look(self, clock: SharedClock, path: str) -> Prediction:
         started = clock.start()
-        conversation = await asyncio.to_thread(self._open, path)
-        if isinstance(conversation, ImageError):
-            return to_prediction(path, None, str(conversation), _rounded(clock.stop(started)), self._one_turn)
-        await exchange(self._engine, conversation)
+        seen = await self._exchange(path)
+        further = await self._deciding.further_fields(self._engine, path, seen, self._exchange)
         seconds = _rounded(clock.stop(started))
-        return to_prediction(path, conversation.episode, conversation.error, seconds, self._one_turn)
+        if isinstance(seen, ImageError):
+            return to_prediction(path, None, str(seen), seconds, self._one_turn) | further
+        return to_prediction(path, seen.episode, seen.error, seconds, self._one_turn) | further
+
+    async def _exchange(self, path: str) -> Conversation | ImageError:
+        """The exchange on one image file, to its end."""
+        conversation = await asyncio.to_thread(self._open, path)
+        if isinstance(conversation, Conversation):
+            await exchange(self._engine, conversation)
+        return conversation
 
     def _open(self, path: str) -> Conversation | ImageError:
         try:

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from swift_zoomin import scoring
-from swift_zoomin.evaluation.pairing import Pair, extra_images
 from swift_zoomin.evaluation.texts import Explained, score_texts
+from swift_zoomin.pairing import Pair, extra_images
 from swift_zoomin.predictions import Prediction, has_failed
 from swift_zoomin.records import Record
 from swift_zoomin.replies import GENERATED, REAL, as_box

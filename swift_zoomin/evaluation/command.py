@@ -16,12 +16,12 @@ from swift_zoomin.evaluation.explained import explained_by
 from swift_zoomin.evaluation.foreign.formats import FORMATS
 from swift_zoomin.evaluation.groups import BY
 from swift_zoomin.evaluation.metrics import as_json, by_group, evaluation
-from swift_zoomin.evaluation.pairing import Pair, pair
 from swift_zoomin.evaluation.plots.material import gather
 from swift_zoomin.evaluation.plots.writing import OF_AN_EVALUATION, add_option, check_figures, write_figures
 from swift_zoomin.evaluation.reading import read_method
 from swift_zoomin.evaluation.sets import METRICS
 from swift_zoomin.outputs import check_figures_folder, write_output
+from swift_zoomin.pairing import Pair, pair
 from swift_zoomin.predictions import Predictions
 from swift_zoomin.records import RecordError, read_records
 from swift_zoomin.replies import GENERATED, REAL

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from swift_zoomin import scoring
-from swift_zoomin.evaluation.pairing import Pair
 from swift_zoomin.evaluation.patterns import SUBJECTS, patterns
 from swift_zoomin.keywords import keywords
+from swift_zoomin.pairing import Pair
 from swift_zoomin.records import Record
 
 ANNOTATIONS = "annotations"

@@ -42,7 +42,7 @@ from swift_zoomin.evaluation.comparisons import compare
 from swift_zoomin.evaluation.curves import BINS
 from swift_zoomin.evaluation.figures import Figure, values_and_spreads, with_intervals
 from swift_zoomin.evaluation.groups import has_one_label, masks
-from swift_zoomin.evaluation.pairing import pair
+from swift_zoomin.pairing import pair
 from swift_zoomin.predictions import Prediction
 from swift_zoomin.records import Record
 

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from swift_zoomin import arguments
 from swift_zoomin.evaluation.foreign.formats import FORMATS, TABLE
 from swift_zoomin.evaluation.foreign.rows import Stated
-from swift_zoomin.evaluation.pairing import method_names
+from swift_zoomin.pairing import method_names
 from swift_zoomin.records import RecordError, json_rows
 from swift_zoomin.replies import VERDICTS
 

@@ -32,7 +32,7 @@ from swift_zoomin.evaluation.answers import to_answers
 from swift_zoomin.evaluation.columns import NAMES
 from swift_zoomin.evaluation.comparisons import bootstrap_p, holm
 from swift_zoomin.evaluation.figures import SHARES, MethodUnderWeights
-from swift_zoomin.evaluation.pairing import pair
+from swift_zoomin.pairing import pair
 
 COUNT = 2000
 RECORDS = record_rows(COUNT, words=10)

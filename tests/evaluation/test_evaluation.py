@@ -14,9 +14,9 @@ from swift_zoomin.evaluation import metrics
 from swift_zoomin.evaluation.answers import to_answers
 from swift_zoomin.evaluation.columns import NAMES
 from swift_zoomin.evaluation.figures import Figure
-from swift_zoomin.evaluation.pairing import pair
 from swift_zoomin.evaluation.tables import as_list
 from swift_zoomin.images import ImageRef
+from swift_zoomin.pairing import pair
 from swift_zoomin.predictions import read_predictions
 from swift_zoomin.records import Record, RecordError, read_records, write_records
 

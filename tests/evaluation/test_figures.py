@@ -19,7 +19,6 @@ from swift_zoomin.evaluation.curves import BINS
 from swift_zoomin.evaluation.explained import explained_by
 from swift_zoomin.evaluation.figures import Figure, share
 from swift_zoomin.evaluation.metrics import by_group, evaluation
-from swift_zoomin.evaluation.pairing import pair
 from swift_zoomin.evaluation.patterns import PAPER_SHARES, patterns
 from swift_zoomin.evaluation.plots import style
 from swift_zoomin.evaluation.plots.explanations import keyword_shares, pattern_shares
@@ -29,6 +28,7 @@ from swift_zoomin.evaluation.plots.robustness import robustness
 from swift_zoomin.evaluation.plots.scores import reliability_diagram, roc_curves
 from swift_zoomin.evaluation.plots.writing import OF_AN_EVALUATION, write_figures
 from swift_zoomin.evaluation.sets import ImageSet
+from swift_zoomin.pairing import pair
 from swift_zoomin.records import Record, write_records
 
 Row = dict[str, Any]

@@ -8,8 +8,8 @@ import pytest
 from swift_zoomin.evaluation.answers import to_answers
 from swift_zoomin.evaluation.groups import masks
 from swift_zoomin.evaluation.metrics import by_group, evaluation
-from swift_zoomin.evaluation.pairing import pair
 from swift_zoomin.images import ImageRef
+from swift_zoomin.pairing import pair
 from swift_zoomin.records import Record
 
 

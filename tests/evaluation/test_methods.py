@@ -12,7 +12,7 @@ from made_predictions import prediction_rows, write_set
 from swift_zoomin.evaluation.columns import NAMES, Column, best_methods
 from swift_zoomin.evaluation.figures import Figure
 from swift_zoomin.evaluation.markup import escape_latex, escape_markdown
-from swift_zoomin.evaluation.pairing import method_names
+from swift_zoomin.pairing import method_names
 from swift_zoomin.records import RecordError, write_records
 
 RESAMPLES = 200  # fewer than the command's, for speed; a test of the intervals has all

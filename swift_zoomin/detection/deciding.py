@@ -1,0 +1,153 @@
+"""What `zoomin detect` says beyond the model's verdict, where it is asked to: samples, a score, and a decision.
+
+--samples 8                    "sampled_verdicts" and "score", the bare share of them
+--calibration calibration.json a calibrated "score", and "decision": real, generated or cannot tell
+--stable                       "decision": the verdict (or what the calibration decides), or cannot tell where a
+                               mild re-encoding of the image changes the verdict
+"""
+
+import argparse
+import hashlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from swift_zoomin import arguments
+from swift_zoomin.arguments import complain
+from swift_zoomin.detection.calibration import FALSE_ALARMS, Calibration, Limit, as_json, read_calibration
+from swift_zoomin.detection.score import CALIBRATED, STABLE, how_sampled, sample, share
+from swift_zoomin.detection.stability import flips
+from swift_zoomin.episode import Conversation, Engine
+from swift_zoomin.images import ImageError
+from swift_zoomin.predictions import CANNOT_TELL
+from swift_zoomin.records import RecordError
+from swift_zoomin.replies import parse_reply
+
+Decision = tuple[str, str | None]  # and why it is none
+Look = Callable[[str], Awaitable[Conversation | ImageError]]  # at the image file of this path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--samples", type=arguments.count, metavar="K", help="sample the last look K times for a score (8 is a start)"
+    )
+    parser.add_argument(
+        "--calibration", type=arguments.path, metavar="FILE", help="of zoomin calibrate: a probability, and a decision"
+    )
+    parser.add_argument(
+        "--false-alarms",
+        type=float,
+        choices=FALSE_ALARMS,
+        default=FALSE_ALARMS[0],
+        help="share of real images that --calibration may call generated, and of generated ones real (0.01)",
+    )
+    parser.add_argument(
+        "--stable", action="store_true", help="look again after mild re-encodings; a verdict that changes cannot tell"
+    )
+
+
+@dataclass(frozen=True)
+class Deciding:
+    """What is asked for besides a verdict. A calibration comes with its limit and its number of samples."""
+
+    samples: int = 0
+    calibration: Calibration | None = None
+    limit: Limit | None = None
+    is_stable_wanted: bool = False
+
+    def made_by(self) -> str:
+        """What the further fields depend on, each part with a bar before it; empty where nothing is asked for."""
+        parts = []
+        if self.samples:
+            parts.append(how_sampled(self.samples))
+        if self.calibration and self.limit:
+            content = hashlib.sha256(as_json(self.calibration).encode()).hexdigest()
+            parts.append(f"{CALIBRATED}{content[:12]} at {self.limit.false_alarms}")
+        if self.is_stable_wanted:
+            parts.append(f"{STABLE}jpeg90, scale75")
+        return "".join(f"|{part}" for part in parts)
+
+    async def further_fields(
+        self, engine: Engine, path: str, seen: Conversation | ImageError, look: Look
+    ) -> dict[str, Any]:
+        """The fields of a row that are asked for, of an image whose exchange is over."""
+        if isinstance(seen, ImageError):
+            return self.unread_fields()
+        sampled = await sample(engine, seen, self.samples) if self.samples else None
+        decision = self._decide(seen, sampled)
+        if decision[0] != CANNOT_TELL and self.is_stable_wanted:
+            decision = await _held(path, seen, look, decision)
+        return self._fields(sampled, decision)
+
+    def unread_fields(self) -> dict[str, Any]:
+        """Those of an image that could not be read."""
+        return self._fields(None, (CANNOT_TELL, "the image could not be read"))
+
+    def _fields(self, sampled: list[str | None] | None, decision: Decision) -> dict[str, Any]:
+        fields: dict[str, Any] = {}
+        if self.samples:
+            fields |= {"score": self._score(sampled), "sampled_verdicts": sampled}
+        if self.limit or self.is_stable_wanted:
+            fields |= {"decision": decision[0], "decision_reason": decision[1]}
+        return fields
+
+    def _score(self, sampled: list[str | None] | None) -> float | None:
+        if sampled is None:
+            return None
+        return self.calibration.probability(share(sampled)) if self.calibration else share(sampled)
+
+    def _decide(self, seen: Conversation, sampled: list[str | None] | None) -> Decision:
+        if self.limit and sampled is not None:
+            return self.limit.decide(share(sampled))
+        if self.limit:
+            return CANNOT_TELL, f"nothing could be sampled: {seen.error or 'its file can no longer be read'}"
+        verdict = verdict_of(seen)
+        return (verdict, None) if verdict else (CANNOT_TELL, "no verdict")
+
+
+NOTHING_FURTHER = Deciding()
+
+
+async def _held(path: str, seen: Conversation, look: Look, decision: Decision) -> Decision:
+    """The decision, if the verdict holds after re-encodings."""
+
+    async def verdict_again(file: str) -> str | None:
+        return verdict_of(await look(file))
+
+    try:
+        flipped = await flips(path, verdict_of(seen), verdict_again)
+    except ImageError as error:
+        return CANNOT_TELL, f"it could not be looked at again: {error}"
+    if flipped:
+        return CANNOT_TELL, f"the verdict changes under {' and '.join(flipped)}"
+    return decision
+
+
+def verdict_of(seen: Conversation | ImageError) -> str | None:
+    """The final verdict of an exchange; None where it never came to one."""
+    if isinstance(seen, ImageError) or not seen.episode.replies or seen.episode.next_question() is not None:
+        return None
+    return parse_reply(seen.episode.replies[-1]).verdict
+
+
+def read_deciding(options: argparse.Namespace, made_by: str) -> Deciding:
+    """What the arguments ask for, which may be nothing.
+
+    Raises RecordError for a calibration of another model, other settings or another number of samples.
+    """
+    if options.calibration is None:
+        return Deciding(options.samples or 0, is_stable_wanted=options.stable)
+    calibration = read_calibration(options.calibration)
+    samples = options.samples or calibration.samples
+    wanted = f"{made_by}|{how_sampled(samples)}"
+    if calibration.made_by != wanted:
+        raise RecordError(
+            f"{options.calibration}: calibrated on predictions made by {calibration.made_by}; this is {wanted}; "
+            "calibrate on predictions of this model with these settings"
+        )
+    limit = calibration.limit(options.false_alarms)
+    if limit is None:
+        raise RecordError(f"{options.calibration}: no limit at --false-alarms {options.false_alarms}")
+    for note in calibration.notes:
+        complain(f"{options.calibration}: {note}")
+    return Deciding(samples, calibration, limit, options.stable)

@@ -1,0 +1,65 @@
+"""The raw score of an image: what share of its sampled second looks says "generated".
+
+The question of the last look is asked again, K times, at temperature 1: the model's own distribution, not a sharpened
+one. The exchange up to it stays as it was, so that an engine with a prefix cache reads it once. The seed of a sample is
+its number, for every image the same, so that engines which draw for a batch have batches to draw for.
+
+A sample without a verdict stays in the denominator, and speaks for neither side: it counts as half a vote. A row keeps
+all verdicts as `sampled_verdicts`, null where there was none, so it can be seen how many they were.
+
+The share is no probability: it is overconfident until `calibration.py` has seen held-out images. Sampling the first
+look too was measured, and ranks worse (tests/benchmarks/score.py).
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+from swift_zoomin.episode import Answer, Conversation, Engine
+from swift_zoomin.replies import GENERATED, parse_reply
+
+TEMPERATURE = 1.0
+CALIBRATED, STABLE = "calibration ", "stable "  # how those parts of made_by begin that no sample depends on
+
+
+async def sample(engine: Engine, conversation: Conversation, samples: int) -> list[str | None] | None:
+    """The verdicts of so many sampled answers to the last question of a conversation, each a word or None.
+
+    None where it never came to that question: the image could not be read, or the first reply was cut.
+    """
+    if conversation.episode.next_question() is not None:
+        return None
+    asked = without_last_reply(conversation)
+    answers = await asyncio.gather(*(engine.answer(asked, TEMPERATURE, number) for number in range(samples)))
+    given = [answer for answer in answers if isinstance(answer, Answer)]
+    if len(given) < samples:  # the image's file has gone meanwhile
+        return None
+    return [parse_reply(answer.text).verdict for answer in given]
+
+
+def without_last_reply(conversation: Conversation) -> Conversation:
+    """The conversation as it was when its last question was asked."""
+    episode = replace(conversation.episode, replies=conversation.episode.replies[:-1])
+    return Conversation(episode, conversation.messages[:-1], conversation.images)
+
+
+def share(sampled: Sequence[str | None]) -> float:
+    """The share of "generated" in 0..1, one of the 2K + 1 of `shares`; a sample without a verdict is half a vote."""
+    halves = 2 * sum(verdict == GENERATED for verdict in sampled) + sum(verdict is None for verdict in sampled)
+    return halves / (2 * len(sampled))
+
+
+def shares(samples: int) -> list[float]:
+    """Every share that so many samples can have, lowest first."""
+    return [halves / (2 * samples) for halves in range(2 * samples + 1)]
+
+
+def how_sampled(samples: int) -> str:
+    """What `made_by` says of the samples."""
+    return f"samples {samples} at temperature {TEMPERATURE}"
+
+
+def made_samples(made_by: str) -> str:
+    """The parts of `made_by` that sampled verdicts depend on."""
+    parts = [part for part in made_by.split("|") if not part.startswith((CALIBRATED, STABLE))]
+    return "|".join(parts)
