@@ -143,7 +143,7 @@ class zoomin_watch_changed(SecondLookMonitor):
     """Share of the second looks that end with another verdict than query 1's."""
 
     warning = (
-        "query 2 changes none of the wrong verdicts of query 1, in none of {rests_on} that had one: it copies. So does "
+        "query 2 changes no verdict of query 1, though it is wrong in {rests_on} that tell: it copies. So does "
         "a model after SFT on sft_joint rows, and one that is certain never samples the other verdict, so GRPO finds "
         "nothing to reward: start from SFT on sft rows, or from an earlier checkpoint"
     )
@@ -152,9 +152,11 @@ class zoomin_watch_changed(SecondLookMonitor):
         return float(is_changed(trajectory))
 
     def fails(self, trajectory: Trajectory) -> bool | None:
-        if trajectory.turns < 2 or not has_two_verdicts(trajectory) or trajectory.first.verdict == trajectory.label:
-            return None  # a right verdict is rightly kept
-        return not is_changed(trajectory)
+        if trajectory.turns < 2 or not has_two_verdicts(trajectory):
+            return None
+        if is_changed(trajectory):
+            return False
+        return None if trajectory.first.verdict == trajectory.label else True  # a right verdict is rightly kept
 
 
 class zoomin_watch_corrected(SecondLookMonitor):
