@@ -1,5 +1,7 @@
 """The monitors, called as ms-swift calls them: their values, where they are absent, and what they warn of."""
 
+import asyncio
+import json
 import pickle
 import random
 from collections.abc import Iterator
@@ -10,12 +12,15 @@ import pytest
 from conftest import trainer_of
 from rewarded import FIRST, LAST, LIMITS, REF, ROW, two_turns
 from swift.dataset import RowPreprocessor
+from swift.infer_engine.protocol import ChatCompletionResponseChoice, ChatMessage, RolloutInferRequest
 from swift.rewards import orms
 from swift.utils import logger as swift_logger
 
 import swift_zoomin.register.swift_zoomin_register  # noqa: F401  registers the monitors
+from swift_zoomin import prompts
 from swift_zoomin.images import ImageRef
 from swift_zoomin.plugin.monitors import MONITORS
+from swift_zoomin.plugin.scheduler import ZoomInQuery2Scheduler, ZoomInScheduler
 from swift_zoomin.replies import REAL, VERDICTS
 
 SHORT = ["second_look", "regions", "covered", "changed", "corrected", "cut"]
@@ -100,6 +105,28 @@ OUTSIDE = [[1000.0, 0.0, 1000.0, 700.0]]  # clipped to the image, nothing is lef
 def test_each_value_is_what_one_counts_by_hand(infos: dict, row: dict, expected: tuple) -> None:
     completion = infos.get("replies", [FIRST])[-1]
     assert watch(completion, rollout_infos=infos, **row) == values(*expected)
+
+
+def rolled_out(scheduler: ZoomInScheduler, *replies: str) -> dict[str, Any]:
+    """A row after its rollout on a server: what the scheduler says of it travels as JSON."""
+    request = RolloutInferRequest([{"role": "user", "content": prompts.QUERY1}], images=[REF])
+    infos: dict[str, Any] = {"num_turns": len(replies)}
+    for turn, reply in enumerate(replies, 1):
+        choice = ChatCompletionResponseChoice(0, ChatMessage("assistant", reply), "stop", token_ids=[1])
+        request.messages.append({"role": "assistant", "content": reply})
+        infos |= asyncio.run(scheduler.on_turn_end(request, choice, turn))["rollout_infos"]
+        if turn < scheduler.max_turns:
+            infos |= scheduler.step(request, choice, turn)["rollout_infos"]
+    infos = json.loads(json.dumps(infos))
+    return {"rollout_infos": infos, "images": infos.get("images", [REF])}
+
+
+def test_a_rollout_server_of_each_stage_gives_what_its_stage_has() -> None:
+    for scheduler in (ZoomInScheduler(), ZoomInQuery2Scheduler()):
+        seen = watch(LAST, **rolled_out(scheduler, FIRST, LAST))
+        assert seen == values(1, 1, pytest.approx(0.16), 1, 1, 0)
+    seen = watch(FIRST, **rolled_out(ZoomInScheduler(max_turns=1), FIRST))
+    assert seen == values(None, 1, pytest.approx(0.16), None, None, 0)
 
 
 # ---- a weight of 0
