@@ -164,14 +164,25 @@ is_without_vllm() {
     [[ ${said,,} =~ ^(no|false|f|n|0)$ ]]
 }
 
-# leave_out_vllm COMMAND ...: sets `command`, a local variable of its caller's, to the same words without vLLM's flags,
-# which ms-swift refuses with --use_vllm false.
-leave_out_vllm() {
+# are_weights_of_others ARGUMENTS ...: whether other --reward_funcs follow the last --reward_weights.
+are_weights_of_others() {
+    local word weights=
+    for word in "$@"; do
+        if [ "$word" = --reward_weights ]; then weights=last; fi
+        if [ "$word" = --reward_funcs ] && [ -n "$weights" ]; then weights=others; fi
+    done
+    [ "$weights" = others ]
+}
+
+# leave_out FLAGS COMMAND ...: sets `command`, a local variable of its caller's, to the same words without these flags
+# (a pattern) and their values.
+leave_out() {
     local word leaving=
     command=()
-    for word in "$@"; do
+    for word in "${@:2}"; do
         if [[ $word == --* ]]; then leaving=; fi
-        if [[ $word == --vllm_* ]]; then leaving=yes; fi
+        # shellcheck disable=SC2053  # a pattern
+        if [[ $word == $1 ]]; then leaving=yes; fi
         if [ -z "$leaving" ]; then command+=("$word"); fi
     done
 }
@@ -192,7 +203,9 @@ start_or_resume() {
     # ms-swift would ask the hub whether this folder is its newest copy of a model.
     if [ -d "$MODEL" ]; then added+=(--check_model false); fi
     command=("$1" "$2" "${added[@]}" "${@:3}")
-    if is_without_vllm "$@"; then leave_out_vllm "${command[@]}"; fi
+    # ms-swift refuses both: vLLM's flags with --use_vllm false, and weights of the recipe's rewards for others.
+    if is_without_vllm "$@"; then leave_out '--vllm_*' "${command[@]}"; fi
+    if are_weights_of_others "$@"; then leave_out --reward_weights "${command[@]}"; fi
     one_process_a_gpu
     run "${command[@]}"
 }

@@ -15,7 +15,7 @@ from typing import TypeGuard
 import numpy as np
 from sacrebleu.metrics.bleu import BLEU, BLEUScore
 
-from swift_zoomin.boxes import Box, box_area, iou
+from swift_zoomin.boxes import Box, Size, box_area, iou
 from swift_zoomin.replies import VERDICTS, Reply
 
 
@@ -78,11 +78,7 @@ def iou_union_reward(predicted: Sequence[Box] | None, annotated: Sequence[Box] |
     """IoU of the area that the predicted boxes cover together with the annotated one. As `iou_reward`."""
     if not predicted or not annotated:
         return iou_reward(predicted, annotated)
-    # All edges together cut the plane into cells, each of which lies wholly inside or outside of every box.
-    boxes = [*predicted, *annotated]
-    xs = sorted({x for x1, _, x2, _ in boxes for x in (x1, x2)})
-    ys = sorted({y for _, y1, _, y2 in boxes for y in (y1, y2)})
-    cell_areas = np.outer(np.diff(ys), np.diff(xs))
+    xs, ys, cell_areas = _cells([*predicted, *annotated])
     in_predicted = _covered(predicted, xs, ys)
     in_annotated = _covered(annotated, xs, ys)
     union = float(cell_areas[in_predicted | in_annotated].sum())
@@ -90,6 +86,26 @@ def iou_union_reward(predicted: Sequence[Box] | None, annotated: Sequence[Box] |
         return 0.0
     intersection = float(cell_areas[in_predicted & in_annotated].sum())
     return min(1.0, intersection / union)
+
+
+def covered_share(boxes_px: Sequence[Box], size: Size) -> float:
+    """The share of an image that boxes inside it cover together. 0..1; boxes in pixels of the image, as `size`."""
+    usable = [box for box in dict.fromkeys(map(tuple, boxes_px)) if box_area(box) > 0]
+    if not usable:
+        return 0.0
+    xs, ys, cell_areas = _cells(usable)
+    covered = float(cell_areas[_covered(usable, xs, ys)].sum())
+    return min(1.0, covered / (size[0] * size[1]))
+
+
+def _cells(boxes: Sequence[Box]) -> tuple[list[float], list[float], np.ndarray]:
+    """The cells into which the edges of all boxes cut the plane; each lies wholly inside or outside of every box.
+
+    Returns the edges across (xs) and down (ys), and the areas of the cells between them: (len(ys) - 1, len(xs) - 1).
+    """
+    xs = sorted({x for x1, _, x2, _ in boxes for x in (x1, x2)})
+    ys = sorted({y for _, y1, _, y2 in boxes for y in (y1, y2)})
+    return xs, ys, np.outer(np.diff(ys), np.diff(xs))
 
 
 def _covered(boxes: Sequence[Box], xs: list[float], ys: list[float]) -> np.ndarray:

@@ -5,7 +5,7 @@ import re
 import shlex
 import shutil
 import subprocess
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from pathlib import Path
 
 import pytest
@@ -124,6 +124,34 @@ def test_on_a_cpu_alone_a_training_needs_no_argument(recipe: str) -> None:
         assert not [flag for flag in flags(command) if flag.startswith("--vllm_")]
     told = ["--torch_dtype", "bfloat16"]
     assert commands(recipe, *told, MODEL="m", GPUS="0")[0][-2:] == told
+
+
+STAGE_1 = [f"zoomin_watch_{name}" for name in ("regions", "covered", "cut")]
+STAGE_2 = [f"zoomin_watch_{name}" for name in ("second_look", "regions", "covered", "changed", "corrected", "cut")]
+
+
+def values_of(command: list[str], flag: str) -> list[str]:
+    """The values of a flag's last place."""
+    after = command[len(command) - command[::-1].index(flag) :]
+    return list(takewhile(lambda word: not word.startswith("--"), after))
+
+
+@pytest.mark.parametrize("stage", ["query1", "query2"])
+@pytest.mark.parametrize("recipe", ["7b/grpo_{}.sh", "32b/grpo_{}.sh", "1gpu/grpo_{}.sh", "server/grpo.sh"])
+def test_a_recipe_watches_what_its_stage_has_at_a_weight_of_0(recipe: str, stage: str) -> None:
+    command = commands(recipe.format(stage), MODEL="m", STAGE=stage)[0]
+    rewards, weights = values_of(command, "--reward_funcs"), values_of(command, "--reward_weights")
+    assert rewards[2:] == (STAGE_1 if stage == "query1" else STAGE_2)
+    assert weights == ["1", "1", *["0"] * (len(rewards) - 2)]
+
+
+def test_a_recipes_weights_are_left_out_for_other_rewards_and_only_then() -> None:
+    recipe, other = "7b/grpo_query2.sh", ["--reward_funcs", "zoomin_accuracy"]
+    command = commands(recipe, *other, "--seed", "3", MODEL="m")[0]
+    assert command[-4:] == [*other, "--seed", "3"]
+    assert "--reward_weights" not in command
+    for told in (["--reward_weights", *"34000000"], [*other, "--reward_weights", "2"]):
+        assert commands(recipe, *told, MODEL="m")[0].count("--reward_weights") == 2  # ms-swift takes the last
 
 
 @pytest.mark.parametrize("recipe", DETECTING)

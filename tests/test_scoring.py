@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
 
-from swift_zoomin.boxes import iou
+from swift_zoomin.boxes import clip_box, iou
 from swift_zoomin.replies import Reply, parse_reply
 from swift_zoomin.scoring import (
     accuracy_reward,
     bleu,
     bleu_reward,
+    covered_share,
     format_reward,
     iou_f1_reward,
     iou_reward,
@@ -240,6 +241,20 @@ def test_a_repetition_never_raises_f1_where_it_marks_one_region(predicted: list,
 def test_union_equals_that_of_exact_polygons(predicted: list, annotated: list) -> None:
     p, q = (shapely.unary_union([shapely.box(*box) for box in side]) for side in (predicted, annotated))
     assert iou_union_reward(predicted, annotated) == pytest.approx(p.intersection(q).area / p.union(q).area)
+
+
+@given(st.lists(boxes, max_size=6))
+def test_the_share_covered_is_that_of_exact_polygons(marked: list) -> None:
+    inside = [clip_box(box, (40, 30)) for box in marked]
+    covered = shapely.unary_union([shapely.box(*box) for box in inside]).area
+    assert covered_share(inside, (40, 30)) == pytest.approx(covered / (40 * 30))
+
+
+def test_what_covers_nothing_or_everything_is_counted_so() -> None:
+    assert covered_share([], (40, 20)) == 0.0
+    assert covered_share([[3, 3, 3, 20], [0, 0, 0, 0]], (40, 20)) == 0.0
+    assert covered_share([[0, 0, 40, 20], [0, 0, 40, 20], [1, 1, 2, 2]], (40, 20)) == 1.0
+    assert covered_share([[0, 0, 10, 20], [5, 0, 20, 10]], (40, 20)) == 300 / 800  # 200 + 150 - 50
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,8 @@ source "$(dirname "$0")/../common.sh"
 check MODEL DATA OUT
 start_or_resume swift rlhf --rlhf_type grpo --custom_register_path swift_zoomin \
     --model "$(weights "$MODEL")" --model_type "$MODEL_TYPE" --template zoomin --dataset "$DATA:query1" \
-    --reward_funcs zoomin_format zoomin_iou --num_generations 2 --max_completion_length 1024 \
+    --reward_funcs zoomin_format zoomin_iou zoomin_watch_{regions,covered,cut} --reward_weights 1 1 0 0 0 \
+    --num_generations 2 --max_completion_length 1024 \
     --use_vllm true --vllm_mode colocate --vllm_gpu_memory_utilization 0.85 --sleep_level 1 --offload_model true \
     --vllm_max_model_len 8192 --vllm_limit_mm_per_prompt '{"image": 7, "video": 0}' \
     --tuner_type lora --torch_dtype bfloat16 --learning_rate 1e-4 --num_train_epochs 1 \

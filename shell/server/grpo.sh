@@ -21,8 +21,16 @@ fi
 # shellcheck source-path=SCRIPTDIR source=../common.sh
 source "$(dirname "$0")/../common.sh"
 case $STAGE in
-    query1) exchange=(--multi_turn_scheduler zoomin --max_turns 1 --reward_funcs zoomin_format zoomin_iou) ;;
-    query2) exchange=(--multi_turn_scheduler zoomin_query2 --reward_funcs zoomin_accuracy zoomin_bleu) ;;
+    query1)
+        exchange=(--multi_turn_scheduler zoomin --max_turns 1
+            --reward_funcs zoomin_format zoomin_iou zoomin_watch_{regions,covered,cut}
+            --reward_weights 1 1 0 0 0)
+        ;;
+    query2)
+        exchange=(--multi_turn_scheduler zoomin_query2
+            --reward_funcs zoomin_accuracy zoomin_bleu zoomin_watch_{second_look,regions,covered,changed,corrected,cut}
+            --reward_weights 1 1 0 0 0 0 0 0)
+        ;;
     *) stop "STAGE=$STAGE; expected query1 or query2" ;;
 esac
 replaced SERVERS "--vllm_server_host and --vllm_server_port"

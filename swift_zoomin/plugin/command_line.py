@@ -31,7 +31,7 @@ class Command:
     """`trained` and `validated` are data sets; `imitated` are answers to learn beside GRPO (CHORD).
 
     `loaded` are the folders whose weights go on top of the model's: a checkpoint to go on from, and LoRA adapters.
-    `patterns` are the parts of `--loss_scale` that look at words.
+    `patterns` are the parts of `--loss_scale` that look at words. `rewards` are the names of reward functions.
     """
 
     teaches: bool = False  # the answers of its rows
@@ -41,6 +41,7 @@ class Command:
     imitated: tuple[DatasetSyntax, ...] = ()
     loaded: tuple[str, ...] = ()
     patterns: tuple[str, ...] = ()
+    rewards: tuple[str, ...] = ()
 
     def problem(self, path: str, purpose: str) -> str | None:
         """Why rows of this purpose are of no use to this command; None where they are."""
@@ -129,13 +130,14 @@ def read_command(arguments: list[str] | None = None) -> Command:
         imitated=tuple(_parsed(found.chord_sft_dataset)),
         loaded=tuple(_folders([found.resume_from_checkpoint, *found.adapters])),
         patterns=tuple(part for part in (found.loss_scale or "").split("+") if part not in _ROLES),
+        rewards=tuple(found.reward_funcs),
     )
 
 
 def _parser() -> argparse.ArgumentParser:
     """The options of ms-swift that matter here, in both of the spellings that it takes."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    for name in ("dataset", "val_dataset", "chord_sft_dataset"):
+    for name in ("dataset", "val_dataset", "chord_sft_dataset", "reward_funcs"):
         parser.add_argument(f"--{name}", f"--{name.replace('_', '-')}", nargs="*", default=[])
     parser.add_argument("--adapters", nargs="*", default=[])
     parser.add_argument("--resume_from_checkpoint", "--resume-from-checkpoint", nargs="?")

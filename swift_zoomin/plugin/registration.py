@@ -10,6 +10,7 @@ from swift.trainers import TrainerFactory
 from swift_zoomin.plugin.command_line import RECORDS_NAMES, read_command
 from swift_zoomin.plugin.dataset import RecordsLoader, mixing
 from swift_zoomin.plugin.family_templates import FamilyTemplate
+from swift_zoomin.plugin.monitors import MONITORS
 from swift_zoomin.plugin.rewards import REWARDS
 from swift_zoomin.plugin.scheduler import ZoomInQuery2Scheduler, ZoomInScheduler
 
@@ -28,6 +29,7 @@ def register() -> None:
     multi_turns["zoomin_query2"] = ZoomInQuery2Scheduler
 
     orms.update(REWARDS)
+    orms.update(MONITORS)
 
 
 def register_turn_credit() -> None:

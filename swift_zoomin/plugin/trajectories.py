@@ -9,9 +9,10 @@ from functools import cached_property
 from typing import Any
 
 from swift_zoomin import scoring
+from swift_zoomin.boxes import Size, box_area
 from swift_zoomin.episode import to_original_boxes
 from swift_zoomin.images import is_remote
-from swift_zoomin.plugin.rollout_settings import check_agreement, settings_of_trainer
+from swift_zoomin.plugin.rollout_settings import allowed_turns, check_agreement, settings_of_trainer
 from swift_zoomin.plugin.template import first_image
 from swift_zoomin.replies import VERDICTS, Reply, parse_reply
 
@@ -22,11 +23,13 @@ class Trajectory:
 
     texts: tuple[str, str]  # of query 1 and query 2
     turns: int  # 0 where no multi-turn scheduler ran
-    image: Any  # None where a scheduler ran, which has read it already
+    max_turns: int  # that the run allows: 1 where it trains query 1 alone, or no multi-turn scheduler ran
+    image: Any  # the original, in any form that ms-swift lets it have; None where the row has none
     rolled_out_px: list[list[float]] | None  # query 1's boxes, where a scheduler has worked them out
     label: Any
     explanation: str | None
     annotated_px: list[list[float]] | None
+    cut: bool | None  # whether its last reply was cut by the length limit; None where ms-swift does not say
 
     @property
     def is_of_record(self) -> bool:
@@ -44,6 +47,16 @@ class Trajectory:
     @cached_property
     def last(self) -> Reply:
         return parse_reply(self.texts[1])
+
+    @cached_property
+    def size(self) -> Size | None:
+        """The original's size in pixels; None without an image."""
+        return None if self.image is None else first_image([self.image]).size
+
+    @cached_property
+    def regions_px(self) -> list[list[float]]:
+        """The usable regions that query 1's reply names, in pixels of the original; none where it cannot be read."""
+        return [box for box in self.predicted_px or [] if box_area(box) > 0]
 
     @cached_property
     def predicted_px(self) -> list[list[float]] | None:
@@ -70,35 +83,37 @@ def read_trajectories(completions: list[str], columns: dict[str, Any], args: Any
     images = columns.get("images", absent)
     explanations = columns.get("explanation", absent)
     boxes = columns.get("boxes", absent)
+    cut = columns.get("is_truncated") or absent
     trajectories = []
     for index, completion in enumerate(completions):
         rollout_info = rollout_infos[index] or {}
         check_agreement(rollout_info, trainers_settings)
-        annotation = {
+        row = {
+            "image": images[index][0] if images[index] else None,
             "label": columns["label"][index],
             "explanation": explanations[index],
             "annotated_px": boxes[index],
+            "cut": cut[index],
         }
         if rollout_info.get("replies"):
-            trajectories.append(_rolled_out(rollout_info, annotation))
+            trajectories.append(_rolled_out(rollout_info, row))
         else:
-            trajectories.append(_single_turn(completion, images[index], annotation))
+            trajectories.append(_single_turn(completion, row))
     return trajectories
 
 
-def _rolled_out(rollout_info: dict[str, Any], annotation: dict[str, Any]) -> Trajectory:
+def _rolled_out(rollout_info: dict[str, Any], row: dict[str, Any]) -> Trajectory:
     """A trajectory of our scheduler, which puts all its replies and query 1's boxes into `rollout_infos`."""
     replies = rollout_info["replies"]
     last_text = replies[1] if len(replies) > 1 else ""
     return Trajectory(
         texts=(replies[0], last_text),
         turns=len(replies),
-        image=None,
+        max_turns=allowed_turns(rollout_info.get("max_turns")),
         rolled_out_px=rollout_info["boxes_px"],
-        **annotation,
+        **row,
     )
 
 
-def _single_turn(completion: str, images: list[Any] | None, annotation: dict[str, Any]) -> Trajectory:
-    image = images[0] if images else None
-    return Trajectory(texts=(completion, completion), turns=0, image=image, rolled_out_px=None, **annotation)
+def _single_turn(completion: str, row: dict[str, Any]) -> Trajectory:
+    return Trajectory(texts=(completion, completion), turns=0, max_turns=1, rolled_out_px=None, **row)

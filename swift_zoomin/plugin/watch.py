@@ -4,6 +4,7 @@ Nothing raises where a reward is never applicable, no trajectory reaches query 2
 the same: the run goes on and trains nothing. Each such suspicion is said once.
 """
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -76,3 +77,24 @@ def _is_without_variance(log_history: list[dict[str, Any]]) -> bool:
     recent = log_history[-3 * PATIENCE :]  # evaluations stand there too
     shares = [entry["frac_reward_zero_std"] for entry in recent if "frac_reward_zero_std" in entry]
     return len(shares) >= PATIENCE and min(shares[-PATIENCE:]) == 1
+
+
+class Recent:
+    """Which of the replies to the last images fail at something; an image of which no reply says either is left out."""
+
+    def __init__(self, images: int) -> None:
+        self.signs: deque[list[bool]] = deque(maxlen=images)  # of each image, one a reply
+
+    def add(self, signs: list[bool]) -> None:
+        """Take in the replies to one image."""
+        if signs:
+            self.signs.append(signs)
+
+    def replies(self) -> int:
+        return sum(map(len, self.signs))
+
+    def share_failing(self) -> float:
+        """The share of all replies that fail; 0 before so many images have been seen."""
+        if len(self.signs) < (self.signs.maxlen or 0):
+            return 0.0
+        return sum(map(sum, self.signs)) / self.replies()

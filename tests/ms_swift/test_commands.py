@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow.parquet
 import pytest
 from conftest import COMMON, GRPO, ROLLOUT, ROOT, SFT, logged, run_swift
+from counted_by_hand import MONITORS, assert_monitors_count_right
 
 pytestmark = pytest.mark.swift
 
@@ -76,19 +77,24 @@ def test_grpo_from_an_empty_directory_in_two_processes(trained_dir: Path, benchm
     _assert_two_turns_and_finite_rewards(out)
 
 
-def test_all_five_rewards_in_one_run_with_weights_and_a_masked_first_reply(
+def test_all_rewards_in_one_run_with_weights_and_a_masked_first_reply_and_monitors_that_count_right(
     trained_dir: Path, benchmark_dir: Path, tmp_path: Path
 ) -> None:
-    names = ["format", "iou", "accuracy", "bleu", "accuracy_query1"]
+    weights = {"format": 1, "iou": 2, "accuracy": 1, "bleu": 0.5, "accuracy_query1": 0}
+    names = [*(f"zoomin_{name}" for name in weights), *(f"zoomin_watch_{name}" for name in MONITORS)]
     data = f"{benchmark_dir}/train/records.jsonl:query2"
     run_swift(
-        *(*GRPO, "--reward_funcs", *(f"zoomin_{name}" for name in names), "--reward_weights", 1, 2, 1, 0.5, 0),
+        *(*GRPO, "--reward_funcs", *names, "--reward_weights", *weights.values(), *[0] * len(MONITORS)),
         *(*COMMON, *ROLLOUT, "--model", trained_dir, "--dataset", data, "--output_dir", tmp_path, "--max_steps", 2),
         *("--multi_turn_scheduler", "zoomin_query2", "--external_plugins", "swift_zoomin"),
-        *("--max_completion_length", 100),
+        *("--max_completion_length", 100, "--log_completions", "true", "--per_device_train_batch_size", 16),
     )
-    for step in logged(tmp_path):
-        assert all(math.isfinite(step[f"rewards/zoomin_{name}/mean"]) for name in names)
+    steps = logged(tmp_path)
+    for step in steps:
+        assert all(math.isfinite(step[f"rewards/zoomin_{name}/mean"]) for name in weights)
+        paid = [weight * step[f"rewards/zoomin_{name}/mean"] for name, weight in weights.items()]
+        assert step["reward"] == pytest.approx(sum(paid), abs=1e-6)  # the monitors earn nothing
+    assert_monitors_count_right(steps, tmp_path / "completions.jsonl")
 
 
 def test_bad_rows_are_reported_together_before_training(model_dir: Path, benchmark_dir: Path, tmp_path: Path) -> None:
