@@ -31,7 +31,7 @@ def known_size(name: str) -> str:
     """A folder as it is; of a size or a hub's name the size that plan.py knows. Raises ValueError."""
     if (Path(name) / "config.json").exists():
         return name
-    found = re.search(r"(\d+b)(?![a-z])", name.lower())
+    found = re.search(r"(\d+b)(?![a-z0-9])", name.lower())
     if found and found[1] in SIZES:
         return found[1]
     raise ValueError(f"{name}: expected a folder with config.json, or a name with one of {', '.join(SIZES)} in it")

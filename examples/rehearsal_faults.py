@@ -60,7 +60,7 @@ FAULTS = [
         "vLLM's CPU build takes no part in a training: --use_vllm false",
     ),
     Fault(
-        r"No space left on device",
+        r"No space left on device|inline_container\.cc:\d+\] \. unexpected pos",  # the latter is torch's
         "the disk is full: set OUT on a larger one (shm: a larger /dev/shm), or --save_only_model true",
     ),
     Fault(

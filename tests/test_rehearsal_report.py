@@ -153,9 +153,49 @@ def test_the_disk_holds_one_checkpoint_more_while_it_is_written(limit: str, kept
             "[rank0]:   Value error, Sleep mode is not supported on current platform. [type=value_error]\n",
             "vLLM's CPU build takes no part in a training: --use_vllm false",
         ),
+        (  # a checkpoint, written to a disk of 8 MB
+            "    self.file_like.write_end_of_file()\n"
+            "RuntimeError: [enforce fail at inline_container.cc:672] . unexpected pos 2923968 vs 2923860\n"
+            "Train: 100%|##########| 2/2 [00:11<00:00,  5.75s/it]\n",
+            "the disk is full: set OUT on a larger one",
+        ),
+        (  # a hub's name on a machine without network
+            '    raise NetworkError(f"Connection failed: {exc}") from exc\n'
+            "modelscope_hub.errors.NetworkError: [E1020] Connection failed: _DownloadHTTPSConnectionPool("
+            "host='modelscope.cn', port=443): Max retries exceeded with url: /api/v1/models\n",
+            "the model cannot be downloaded from here: set MODEL to a folder, or RANDOM_WEIGHTS=1",
+        ),
+        (  # vLLM's own function, told that 20 of 80 GiB are free
+            "ValueError: Free memory on device cuda:0 (20.0/80.0 GiB) on startup is less than desired GPU memory "
+            "utilization (0.4, 32.0 GiB). Decrease GPU memory utilization or reduce GPU memory used by others.",
+            "vLLM is to have more of the GPU than is free: lower --vllm_gpu_memory_utilization",
+        ),
+        (  # vLLM's own function, told that nothing is left
+            "ValueError: No available memory for the cache blocks. Try increasing `gpu_memory_utilization` when "
+            "initializing the engine (this flag also controls CPU memory reservation on the CPU backend).",
+            "vLLM has no room beside its weights: raise --vllm_gpu_memory_utilization",
+        ),
+        (  # vLLM's own function, told that 0.93 GiB are left
+            "ValueError: To serve at least one request with the model's max seq len (8192), (3.73 GiB KV cache is "
+            "needed, which is larger than the available KV cache memory (0.93 GiB). Based on the available memory, the",
+            "vLLM's cache is too small for one answer: raise --vllm_gpu_memory_utilization",
+        ),
+        (  # torch's form; no GPU has said it here
+            "[rank3]: torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.63 GiB. GPU 3 has a total "
+            "capacity of 79.11 GiB of which 2.61 GiB is free.\n",
+            "GPU memory ran out: --vllm_gpu_memory_utilization lower, --deepspeed zero3_offload",
+        ),
+        (  # NCCL's form; not seen here
+            "torch.distributed.DistBackendError: NCCL error in: ProcessGroupNCCL.cpp:3356, unhandled system error\n",
+            "NCCL cannot join the GPUs: a larger /dev/shm (docker --ipc host)",
+        ),
+        (  # what is not known is told in its own words
+            "Traceback (most recent call last):\nsomething.strange.OddError: an odd thing\nTrain: 1/2\n",
+            "something.strange.OddError: an odd thing",
+        ),
         (  # the same with vLLM 0.6.3's name and nothing of vLLM 0.32 in it
-            "[rank0]: RuntimeError: Failed to import trl.trainer.grpo_trainer because of the following error (look up to "
-            "see its traceback):\n[rank0]: No module named 'vllm.distributed'\n",
+            "[rank0]: RuntimeError: Failed to import trl.trainer.grpo_trainer because of the following error (look up "
+            "to see its traceback):\n[rank0]: No module named 'vllm.distributed'\n",
             "the installed vLLM is not the one that this ms-swift works with: pip install -c constraints-gpu.txt",
         ),
     ],
@@ -164,6 +204,11 @@ def test_a_log_gives_one_line_that_says_what_to_change(log: str, line: str) -> N
     said = diagnose(log, 1, "grpo_query1")
     assert said.startswith(line)
     assert "\n" not in said
+
+
+def test_a_command_that_the_system_killed_wanted_memory() -> None:
+    assert diagnose("Loading weights\n", -9, "sft").startswith("the system killed it, as it does where host memory")
+    assert diagnose("Loading weights\n", 3, "sft") == "it ended with status 3, and said nothing that is known here"
 
 
 def test_a_loss_that_is_no_number_is_told_with_its_step(tmp_path: Path) -> None:
