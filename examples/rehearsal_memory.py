@@ -50,4 +50,4 @@ def longest_batch(args: dict[str, Any], max_pixels: int) -> Any:
     patches = max_pixels // (2 * PATCH_PX) ** 2 * 4  # in whole tokens of four patches
     reply = args.get("max_completion_length") or REPLY_TOKENS
     tokens = IMAGES * patches // 4 + 2 * reply + PROMPT_TOKENS
-    return Batch(rows, tokens, reply, (patches,) * IMAGES * rows)
+    return Batch(rows=rows, tokens=tokens, kept=reply, patches=(patches,) * IMAGES * rows)

@@ -44,10 +44,8 @@ def findings(folder: Path, stages: list[Stage]) -> Iterator[str]:
     yield from (f"{CHANGE_PACKAGES}: {fault}" for fault in wrong_packages(commands))
     for stage in stages:
         yield from (f"{stage.name}: {fault}" for fault in faults_of(stage))
-    detection = read_json(folder / "detect" / "run.json")
-    if detection and detection["status"] != 0:
-        log = (folder / "detect" / "run.log").read_text(errors="replace")
-        yield f"detect: {diagnose(log, detection['status'], 'detect')}"
+    if (folder / "detect" / "whole").exists():
+        yield from (f"detect: {fault}" for fault in faults_of_detection(folder / "detect"))
     free, needed = disk_bytes(folder, stages)
     if needed > free:
         yield (
@@ -59,6 +57,8 @@ def findings(folder: Path, stages: list[Stage]) -> Iterator[str]:
 def faults_of(stage: Stage) -> Iterator[str]:
     if part := stage.failed_part:
         yield diagnose(stage.log(part), stage.parts[part]["status"], stage.name)
+    elif not stage.is_whole:
+        yield f"it did not come to its end: look at the logs in {stage.folder}"
     if first := next((row for row in stage.steps if not is_finite(row)), None):
         yield (
             f"loss {first['loss']}, gradient {first.get('grad_norm')} at step {step_of(first)}: lower --learning_rate; "
@@ -74,6 +74,14 @@ def faults_of(stage: Stage) -> Iterator[str]:
                 f"GPU {index} was full ({used:.1f} of {total:.1f} GiB), and longer rows may come: a smaller "
                 "MAX_PIXELS, --deepspeed zero3_offload, or a lower --vllm_gpu_memory_utilization"
             )
+
+
+def faults_of_detection(folder: Path) -> Iterator[str]:
+    seen = read_json(folder / "run.json")
+    if not seen:
+        yield f"it did not come to its end: look at {folder}/run.log"
+    elif seen["status"] != 0:
+        yield diagnose((folder / "run.log").read_text(errors="replace"), seen["status"], "detect")
 
 
 def is_finite(row: dict[str, Any]) -> bool:

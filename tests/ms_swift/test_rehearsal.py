@@ -5,10 +5,12 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from conftest import ROOT
 from random_model import FIRST_SPECIAL_ID, REPLY_TOKENS, ends, known_size, load_processor, make
 from run_recipe import environment
+from scripted_swift import write_programs
 
 ARGUMENTS = [
     *("--torch_dtype", "float32", "--gradient_checkpointing", "false", "--deepspeed", ""),
@@ -116,6 +118,45 @@ def test_a_folder_that_is_no_rehearsals_is_left_as_it_is(tmp_path: Path) -> None
     assert done.returncode == 2
     assert "is there and is no rehearsal's" in done.stderr
     assert (tmp_path / "out" / "precious").exists()
+
+
+# ---- beside a server, and with a fault, where nothing is trained
+
+
+@pytest.fixture
+def scripted(model_dir: Path, benchmark_dir: Path, tmp_path: Path) -> dict[str, str]:
+    """Variables of a rehearsal whose `swift` and `zoomin` are toys; a machine of three GPUs is believed."""
+    programs = write_programs(tmp_path / "bin")
+    return {
+        "PATH": f"{programs}:{environment()['PATH']}",
+        "MODEL": str(model_dir),
+        "DATA": str(benchmark_dir / "train" / "records.jsonl"),
+        "OUT": str(tmp_path / "out"),
+        "SEEN": str(tmp_path / "seen"),
+        "CUDA_VISIBLE_DEVICES": "4,6,7",
+        "GPUS": "2",
+    }
+
+
+def test_beside_a_server_each_stage_has_its_own_which_ends_with_it(scripted: dict[str, str]) -> None:
+    done = rehearse("server", **scripted)
+    assert Path(scripted["SEEN"]).read_text() == "query1 on 4\nquery2 on 4\n"
+    stages = read(Path(scripted["OUT"]))["stages"]
+    assert list(stages) == ["grpo_query1", "grpo_query2"]
+    assert all(stage["goes_on"] for stage in stages.values()), done.stdout + done.stderr
+    assert "detection: 1 images, 0 with a verdict" in done.stdout
+    left = [" ".join(process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"])]
+    assert not [command for command in left if scripted["PATH"].split(":")[0] in command]
+
+
+def test_a_stage_that_fails_ends_the_rehearsal_with_a_report(scripted: dict[str, str]) -> None:
+    done = rehearse("7b", FAILS="rlhf", **scripted)
+    assert done.returncode == 1
+    seen = read(Path(scripted["OUT"]))
+    assert (seen["stages"]["sft"]["is_whole"], seen["stages"]["grpo_query1"]["is_whole"]) == (True, False)
+    assert "grpo_query2" not in seen["stages"]
+    (change,) = [line for line in seen["change"] if not line.startswith("packages")]
+    assert change.startswith("grpo_query1: GPU memory ran out: --vllm_gpu_memory_utilization lower")
 
 
 # ---- random weights
