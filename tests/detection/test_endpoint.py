@@ -10,11 +10,11 @@ from answering_server import AnsweringServer, Reply, answering, fault, said
 from endpoints import LIMITS, engine_at
 from marked_images import sent_image
 from PIL import Image, ImageChops
-from swift_zoomin.detection.in_flight import event_loop
 
 from swift_zoomin import prompts
 from swift_zoomin.checkpoints import limits_of_tokens
 from swift_zoomin.detection import Detector
+from swift_zoomin.detection.in_flight import event_loop
 from swift_zoomin.episode import Conversation, Episode
 from swift_zoomin.families import QWEN3_VL, Frame
 from swift_zoomin.images import ImageRef
