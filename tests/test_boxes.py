@@ -217,6 +217,7 @@ def test_there_and_back_moves_no_corner_by_more_than_one_of_the_models_units(
         assert abs(before - after) <= size[axis % 2] / in_frame[axis % 2] + 1e-6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", TRAINED, ids=lambda family: family.name)
 @given(size=sizes, shares=st.lists(st.floats(0, 1), min_size=4, max_size=4))
 @settings(max_examples=500, deadline=None)
