@@ -11,7 +11,7 @@ from scripted_server import Call, Reply, completion, fault
 from swift_zoomin.replies import GENERATED, REAL, render_reply
 from swift_zoomin.replies import Reply as Said
 
-TIMEOUT_S, RETRIES = 5, 2
+TIMEOUT_S, RETRIES = 10, 2  # seconds enough for a busy machine to answer in
 TRIES = 1 + RETRIES
 LABEL = "red panel"
 _WHOLE = completion(render_reply(Said(GENERATED, [], [], "It stays red.")))
