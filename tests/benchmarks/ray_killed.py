@@ -134,8 +134,8 @@ def kill_the_script(folder: Path) -> bool:
 
 def main() -> int:
     os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "examples")])
-    # On a machine that is busy a worker takes long to start; Ray would start another, and another.
-    os.environ.update(RAY_worker_register_timeout_seconds="600", RAY_raylet_start_wait_time_s="300")
+    # A worker gives way to all else, and on a busy machine takes long to start; Ray would start another, and another.
+    os.environ.update(RAY_worker_niceness="0", RAY_worker_register_timeout_seconds="600")
     passed = True
     for killing in (kill_a_node, kill_the_script):
         with tempfile.TemporaryDirectory() as folder:
