@@ -368,37 +368,6 @@ def test_what_cannot_be_written_is_named(tmp_path: Path, kind: str) -> None:
     assert files(tmp_path) == before
 
 
-def test_predictions_are_found_by_the_name_that_was_given(tmp_path: Path) -> None:
-    (tmp_path / "a.png").touch()
-    (tmp_path / "link.png").symlink_to("a.png")
-    (tmp_path / "linked").symlink_to(tmp_path)
-    lines = [{"image": "link.png", "verdict": "real"}, {"image": "./a.png", "verdict": "generated"}]
-    lines += [{"image": "linked/a.png", "verdict": "real"}]
-    (tmp_path / "p.jsonl").write_text("".join(map(json_line, lines)))
-    expected = [tmp_path / "link.png", tmp_path / "a.png", tmp_path / "linked" / "a.png"]
-    assert list(read_predictions(tmp_path / "p.jsonl")) == expected
-    assert list(read_predictions(tmp_path / "linked" / "p.jsonl")) == expected
-
-
-def test_two_rows_that_contradict_each_other_are_a_fault(tmp_path: Path) -> None:
-    path = tmp_path / "p.jsonl"
-    verdicts = ["real", "real", None, "generated"]
-    path.write_text("".join(json_line({"image": "a.png", "verdict": verdict}) for verdict in verdicts))
-    with pytest.raises(RecordError) as caught:
-        read_predictions(path)
-    assert str(caught.value) == f"{path}:4: verdict 'generated'; an earlier row of 'a.png' has 'real'"
-    path.write_text("".join(json_line({"image": "a.png", "verdict": verdict}) for verdict in [None, "real", None]))
-    assert [prediction["verdict"] for prediction in read_predictions(path).values()] == ["real"]
-
-
-def test_a_path_that_steps_out_of_the_folder_is_plain(tmp_path: Path) -> None:
-    (tmp_path / "run").mkdir()
-    (tmp_path / "linked").symlink_to(tmp_path / "run")
-    for name in ("../a.png", "..//a.png", ".././a.png", "x/../../a.png", "../../" + tmp_path.name + "/a.png"):
-        (tmp_path / "run" / "p.jsonl").write_text(json_line({"image": name, "verdict": "real"}))
-        assert list(read_predictions(tmp_path / "linked" / "p.jsonl")) == [tmp_path / "a.png"]
-
-
 @settings(deadline=None)
 @given(st.binary(max_size=60), st.integers(0, 400), st.booleans())
 def test_any_bytes_are_gone_on_with_or_refused_and_left(
