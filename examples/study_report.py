@@ -120,7 +120,8 @@ def draw_curves(seed: Path, file: Path) -> None:
     for (stage, title), top, bottom in zip(STAGES.items(), *axes, strict=True):
         logged = [json.loads(line) for line in (seed / stage / "logging.jsonl").read_text().splitlines()]
         steps = [(int(str(line["global_step/max_steps"]).split("/")[0]), line) for line in logged if "loss" in line]
-        names = sorted({key for _, line in steps for key in line if key.startswith("rewards/") and "/mean" in key})
+        means = {key for _, line in steps for key in line if key.startswith("rewards/") and "/mean" in key}
+        names = sorted(name for name in means if "zoomin_watch" not in name)  # which are no shares, and earn nothing
         for name in names or ["token_acc"]:
             label = name.removeprefix("rewards/").removesuffix("/mean")
             top.plot(*zip(*[(step, line[name]) for step, line in steps if name in line], strict=True), label=label)
