@@ -15,6 +15,7 @@ from swift_zoomin.detection import deciding
 from swift_zoomin.detection.detector import CONCURRENCY, Detector, open_checkpoint
 from swift_zoomin.detection.printed import Printed
 from swift_zoomin.detection.progress import Bar, write
+from swift_zoomin.detection.quiet import quiet_libraries
 from swift_zoomin.detection.summary import STATUS_HELP, Summary
 from swift_zoomin.episode import CHOOSERS, ONE_TURN
 from swift_zoomin.images import ImageError, ImageRef
@@ -81,7 +82,7 @@ def run(options: argparse.Namespace) -> int:
         if out.answered:
             print(f"{options.out}: {counted(out.answered, 'image')} done already", flush=True)
         todo = (image for image in chain([first], images) if summary.is_todo(out.became(image)))
-        with Bar(_count(sources)) as bar:
+        with quiet_libraries(), Bar(_count(sources)) as bar:
             for prediction in _predictions(options, todo):
                 summary.add(out.add(prediction), prediction["error"])
                 bar.update(summary.done_before)

@@ -95,6 +95,18 @@ def test_what_an_engine_raises_ends_the_run_and_what_is_in_flight(images: dict[s
     assert ended.wait(20)
 
 
+@pytest.mark.parametrize("raised", [SystemExit("no more"), KeyboardInterrupt("no more")])
+def test_no_engine_ends_the_loop_that_all_share(images: dict[str, str], raised: BaseException) -> None:
+    class Exiting(ScriptedEngine):
+        async def answer(self, conversation: Conversation, *how: object) -> Answer | ImageError:
+            raise raised
+
+    with pytest.raises(RuntimeError, match=r"(SystemExit|KeyboardInterrupt): no more"):
+        list(Detector(engine=Exiting({})).detect([images["a"]]))
+    engine = ScriptedEngine({"a": [answer("real"), answer("generated")]})
+    assert len(list(Detector(engine=engine).detect([images["a"]]))) == 1
+
+
 def test_who_stops_taking_predictions_stops_the_run(images: dict[str, str]) -> None:
     engine = ScriptedEngine({name: [answer("real"), answer("real")] for name in images})
     taken: list[str] = []
