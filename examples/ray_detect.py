@@ -68,6 +68,7 @@ def detect(
         if (folder / "images").exists():
             print(f"{folder}: going on with an interrupted run", file=sys.stderr)
             outcomes += _finish(folder, file, made_by, make_detector, workers, gpus)
+            del outcomes[Outcome.UNREAD]  # they are tried again now
         todo = (path for path in images if file.became(path) in (None, Outcome.UNREAD))
         if _list(todo, folder, made_by):
             outcomes += _finish(folder, file, made_by, make_detector, workers, gpus)

@@ -15,8 +15,8 @@ Where they were asked for, a row of ours has further fields; `verdict` stays the
     "score": 0.93, "sampled_verdicts": ["generated", null, ...], "decision": "cannot tell", "decision_reason": "..."
 
 `score` is the probability of "generated": calibrated, where `made_by` names a calibration, and else the bare share of
-`sampled_verdicts` (null: without a verdict, half a vote), which is overconfident. It is null where nothing could be
-sampled. `decision` is real, generated or "cannot tell", of which `decision_reason` says why; null where it can.
+`sampled_verdicts` (null: without a verdict, half a vote), which is no probability yet. It is null where nothing could
+be sampled. `decision` is real, generated or "cannot tell", of which `decision_reason` says why; null where it can.
 """
 
 import math

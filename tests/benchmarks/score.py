@@ -5,7 +5,7 @@
 For each image K sampled second looks after its greedy first one, and K exchanges of which both looks are sampled, at
 temperature 1 each (the one costs K + 2 replies an image, the other 2K). Prints the AUC and the calibration error (15
 bins) of the bare share of "generated" of each, for all images and by `source`, which in the fading benchmark says how
-hard they are. Its figures stand in the CHANGELOG and in `swift_zoomin/detection/score.py`.
+hard they are.
 """
 
 import os
