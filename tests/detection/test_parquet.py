@@ -33,7 +33,7 @@ def test_both_files_have_the_same_rows(zoomin, engine, data: Path) -> None:
         assert zoomin(*command, data / f"p.{suffix}")[0] == 3
     assert without_seconds(list(read_rows(data / "p.parquet"))) == without_seconds(rows(data / "p.jsonl"))
     (row, *_) = in_columns(data / "p.parquet")
-    assert (row["image"], row["boxes"], row["replies"]) == ("a.png", [[0.0, 0.0, 28.57, 28.57]], [REPLY, REPLY])
+    assert (row["image"], row["boxes"], row["replies"]) == ("a.png", [[0.0, 0.0, 14.29, 14.29]], [REPLY, REPLY])
     assert sorted(path.name for path in data.iterdir() if path.name.startswith("p.")) == ["p.jsonl", "p.parquet"]
 
 
