@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from swift_zoomin.files import open_whole
 from swift_zoomin.outputs import naming
-from swift_zoomin.predictions import Prediction
+from swift_zoomin.predictions import Prediction, Predictions, collect_predictions
 from swift_zoomin.predictions_file import PredictionsFile
 from swift_zoomin.records import RecordError, json_line, json_rows
 
@@ -46,6 +46,11 @@ def read_rows(path: Path) -> Iterator[Prediction]:
                 yield row if name is None else {**row, "image": os.fsdecode(name)}
     except (pyarrow.ArrowException, OSError) as error:
         raise RecordError(f"{path}: cannot be read as Parquet ({error})") from error
+
+
+def read_predictions_parquet(path: Path) -> Predictions:
+    """As `predictions.read_predictions`. Raises RecordError."""
+    return collect_predictions(path, ((f"{path}:{number}", row) for number, row in enumerate(read_rows(path), 1)))
 
 
 def write_rows(path: Path, rows: Iterable[Prediction]) -> None:

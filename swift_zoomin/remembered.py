@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _DIGEST_BYTES = 16  # the chance that two of a billion paths share one is below 1e-20
-_CACHE_KIB = 512  # of the temporary database, which the system's own cache serves well enough
+_CACHE_KIB = 128  # of the temporary database, which the system's own cache serves well enough
 
 
 class Remembered:

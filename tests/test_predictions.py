@@ -7,7 +7,7 @@ import os
 import resource
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -103,33 +103,6 @@ def test_a_run_goes_on_with_what_stands_there(out: Path) -> None:
     assert lines[:2] == [first, third]  # c.png was not tried again, so its row stays
     assert [json.loads(line)["image"] for line in lines] == [f"../{x}.png" for x in "acb"]
     assert list(out.parent.iterdir()) == [out]
-
-
-def test_a_run_that_was_killed_leaves_what_it_tried_again_to_the_next(out: Path) -> None:
-    write(out, answered("a.png"), unread("b.png"))
-    b = out.parent.parent / "b.png"
-    with suppress(KeyboardInterrupt), PredictionsFile(out, ME) as file:
-        file.add(answered(str(b)))
-        raise KeyboardInterrupt
-    assert out.read_bytes().count(b"\n") == 3
-    assert read_predictions(out)[b]["verdict"] == "real"
-    with PredictionsFile(out, ME) as file:
-        assert (file.answered, file.became(b)) == (2, Outcome.VERDICT)
-        file.add(unread(str(b.parent / "c.png")))
-    assert [json.loads(line)["image"] for line in out.read_text().splitlines()] == [f"../{x}.png" for x in "abc"]
-
-
-def test_the_rows_that_count_are_found_after_they_have_moved(out: Path) -> None:
-    """Twice in a run they may: when it starts, and when it ends."""
-    write(out, *(unread(f"{name}.png") for name in "abcd"))
-    paths = [str(out.parent.parent / f"{name}.png") for name in "abcd"]
-    lines = out.read_bytes()
-    out.write_bytes(lines + lines.splitlines(keepends=True)[0])
-    with PredictionsFile(out, ME) as file:
-        for path in paths[2:]:
-            file.add(answered(path))
-        file.add(unread(paths[1]))
-    assert [json.loads(line)["image"] for line in out.read_text().splitlines()] == [f"../{x}.png" for x in "acdb"]
 
 
 def test_each_prediction_stands_in_the_file_as_soon_as_it_is_made(out: Path) -> None:

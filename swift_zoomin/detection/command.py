@@ -14,6 +14,7 @@ from swift_zoomin.checkpoints import Checkpoint, differences, settings_in_force
 from swift_zoomin.detection.detector import CONCURRENCY, Detector, open_checkpoint
 from swift_zoomin.detection.printed import Printed
 from swift_zoomin.detection.progress import Bar, write
+from swift_zoomin.detection.quiet import quiet_libraries
 from swift_zoomin.detection.served_model import TIMEOUT_S, ServedModel, open_served
 from swift_zoomin.detection.summary import STATUS_HELP, Summary
 from swift_zoomin.episode import CHOOSERS, ONE_TURN, Engine
@@ -88,7 +89,7 @@ def run(options: argparse.Namespace) -> int:
         if out.answered:
             print(f"{options.out}: {counted(out.answered, 'image')} done already", flush=True)
         todo = (image for image in chain([first], images) if summary.is_todo(out.became(image)))
-        with Bar(_count(sources)) as bar:
+        with quiet_libraries(), Bar(_count(sources)) as bar:
             for prediction in _predictions(options, checkpoint, todo):
                 summary.add(out.add(prediction), prediction["error"])
                 bar.update(summary.done_before)

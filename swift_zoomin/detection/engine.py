@@ -1,5 +1,6 @@
 """ms-swift's inference engines behind the detector: a conversation in, its answer out, many at a time."""
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -71,6 +72,9 @@ class SwiftEngine:
 
     def close(self) -> None:
         self._close()
+        # vLLM's engine closes itself once more when it goes, which fails where Python is already going too.
+        del self._infer, self._close
+        gc.collect()
 
     def _config(self, temperature: float, seed: int | None) -> Any:
         config = RequestConfig(self._max_new_tokens, temperature, seed=seed, return_details=True)

@@ -92,12 +92,19 @@ class _Feeding:
         self._events.put(_Fed(count, error))
 
     def _begin(self, item: Any) -> None:
-        future = asyncio.run_coroutine_threadsafe(self._work(item), event_loop())
+        future = asyncio.run_coroutine_threadsafe(self._contained(item), event_loop())
         self._begun.add(future)
         future.add_done_callback(self._begun.discard)
         future.add_done_callback(self._events.put)
         if self._stopped.is_set():  # meanwhile, and then `stop` may not have seen this one
             future.cancel()
+
+    async def _contained(self, item: Any) -> Any:
+        """The work, of which no exception ends the loop that all share: asyncio lets these two do so."""
+        try:
+            return await self._work(item)
+        except (KeyboardInterrupt, SystemExit) as error:
+            raise RuntimeError(f"{type(error).__name__}: {error}") from error
 
     def stop(self) -> None:
         self._stopped.set()

@@ -18,6 +18,7 @@ from swift_zoomin import arguments
 from swift_zoomin.evaluation.foreign.formats import FORMATS, TABLE
 from swift_zoomin.evaluation.foreign.rows import Stated
 from swift_zoomin.evaluation.pairing import method_names
+from swift_zoomin.predictions_parquet import is_predictions_parquet
 from swift_zoomin.records import RecordError, json_rows
 from swift_zoomin.replies import VERDICTS
 
@@ -118,6 +119,8 @@ def form_of(one: Source) -> str | None:
     """The format of a source; None for predictions as this package has them."""
     if one.format:
         return one.format
+    if is_predictions_parquet(one.path):
+        return None
     if one.path.suffix.lower() in _TABLE_SUFFIXES:
         return TABLE
     if one.path.suffix != ".jsonl" or not one.path.is_file():

@@ -10,6 +10,7 @@ import pytest
 from scripted_engine import ScriptedEngine, answer, five_images, name_of
 
 from swift_zoomin.detection import Detector
+from swift_zoomin.detection.in_flight import SharedClock
 from swift_zoomin.episode import Answer, Conversation
 from swift_zoomin.images import ImageError
 from swift_zoomin.predictions import Prediction
@@ -95,6 +96,18 @@ def test_what_an_engine_raises_ends_the_run_and_what_is_in_flight(images: dict[s
     assert ended.wait(20)
 
 
+@pytest.mark.parametrize("raised", [SystemExit("no more"), KeyboardInterrupt("no more")])
+def test_no_engine_ends_the_loop_that_all_share(images: dict[str, str], raised: BaseException) -> None:
+    class Exiting(ScriptedEngine):
+        async def answer(self, conversation: Conversation, *how: object) -> Answer | ImageError:
+            raise raised
+
+    with pytest.raises(RuntimeError, match=r"(SystemExit|KeyboardInterrupt): no more"):
+        list(Detector(engine=Exiting({})).detect([images["a"]]))
+    engine = ScriptedEngine({"a": [answer("real"), answer("generated")]})
+    assert len(list(Detector(engine=engine).detect([images["a"]]))) == 1
+
+
 def test_who_stops_taking_predictions_stops_the_run(images: dict[str, str]) -> None:
     engine = ScriptedEngine({name: [answer("real"), answer("real")] for name in images})
     taken: list[str] = []
@@ -134,4 +147,17 @@ def test_the_seconds_of_images_in_flight_together_add_up_to_the_runs(images: dic
     predictions = list(Detector(engine=engine, concurrency=5).detect(images.values()))
     took = time.perf_counter() - start
     assert 0.1 <= sum(prediction["seconds"] for prediction in predictions) <= took + 5 * 0.0005  # each is rounded
-    assert max(prediction["seconds"] for prediction in predictions) < 0.1  # not the time that each one waited
+
+
+def test_each_moment_is_shared_by_those_in_flight(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(time, "perf_counter", lambda: now)
+    clock = SharedClock()
+    now = 101.0  # nobody's
+    first = clock.start()
+    now = 103.0  # two seconds of the first's alone
+    second = clock.start()
+    now = 107.0  # four of both
+    assert clock.stop(first) == 2 + 4 / 2
+    now = 110.0
+    assert clock.stop(second) == 4 / 2 + 3
