@@ -15,7 +15,7 @@ Everything but the weave of the panels is drawn without regard to the label. Rec
 import argparse
 import random
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -26,15 +26,14 @@ from tqdm import tqdm
 
 from swift_zoomin import prompts
 from swift_zoomin.episode import MAX_CROPS
+from swift_zoomin.families import QWEN2_5_VL, QWEN3_VL, Frame
 from swift_zoomin.records import write_records
 from swift_zoomin.replies import GENERATED, REAL, VERDICTS
 
-FIRST_LOOK_PX = 112  # side of the image at MAX_PIXELS=12544: 16 image tokens
+SIDE_TOKENS = 4  # of the first look: 112 x 112 pixels at MAX_PIXELS=12544 for Qwen2.5-VL, 128 x 128 for Qwen3-VL
 SHRINK = 4  # original pixels a pixel of the first look
-SIDE_PX = FIRST_LOOK_PX * SHRINK
 FADE_PX = 5 * SHRINK  # over which a weave fades at its edges, where shrinking would tell its direction
 GRAIN = 4  # standard deviation of the noise on a weave: without it, rounding would leave traces that shrinking keeps
-STEP_PX = 7 * SHRINK  # panels stand on a grid of a quarter of an image token
 VISIBLE_PERIOD_PX = SHRINK * SHRINK  # as many pixels of the first look as a close-up shows, for the control
 LIGHT = 0.4  # share of the coloured light in a pixel
 COLOURS = {
@@ -51,17 +50,31 @@ SENTENCES = (
     "From near the {colour} panel looks {weave}.",
     "The threads of the {colour} panel are {weave}.",
 )
+FAMILIES = {family.model_types[0]: family for family in (QWEN2_5_VL, QWEN3_VL)}  # that there is a tiny model of
 Box = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
 class Scenes:
-    """What images show: how many panels and discs, their sides in grid steps, how many weaves of each class."""
+    """What images show: how many panels and discs, their sides in grid steps, how many weaves of each class.
+
+    `token_px` is the side of an image token of the model that looks: first looks of whole tokens shrink by SHRINK.
+    """
 
     panels: tuple[int, int]
     discs: int
     sides: tuple[int, int]
     weaves: int
+    token_px: int = QWEN2_5_VL.patch_px
+
+    @property
+    def side_px(self) -> int:
+        return SIDE_TOKENS * self.token_px * SHRINK
+
+    @property
+    def step_px(self) -> int:
+        """Panels stand on a grid of a quarter of an image token."""
+        return self.token_px // 4 * SHRINK
 
 
 SCENES = {
@@ -75,14 +88,14 @@ def draw_image(
 ) -> tuple[Image.Image, list[Box], list[str], list[str]]:
     """One image; the boxes of its panels in pixels, their colours in the order of COLOURS, and their weaves."""
     count = rng.randint(*scenes.panels)
-    places = _places(count + scenes.discs, scenes.sides, rng)
+    places = _places(count + scenes.discs, scenes, rng)
     panels, discs = places[:count], places[count:]
     colours = sorted(rng.sample(list(COLOURS), count), key=list(COLOURS).index)  # an order that can be learnt
     odd = rng.randrange(count)
     classes = [GENERATED if label == GENERATED and panel == odd else REAL for panel in range(count)]
     weaves = [rng.choice(WEAVES[panel_class][: scenes.weaves]) for panel_class in classes]
     grey = rng.randint(90, 160)
-    image = Image.new("RGB", (SIDE_PX, SIDE_PX), (grey,) * 3)
+    image = Image.new("RGB", (scenes.side_px, scenes.side_px), (grey,) * 3)
     for place, colour, weave in zip(panels, colours, weaves, strict=True):
         image.paste(_woven(place, COLOURS[colour], weave, period, rng), place[:2])
     for place in discs:
@@ -91,15 +104,16 @@ def draw_image(
         mask = Image.new("L", disc.size)
         ImageDraw.Draw(mask).ellipse((0, 0, disc.width - 1, disc.height - 1), fill=255)
         image.paste(disc, place[:2], mask)
-    return Image.blend(image, _light(), LIGHT), panels, colours, weaves
+    return Image.blend(image, _light(scenes.side_px), LIGHT), panels, colours, weaves
 
 
-def _places(count: int, sides: tuple[int, int], rng: random.Random) -> list[Box]:
+def _places(count: int, scenes: Scenes, rng: random.Random) -> list[Box]:
     """Boxes on the grid that do not touch."""
+    step_px = scenes.step_px
     places: list[Box] = []
     while len(places) < count:
-        width, height = (STEP_PX * rng.randint(*sides) for _ in range(2))
-        left, top = (STEP_PX * rng.randint(0, (SIDE_PX - side) // STEP_PX) for side in (width, height))
+        width, height = (step_px * rng.randint(*scenes.sides) for _ in range(2))
+        left, top = (step_px * rng.randint(0, (scenes.side_px - side) // step_px) for side in (width, height))
         place = (left, top, left + width, top + height)
         if not any(_touch(place, other) for other in places):
             places.append(place)
@@ -135,8 +149,8 @@ def _fade(side: int) -> np.ndarray:
 
 
 @cache
-def _light() -> Image.Image:
-    down = Image.linear_gradient("L").resize((SIDE_PX, SIDE_PX))
+def _light(side_px: int) -> Image.Image:
+    down = Image.linear_gradient("L").resize((side_px, side_px))
     return Image.merge("RGB", (down.transpose(Image.Transpose.ROTATE_90), Image.new("L", down.size, 128), down))
 
 
@@ -184,12 +198,12 @@ def vocabulary_texts() -> list[str]:
     ]
 
 
-def fixed_pieces() -> list[str]:
+def fixed_pieces(coordinates: Frame) -> list[str]:
     """What never varies: the prompts between their images, the frame of a reply, the roles of a chat."""
     asked = [
-        prompts.QUERY1,
+        prompts.query1(coordinates),
         prompts.EXPLAIN,
-        prompts.GROUND,
+        prompts.ground(coordinates),
         prompts.VERDICT,
         *map(prompts.query2, range(MAX_CROPS + 1)),
     ]
@@ -207,10 +221,12 @@ if __name__ == "__main__":
     parser.add_argument("--train", type=int, default=4000, help="training images")
     parser.add_argument("--test", type=int, default=200, help="test images")
     parser.add_argument("--visible", action="store_true", help="weave so coarsely that the first look sees it")
+    parser.add_argument("--family", choices=FAMILIES, default="qwen2_5_vl", help="of the model that looks")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     weave_period = VISIBLE_PERIOD_PX if options.visible else SHRINK
+    scenes = replace(SCENES[options.scenes], token_px=FAMILIES[options.family].patch_px)
     for split in ("train", "test"):
         count = getattr(options, split)
-        make_split(options.folder / split, count, SCENES[options.scenes], weave_period, f"{split}-{options.seed}")
+        make_split(options.folder / split, count, scenes, weave_period, f"{split}-{options.seed}")
     print(f"made {options.train} training and {options.test} test images in {options.folder}")

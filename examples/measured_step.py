@@ -10,14 +10,13 @@ from unittest.mock import patch
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from transformers import Qwen2_5_VLForConditionalGeneration
+from transformers import PreTrainedModel
 
 from swift_zoomin.episode import MAX_CROPS
 
-IMAGE_PATCHES = 36 * 36  # 504 x 504 pixels in patches of 14
 IMAGES = 1 + MAX_CROPS
+IMAGE_SIDE_PX = 512
 REPLY_TOKENS, PROMPT_TOKENS = 1024, 300
-TOKENS = IMAGES * IMAGE_PATCHES // 4 + 2 * REPLY_TOKENS + PROMPT_TOKENS
 empty = partial(torch.empty, device="meta")
 
 
@@ -25,10 +24,17 @@ empty = partial(torch.empty, device="meta")
 class Batch:
     """What one forward pass sees: rows of `tokens`, the last `kept` with logits; the patches of each image in it."""
 
+    tokens: int
+    patches: tuple[int, ...]
     rows: int = 1
-    tokens: int = TOKENS
     kept: int = REPLY_TOKENS
-    patches: tuple[int, ...] = (IMAGE_PATCHES,) * IMAGES
+
+
+def usual_batch(patch_size: int, rows: int = 1, tokens: int | None = None, kept: int = REPLY_TOKENS) -> Batch:
+    """Rows of the whole exchange for a tower of such patches, which are merged 2 x 2: 504 x 504 pixels of 14, say."""
+    image_tokens = (IMAGE_SIDE_PX // (2 * patch_size)) ** 2
+    whole = IMAGES * image_tokens + 2 * REPLY_TOKENS + PROMPT_TOKENS
+    return Batch(tokens or whole, (4 * image_tokens,) * IMAGES * rows, rows, kept)
 
 
 class Live(TorchDispatchMode):
@@ -96,7 +102,7 @@ def drop_gradient(parameter: torch.nn.Parameter) -> None:
 
 
 def training_step(
-    model: Qwen2_5_VLForConditionalGeneration,
+    model: PreTrainedModel,
     batch: Batch,
     grpo: bool,
     keep_gradients: bool,
@@ -126,43 +132,70 @@ def training_step(
     return live.at_peak
 
 
-def hidden_states(model: Qwen2_5_VLForConditionalGeneration, batch: Batch, pixels: torch.Tensor) -> torch.Tensor:
+def hidden_states(model: PreTrainedModel, batch: Batch, pixels: torch.Tensor) -> torch.Tensor:
     """What the language model makes of the rows and of their images, before logits; (rows, tokens, hidden)."""
     shape = (batch.rows, batch.tokens)
     embedded = model.get_input_embeddings()(empty(shape, dtype=torch.long))
-    image = seen_images(model.model.visual, batch, pixels.to(embedded.dtype))
+    image, deep = seen_images(model.model.visual, batch, pixels.to(embedded.dtype))
     mask = empty(*shape, 1, dtype=torch.bool).expand_as(embedded)
     attention_mask = None
     if batch.rows > 1:  # one row alone needs no mask
         attention_mask = empty(batch.rows, 1, batch.tokens, batch.tokens, dtype=torch.bool)
-    return model.model.language_model(
-        inputs_embeds=embedded.masked_scatter(mask, image),
-        position_ids=empty(3, *shape, dtype=torch.long),
-        attention_mask={"full_attention": attention_mask},
-        use_cache=False,
-    ).last_hidden_state
+    given: dict[str, Any] = {"attention_mask": {"full_attention": attention_mask}}
+    if deep:
+        # Its own mask function leaves a ready mask of four dimensions as it is.
+        given = {
+            "attention_mask": attention_mask,
+            "visual_pos_masks": mask[..., 0],
+            "deepstack_visual_embeds": deep,
+        }
+    with patch.object(type(model.model.language_model), "_deepstack_process", add_to_images, create=True):
+        return model.model.language_model(
+            inputs_embeds=embedded.masked_scatter(mask, image),
+            position_ids=empty(3, *shape, dtype=torch.long),
+            use_cache=False,
+            **given,
+        ).last_hidden_state
 
 
-def seen_images(tower: torch.nn.Module, batch: Batch, pixels: torch.Tensor) -> torch.Tensor:
-    """The vision tower's tokens of all images of a batch."""
+def add_to_images(
+    text: torch.nn.Module, hidden: torch.Tensor, mask: torch.Tensor, features: torch.Tensor
+) -> torch.Tensor:
+    """As Qwen3-VL adds features of its tower to a layer's output; a mask without numbers would not say how many."""
+    hidden = hidden.clone()
+    laid_end_to_end = hidden.view(-1, hidden.shape[-1])
+    places = empty(len(features), dtype=torch.long)
+    laid_end_to_end[places] = laid_end_to_end[places] + features
+    return hidden
+
+
+def seen_images(
+    tower: torch.nn.Module, batch: Batch, pixels: torch.Tensor
+) -> tuple[torch.Tensor, list[torch.Tensor] | None]:
+    """The vision tower's tokens of all images of a batch, and what Qwen3-VL adds to the first layers of the text."""
     patches = sum(batch.patches)
     # Windows are a detail of the kernel that costs no memory: give every block the whole images.
     lengths = torch.tensor([0, *batch.patches]).cumsum(0).int()
     is_trained = any(parameter.requires_grad for parameter in tower.parameters())
+    given: dict[str, Any] = {}
+    if hasattr(tower, "deepstack_merger_list"):
+        given["interp_indices"] = empty(patches, 4, dtype=torch.long)
+        given["interp_weights"] = empty(patches, 4)
+    else:
+        given["cu_window_seqlens"] = lengths
+        given["window_index"] = empty(patches // tower.config.spatial_merge_size**2, dtype=torch.long)
     with torch.set_grad_enabled(is_trained):
-        return tower(
+        seen = tower(
             pixels,
             grid_thw=torch.tensor([[1, 2, count // 2] for count in batch.patches]),
             position_ids=empty(patches, 2, dtype=torch.long),
             cu_seqlens=lengths,
-            cu_window_seqlens=lengths,
-            window_index=empty(patches // tower.config.spatial_merge_size**2, dtype=torch.long),
-        ).pooler_output
+            **given,
+        )
+    return seen.pooler_output, getattr(seen, "deepstack_features", None)
 
 
-def grpo_loss(
-    model: Qwen2_5_VLForConditionalGeneration, hidden: torch.Tensor, labels: torch.Tensor, upcast: bool
-) -> torch.Tensor:
+def grpo_loss(model: PreTrainedModel, hidden: torch.Tensor, labels: torch.Tensor, upcast: bool) -> torch.Tensor:
     """GRPO's, of the tokens that have labels, the last ones of each row."""
     from trl.trainer.utils import selective_log_softmax
 
@@ -172,7 +205,7 @@ def grpo_loss(
     return selective_log_softmax(logits.div_(1.0), labels).sum()
 
 
-def sft_loss(model: Qwen2_5_VLForConditionalGeneration, hidden: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+def sft_loss(model: PreTrainedModel, hidden: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Cross-entropy of the tokens that have labels, the last ones of each row."""
     kept, vocabulary = labels.shape[1], model.config.text_config.vocab_size
     logits = model.lm_head(hidden[:, -kept:])

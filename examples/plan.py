@@ -1,23 +1,24 @@
 """How much memory a training run takes, before it is started: GiB a GPU, host memory, bytes of a checkpoint.
 
     python examples/plan.py --model 7b --gpus 4 --memory 80 --recipe sft --deepspeed zero3
-    python examples/plan.py --model 32b --gpus 8 --memory 80 --recipe grpo --deepspeed zero3 --vllm-gpus 8
+    python examples/plan.py --model qwen3-vl-32b --gpus 8 --memory 80 --recipe grpo --deepspeed zero3 --vllm-gpus 8
 
 Parameters are counted in the real architecture, made without its numbers (torch's meta device). One training step of
 it is run there too, forward and backward, with the loss that ms-swift computes, and every tensor is counted while it
 lives. What DeepSpeed and vLLM add is arithmetic on their settings in ms-swift 4.6. Not counted: CUDA's own memory,
 NCCL's buffers, fragmentation, what vLLM needs to compute; leave a few GiB a GPU for them.
 
-The sequence, unless told otherwise (--tokens): an image of 512 x 512 is 504 x 504 to the model, 324 tokens; with
-MAX_CROPS crops of at most that size (1 + MAX_CROPS) x 324, two replies of at most 1024 (`--max_completion_length`), and
-300 for both questions and the chat's frame. Logits are computed for the last reply alone (--kept, if another scheduler
-trains both).
+The sequence, unless told otherwise (--tokens): an image of 512 x 512 is 324 tokens to a Qwen2.5-VL (504 x 504) and 256
+to a Qwen3-VL; with MAX_CROPS crops of at most that size 1 + MAX_CROPS times as many, two replies of at most 1024
+(`--max_completion_length`), and 300 for both questions and the chat's frame. Logits are computed for the last reply
+alone (--kept, if another scheduler trains both).
 
 Check: a 32B model has 33.45e9 parameters. At 16 bytes each ZeRO-3 keeps 535 GB of weights, gradients, fp32 weights and
 Adam's moments; with the reference model's 67 GB that is 602 GB: the paper's "at least 600 GB" for GRPO at 32B.
 """
 
 import argparse
+import json
 import math
 import re
 from collections import Counter
@@ -26,8 +27,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from measured_step import IMAGE_PATCHES, IMAGES, REPLY_TOKENS, TOKENS, Batch, training_step
-from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+from measured_step import REPLY_TOKENS, Batch, training_step, usual_batch
+from transformers import (
+    PreTrainedModel,
+    Qwen2_5_VLConfig,
+    Qwen2_5_VLForConditionalGeneration,
+    Qwen3VLConfig,
+    Qwen3VLForConditionalGeneration,
+)
 
 GIB = 2**30
 LIVE_PARAMETERS = SUB_GROUP = 1e9  # stage3_max_live_parameters, sub_group_size in ms-swift's zero3*.json
@@ -37,19 +44,34 @@ SIZES = {
     "7b": (3584, 18944, 28, 28, 4, 152064, False, 3420),
     "32b": (5120, 27648, 64, 40, 8, 152064, False, 3456),
 }
-USUAL_BATCH = Batch()
+# Text: hidden, intermediate, layers, heads, tied embeddings; vision: layers, hidden, intermediate, those that reach into
+# the text. All have 8 key-value heads of 128, and 151936 words.
+QWEN3_VL_SIZES = {
+    "qwen3-vl-2b": (2048, 6144, 28, 16, True, 24, 1024, 4096, [5, 11, 17]),
+    "qwen3-vl-4b": (2560, 9728, 36, 32, True, 24, 1024, 4096, [5, 11, 17]),
+    "qwen3-vl-8b": (4096, 12288, 36, 32, False, 27, 1152, 4304, [8, 16, 24]),
+    "qwen3-vl-32b": (5120, 25600, 64, 64, False, 27, 1152, 4304, [8, 16, 24]),
+}
+# What can be planned, by the model_type of config.json.
+ARCHITECTURES: dict[str, tuple[type[Any], type[PreTrainedModel]]] = {
+    "qwen2_5_vl": (Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration),
+    "qwen3_vl": (Qwen3VLConfig, Qwen3VLForConditionalGeneration),
+}
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a run is started with. `vllm_gpus`: over how many GPUs vLLM shards its weights; 0 rolls out without vLLM."""
+    """What a run is started with; without `batch` it is one row of the whole exchange.
+
+    `vllm_gpus`: over how many GPUs vLLM shards its weights; 0 rolls out without vLLM.
+    """
 
     gpus: int = 1
     recipe: str = "sft"
     tuner: str = "full"
     deepspeed: str = "none"
     precision: str = "bfloat16"
-    batch: Batch = USUAL_BATCH
+    batch: Batch | None = None
     checkpointing: bool = True
     accumulation: int = 1
     beta: float = 0.04
@@ -124,11 +146,50 @@ class Plan:
         return max(self.training, self.rollout)
 
 
-def load_config(model: str) -> Qwen2_5_VLConfig:
-    """Of a named size, or of a model's folder or its config.json."""
-    if model not in SIZES:
-        path = Path(model)
-        return Qwen2_5_VLConfig.from_pretrained(path.parent if path.name == "config.json" else path)
+def load_config(model: str) -> Qwen2_5_VLConfig | Qwen3VLConfig:
+    """Of a named size, or of a model's folder or its config.json. Raises SystemExit for another architecture."""
+    if model in SIZES:
+        return qwen2_5_vl(model)
+    if model in QWEN3_VL_SIZES:
+        return qwen3_vl(model)
+    folder = Path(model).parent if Path(model).name == "config.json" else Path(model)
+    model_type = json.loads((folder / "config.json").read_text())["model_type"]
+    if model_type not in ARCHITECTURES:
+        experts = "a mixture of experts, " if model_type.endswith("_moe") else ""
+        raise SystemExit(f"plan: {model}: {experts}{model_type}; expected one of {', '.join(ARCHITECTURES)}")
+    config: Qwen2_5_VLConfig | Qwen3VLConfig = ARCHITECTURES[model_type][0].from_pretrained(folder)
+    return config
+
+
+def qwen3_vl(model: str) -> Qwen3VLConfig:
+    hidden, intermediate, layers, heads, tied, depth, vision_hidden, vision_intermediate, deep = QWEN3_VL_SIZES[model]
+    text = {
+        "hidden_size": hidden,
+        "intermediate_size": intermediate,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+        "num_key_value_heads": 8,
+        "head_dim": 128,
+        "vocab_size": 151936,
+        "rope_parameters": {
+            "rope_type": "default",
+            "mrope_section": [24, 20, 20],
+            "mrope_interleaved": True,
+            "rope_theta": 5e6,
+        },
+        "tie_word_embeddings": tied,
+    }
+    vision = {
+        "depth": depth,
+        "hidden_size": vision_hidden,
+        "intermediate_size": vision_intermediate,
+        "out_hidden_size": hidden,
+        "deepstack_visual_indexes": deep,
+    }
+    return Qwen3VLConfig(text_config=text, vision_config=vision, tie_word_embeddings=tied)
+
+
+def qwen2_5_vl(model: str) -> Qwen2_5_VLConfig:
     hidden, intermediate, layers, heads, kv_heads, vocabulary, tied, vision_intermediate = SIZES[model]
     text = {
         "hidden_size": hidden,
@@ -153,7 +214,7 @@ def load_config(model: str) -> Qwen2_5_VLConfig:
     return Qwen2_5_VLConfig(text_config=text, vision_config=vision, tie_word_embeddings=tied)
 
 
-def add_adapters(model: Qwen2_5_VLForConditionalGeneration, dtype: torch.dtype) -> None:
+def add_adapters(model: PreTrainedModel, dtype: torch.dtype) -> None:
     """ms-swift's default LoRA: rank 8 on the language model's linear layers; the rest is frozen."""
     from peft import LoraConfig, get_peft_model
 
@@ -174,18 +235,20 @@ def handover_parameters(model: torch.nn.Module, batches: int | None) -> int:
     return max(groups.values()) if batches else groups.total()
 
 
-def make_trainable(network: Qwen2_5_VLForConditionalGeneration, settings: Settings) -> None:
+def make_trainable(network: PreTrainedModel, settings: Settings) -> None:
     """Adapters and gradient checkpointing, as ms-swift adds them."""
     if settings.lora:
         add_adapters(network, network.dtype if settings.zero3 else torch.float32)
     if not settings.checkpointing:
         return
+    tower = network.model.visual
+    tower.get_input_embeddings = lambda: tower.patch_embed  # as ms-swift has it, for Qwen3-VL's says nothing
     network.gradient_checkpointing_enable({"use_reentrant": True})
     network.enable_input_require_grads()
     if settings.lora:  # the vision tower is frozen and runs without gradients
-        network.model.visual.gradient_checkpointing_disable()
+        tower.gradient_checkpointing_disable()
     else:
-        network.model.visual.enable_input_require_grads()
+        tower.enable_input_require_grads()
 
 
 def training_states(settings: Settings, parameters: int, trained: int, width: int) -> dict[str, float]:
@@ -215,13 +278,14 @@ def reference_model(settings: Settings, parameters: int, width: int) -> int:
 
 
 def vllm_sizes(
-    settings: Settings, network: Qwen2_5_VLForConditionalGeneration, parameters: int, largest_handover: int
+    settings: Settings, batch: Batch, network: PreTrainedModel, parameters: int, largest_handover: int
 ) -> dict[str, float]:
     """Bytes of what a GPU holds for vLLM; `largest_handover` in parameters."""
     if not settings.grpo or not settings.vllm_gpus:
         return {"vllm_weights": 0, "vllm_cache": 0, "handover": 0}
-    width, text, batch = network.dtype.itemsize, network.config.text_config, settings.batch
-    cached = 2 * text.num_hidden_layers * text.num_key_value_heads * text.hidden_size // text.num_attention_heads
+    width, text = network.dtype.itemsize, network.config.text_config
+    head = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
+    cached = 2 * text.num_hidden_layers * text.num_key_value_heads * head
     return {
         "vllm_weights": parameters * width / settings.vllm_gpus,
         "vllm_cache": cached * width * batch.tokens * batch.rows * settings.accumulation,
@@ -242,8 +306,10 @@ def host_memory(settings: Settings, parameters: int, trained: int, width: int, v
 def plan(model: str, **chosen: Any) -> Plan:
     """The bytes of a run, whose settings are named as the fields of Settings."""
     settings = Settings(**chosen)
+    config = load_config(model)
+    batch = settings.batch or usual_batch(config.vision_config.patch_size)
     with torch.device("meta"):
-        network = Qwen2_5_VLForConditionalGeneration(load_config(model)).to(getattr(torch, settings.precision)).train()
+        network = ARCHITECTURES[config.model_type][1](config).to(getattr(torch, settings.precision)).train()
     width = network.dtype.itemsize
     parameters = sum(parameter.numel() for parameter in network.parameters())
     largest_handover = handover_parameters(network, settings.move_model_batches) if settings.zero3 else 0
@@ -251,7 +317,7 @@ def plan(model: str, **chosen: Any) -> Plan:
     trained = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
     peak = training_step(
         network,
-        settings.batch,
+        batch,
         settings.grpo,
         keep_gradients=settings.gradients_come_and_go,
         upcast=not settings.zero3 and settings.precision != "float32",  # autocast returns float32
@@ -260,7 +326,7 @@ def plan(model: str, **chosen: Any) -> Plan:
     states = training_states(settings, parameters, trained, width)
     if settings.gradients_come_and_go:
         states["gradients"] = peak["gradients"]
-    vllm = vllm_sizes(settings, network, parameters, largest_handover)
+    vllm = vllm_sizes(settings, batch, network, parameters, largest_handover)
     return Plan(
         parameters=parameters,
         trained=trained,
@@ -304,7 +370,7 @@ def report(result: Plan, memory: float) -> str:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", required=True, help="3b, 7b, 32b, or a model's folder or config.json")
+    parser.add_argument("--model", required=True, help=f"{', '.join([*SIZES, *QWEN3_VL_SIZES])}, or a folder")
     parser.add_argument("--gpus", type=int, default=1)
     parser.add_argument("--memory", type=float, default=80, help="of one GPU, GiB")
     parser.add_argument("--recipe", choices=("sft", "grpo"), default="sft")
@@ -312,7 +378,7 @@ if __name__ == "__main__":
     parser.add_argument("--deepspeed", choices=("zero3", "zero3_offload", "none"), default="none")
     parser.add_argument("--precision", choices=("bfloat16", "float32"), default="bfloat16", help="float32: on a CPU")
     parser.add_argument("--batch", type=int, default=1, help="per_device_train_batch_size")
-    parser.add_argument("--tokens", type=int, default=TOKENS, help="of a row (%(default)s)")
+    parser.add_argument("--tokens", type=int, help="of a row (of the whole exchange)")
     parser.add_argument("--kept", type=int, default=REPLY_TOKENS, help="tokens of a row that have logits")
     parser.add_argument("--accumulation", type=int, default=1, help="gradient_accumulation_steps")
     parser.add_argument("--vllm-gpus", type=int, default=1, help="vllm_tensor_parallel_size; 0: --use_vllm false")
@@ -321,6 +387,7 @@ if __name__ == "__main__":
     parser.add_argument("--no-checkpointing", action="store_true", help="gradient_checkpointing false")
     chosen = vars(parser.parse_args())
     gib, rows = chosen.pop("memory"), chosen.pop("batch")
-    seen = Batch(rows, chosen.pop("tokens"), chosen.pop("kept"), (IMAGE_PATCHES,) * IMAGES * rows)
+    side = load_config(chosen["model"]).vision_config.patch_size
+    seen = usual_batch(side, rows, chosen.pop("tokens"), chosen.pop("kept"))
     checkpointed = not chosen.pop("no_checkpointing")
     print(report(plan(**chosen, batch=seen, checkpointing=checkpointed), gib))

@@ -8,11 +8,12 @@ to. The scores come from the reward functions as ms-swift calls them. Eq. 2 (`zo
 """
 
 from swift_zoomin.boxes import PixelLimits
+from swift_zoomin.families import QWEN2_5_VL
 from swift_zoomin.images import ImageRef
 from swift_zoomin.plugin.rewards import REWARDS
 from swift_zoomin.replies import GENERATED, Reply, render_reply
 
-IMAGE = ImageRef("/probe.png", (1008, 1008), limits=PixelLimits(3136, 1008 * 1008))
+IMAGE = ImageRef("/probe.png", (1008, 1008), limits=PixelLimits(3136, 1008 * 1008, QWEN2_5_VL))
 TRUTH = [[100, 100, 300, 300], [400, 100, 600, 300], [700, 600, 900, 800]]
 NEAR, MISS, WHOLE, TINY = [420, 120, 620, 320], [50, 850, 150, 950], [0, 0, 1008, 1008], [190, 190, 194, 194]
 EXPLANATION = "The letters on the sign melt into each other and the hand has six fingers."

@@ -32,6 +32,7 @@ from swift_zoomin.drawing import (
 )
 from swift_zoomin.episode import CHOOSERS, BoxChooser, Episode
 from swift_zoomin.evaluation.pairing import pair
+from swift_zoomin.families import TRAINED, family_named
 from swift_zoomin.images import ImageError, ImageRef, load_references
 from swift_zoomin.pictures import open_upright
 from swift_zoomin.predictions import Prediction, read_predictions
@@ -93,8 +94,12 @@ def draw_exchange(record: Record, prediction: Prediction) -> Image.Image:
 
 def _limits(prediction: Prediction) -> PixelLimits:
     """The pixel limits of the model that made a prediction."""
-    least, most = _stated(prediction, r"\|pixels (\d+)-(\d+)\|", "pixels LEAST-MOST")
-    return PixelLimits(int(least), int(most))
+    names = "|".join(family.name for family in TRAINED)
+    pattern = rf"\|family ({names})\|pixels (\d+)-(\d+)\|"
+    name, least, most = _stated(prediction, pattern, "family NAME|pixels LEAST-MOST")
+    family = family_named(name)
+    assert family
+    return PixelLimits(int(least), int(most), family)
 
 
 def _chooser(prediction: Prediction) -> BoxChooser:

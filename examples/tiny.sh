@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # Sourced by quickstart.sh and the studies: the recipes of shell/7b, with the sizes and the machine of the tiny model.
-export MAX_PIXELS=12544    # the first look: 112 x 112 pixels, 16 image tokens
+# The first look has 4 x 4 image tokens: 112 x 112 pixels for Qwen2.5-VL, 128 x 128 with FAMILY=qwen3_vl.
+if [ "${FAMILY:-qwen2_5_vl}" = qwen3_vl ]; then export MAX_PIXELS=16384; else export MAX_PIXELS=12544; fi
 export OMP_NUM_THREADS=1   # the tiny matrices gain nothing from threads, which only wait for each other
 export DISK=1
 if nvidia-smi -L >/dev/null 2>&1; then export GPUS=1; else export GPUS=0; fi
@@ -14,7 +15,7 @@ tiny_grpo() { # query1 or query2, [swift rlhf's arguments]
     bash "shell/7b/grpo_$1.sh" "${tiny[@]}" --use_vllm false --per_device_train_batch_size 16 "${@:2}"
 }
 tiny_detect() { # [zoomin detect's arguments]
-    bash shell/7b/detect.sh --engine transformers --batch-size 100 "$@"
+    bash shell/7b/detect.sh --engine transformers --concurrency 100 "$@"
 }
 
 # quietly LOG COMMAND ...: run it, showing the end of its output only if it fails.

@@ -9,6 +9,8 @@
 #   merge_lora                  makes OUT/merged of the last checkpoint's LoRA
 #   weights FOLDER              what is to be loaded of it
 #
+# After `check`, MODEL_TYPE is MODEL's, as ms-swift wants to be told.
+#
 # Every recipe takes from its environment: MODEL, DATA, OUT; MAX_PIXELS (that of the checkpoint in OUT that it goes on
 # from, else what MODEL was trained with, else 262144: 512 x 512); GPUS (0: a CPU, for which the
 # recipe adds arguments), DISK (GB that must be free); DRY_RUN=1 prints the commands instead of running them. Arguments
@@ -49,16 +51,31 @@ trained_pixels() {
     if [ ! -d "$1" ] || ! command -v python >/dev/null; then return; fi
     python -c 'import sys
 try:
-    from swift_zoomin.checkpoints import CheckpointError, read_settings
+    from swift_zoomin.checkpoints import CheckpointError, trained_max_pixels
 except ImportError:  # what is missing is said below
     sys.exit()
 try:
-    kept = read_settings(sys.argv[2])
+    pixels = trained_max_pixels(sys.argv[2])
 except CheckpointError as error:
     print(f"{sys.argv[1]}: {error}", file=sys.stderr)
     sys.exit(2)
-if kept.prompts:
-    print(kept.limits.max_pixels)' "$recipe" "$1"
+if pixels:
+    print(pixels)' "$recipe" "$1"
+}
+
+# model_type MODEL: as ms-swift wants to be told, for it tells several from a folder; nothing where it cannot be known.
+model_type() {
+    if ! command -v python >/dev/null; then return; fi
+    python -c 'import sys
+try:
+    from swift_zoomin.checkpoints import CheckpointError, model_type_of
+except ImportError:  # what is missing is said below
+    sys.exit()
+try:
+    print(model_type_of(sys.argv[2]) or "")
+except CheckpointError as error:
+    print(f"{sys.argv[1]}: MODEL={error}", file=sys.stderr)
+    sys.exit(2)' "$recipe" "$1"
 }
 
 gpus_here() {
@@ -91,15 +108,18 @@ check() {
         MAX_PIXELS=${MAX_PIXELS:-$(trained_pixels "$(weights "$MODEL")")}
         export MAX_PIXELS=${MAX_PIXELS:-262144}
     fi
-    if [ -n "${DRY_RUN:-}" ]; then return; fi
+    MODEL_TYPE=$(model_type "$(weights "$MODEL")")
+    if [ -n "${DRY_RUN:-}" ]; then
+        MODEL_TYPE=${MODEL_TYPE:-qwen2_5_vl} # the model may not be here yet
+        return
+    fi
     if [ -n "${DATA:-}" ] && [ ! -s "$DATA" ]; then
         stop "DATA=$DATA: no such file, or it is empty; expected a file that ends in .jsonl or .parquet"
     fi
-    if [ -d "$MODEL" ]; then
-        grep -q '"qwen2_5_vl"' "$(weights "$MODEL")/config.json" 2>/dev/null ||
-            stop "MODEL=$MODEL: no Qwen2.5-VL there (config.json with model_type qwen2_5_vl), nor a checkpoint of one"
-    elif [[ ! $MODEL =~ ^[^/.]+/[^/]+$ || -d ${MODEL%/*} ]]; then
-        stop "MODEL=$MODEL: no such folder; expected a model's folder, an earlier stage's OUT, or a name like Qwen/NAME"
+    if [ ! -d "$MODEL" ]; then
+        [[ $MODEL =~ ^[^/.]+/[^/]+$ && ! -d ${MODEL%/*} ]] || stop "MODEL=$MODEL: no such folder;" \
+            "expected a model's folder, an earlier stage's OUT, or a name like Qwen/NAME"
+        [ -n "$MODEL_TYPE" ] || stop "MODEL=$MODEL: the name does not say of which family it is; give its folder"
     fi
     [ "$(gpus_here)" -ge "$GPUS" ] || stop "GPUS=$GPUS wanted, $(gpus_here) found; set GPUS, or CUDA_VISIBLE_DEVICES"
     visible=${CUDA_VISIBLE_DEVICES-$(seq -s , 0 $((GPUS - 1)))}

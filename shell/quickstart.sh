@@ -3,8 +3,8 @@
 #
 #   needs   what setup.sh needs; 6 GB of memory; a GPU is used if there is one
 #   hours   0.3 on 2 cores, installation included
-#   options SEED (0): of the model's weights, the images and the training;  TRAIN_IMAGES (7500), TEST_IMAGES (400),
-#           GRPO_STEPS (30)
+#   options FAMILY (qwen2_5_vl, or qwen3_vl): of the tiny model;  SEED (0): of the model's weights, the images and the
+#           training;  TRAIN_IMAGES (7500), TEST_IMAGES (400), GRPO_STEPS (30)
 #   output  output/quickstart: records.jsonl (held-out images), predictions.jsonl, metrics.json, table.*,
 #           exchange.png, one folder a stage
 #   next    examples/study.sh: the ablations
@@ -15,14 +15,14 @@ export PATH="$PWD/.venv/bin:$PATH"
 # shellcheck source-path=SCRIPTDIR source=../examples/tiny.sh
 source examples/tiny.sh
 
-seed=${SEED:-0}
+seed=${SEED:-0} family=${FAMILY:-qwen2_5_vl}
 out=output/quickstart
 train=$out/benchmark/train/records.jsonl
 rm -rf "$out"
 started=$SECONDS
 
-python examples/make_model.py "$out/model" --seed "$seed"
-python examples/make_benchmark.py "$out/benchmark" --seed "$seed" \
+python examples/make_model.py "$out/model" --family "$family" --seed "$seed"
+python examples/make_benchmark.py "$out/benchmark" --family "$family" --seed "$seed" \
     --train "${TRAIN_IMAGES:-7500}" --test "${TEST_IMAGES:-400}"
 
 echo "== SFT: both queries"

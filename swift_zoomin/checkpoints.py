@@ -3,11 +3,15 @@
 A trained folder says it in the processor's own configuration, where transformers and vLLM read the limits too:
 
     processor_config.json   "image_processor": {"size": {"shortest_edge": 3136, "longest_edge": 261856},
-                                                "zoomin": {"prompts": "1a2b3c4d"}, ...}
+                                                "zoomin": {"prompts": "1a2b3c4d", "family": "Qwen2.5-VL"}, ...}
 
 A LoRA adapter has no processor, and merging takes the base model's; what ms-swift carries along in both is args.json:
 
-    args.json               "zoomin": {"min_pixels": 3136, "max_pixels": 261856, "prompts": "1a2b3c4d"}, ...
+    args.json               "zoomin": {"min_pixels": 3136, "max_pixels": 261856, "prompts": "1a2b3c4d",
+                                       "family": "Qwen2.5-VL"}, ...
+
+Of which family a model is, `model_type` in its config.json says. Where a folder says that it was trained as one of
+another family, it is refused.
 
 The environment (MAX_PIXELS, MIN_PIXELS, or ms-swift's IMAGE_MAX_TOKEN_NUM, IMAGE_MIN_TOKEN_NUM) wins over both, and
 where it differs from what a folder was trained with, that is said.
@@ -23,18 +27,31 @@ from pathlib import Path
 from typing import Any
 
 from swift_zoomin import prompts
-from swift_zoomin.boxes import PATCH_PX, PixelLimits
+from swift_zoomin.boxes import PixelLimits
+from swift_zoomin.families import QWEN2_5_VL, TRAINED, Family, family_of, family_of_type, trained_types
 
-FAMILY = "qwen2_5_vl"  # the model_type of config.json, and of ms-swift
 MARK = "zoomin"  # the key under which a folder says what it was trained with
-QWEN_LIMITS = PixelLimits(4 * PATCH_PX**2, 16384 * PATCH_PX**2)  # Qwen2.5-VL's and qwen-vl-utils' own
 _WEIGHTS = ("*.safetensors", "pytorch_model*.bin", "adapter_model*.bin")
 # What else shapes an answer: tokens, the pictures' colours, how a reply is sampled, and what args.json says.
 _BESIDE = ("config.json", "generation_config.json", "*processor_config.json", "tokenizer*", "vocab.json", "merges.txt")
 _ASKED_WITH = ("system", "response_prefix", "agent_template", "use_chat_template")
 _SAMPLE_BYTES, _SAMPLES = 1 << 14, 1 << 10  # 16 MB a file; a smaller one is read whole
 _HUB_EXAMPLE = "Qwen/Qwen2.5-VL-7B-Instruct"
+_EXPERTS = re.compile(r"-A\d+B\b", re.IGNORECASE)  # Qwen3-VL-30B-A3B: of so many parameters, so many are active
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+def limits_of_tokens(fewest: int, most: int, family: Family) -> PixelLimits:
+    """Limits in image tokens of a family."""
+    return PixelLimits(fewest * family.patch_px**2, most * family.patch_px**2, family)
+
+
+def published_limits(family: Family) -> PixelLimits:
+    """What holds where nothing is said: qwen-vl-utils' own."""
+    return limits_of_tokens(4, 16384, family)
+
+
+QWEN_LIMITS = published_limits(QWEN2_5_VL)
 
 
 class CheckpointError(ValueError):
@@ -51,14 +68,19 @@ class Settings:
     def mark(self) -> dict[str, Any]:
         """What an adapter's args.json says under MARK; `read_settings` reads it."""
         limits = self.limits
-        return {"min_pixels": limits.min_pixels, "max_pixels": limits.max_pixels, "prompts": self.prompts}
+        pixels = {"min_pixels": limits.min_pixels, "max_pixels": limits.max_pixels}
+        return {**pixels, "prompts": self.prompts, "family": limits.family.name}
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A model folder. `base` is the folder or name of the model that a LoRA adapter belongs to, else None."""
+    """A model folder. `base` is the folder or name of the model that a LoRA adapter belongs to, else None.
+
+    `model_type` is that of config.json, and of ms-swift.
+    """
 
     folder: Path
+    model_type: str
     settings: Settings
     base: str | None = None
 
@@ -136,13 +158,13 @@ def read_checkpoint(folder: Path | str) -> Checkpoint:
     adapter = _read_json(folder / "adapter_config.json")
     if adapter:
         base = _base_of(name, adapter)
-        _check_family(base)
-        settings = read_settings(folder)
+        model_type, family = _family_in(base)
+        settings = read_settings(folder, family)
         if settings.prompts is None:  # an adapter that says nothing was trained as its base model was
-            settings = read_settings(base)
-        return Checkpoint(folder, settings, base)
-    _check_family(name)
-    return Checkpoint(folder, read_settings(folder))
+            settings = read_settings(base, family)
+        return Checkpoint(folder, model_type, settings, base)
+    model_type, family = _family_in(name)
+    return Checkpoint(folder, model_type, read_settings(folder, family))
 
 
 def _base_of(folder: Path | str, adapter: dict[str, Any]) -> str:
@@ -155,23 +177,76 @@ def _base_of(folder: Path | str, adapter: dict[str, Any]) -> str:
     return base
 
 
-def _check_family(folder: Path | str) -> None:
+def _family_in(folder: Path | str) -> tuple[str, Family]:
+    """The model type of a folder, and its family. Raises CheckpointError for one that is not trained or run here."""
     config = _read_json(Path(folder) / "config.json")
     if not config:
         checkpoints = sorted(Path(folder).glob("checkpoint-*"), key=lambda path: path.stat().st_mtime)
         hint = f"; did you mean {checkpoints[-1]}?" if checkpoints else ""
         raise CheckpointError(f"{folder}: holds no model (no config.json, no adapter_config.json){hint}")
-    if config.get("model_type") != FAMILY:
-        raise CheckpointError(f"{folder}: a model of type {config.get('model_type')}; expected {FAMILY} (Qwen2.5-VL)")
+    model_type = config.get("model_type")
+    family = family_of_type(model_type)
+    if family is None:
+        raise CheckpointError(f"{folder}: a model of type {model_type}; expected one of {trained_types()}")
+    return str(model_type), family
 
 
-def read_settings(folder: Path | str) -> Settings:
-    """What a folder says it was trained with; Qwen2.5-VL's own limits where it says nothing. Raises CheckpointError."""
-    folder = Path(folder)
+def model_type_of(model: str) -> str | None:
+    """The model type of a folder, of a LoRA adapter's base, or of a hub's name; None where it cannot be known.
+
+    Raises CheckpointError for a model that is not trained or run here.
+    """
+    if Path(model).is_dir():
+        base = _read_json(Path(model) / "adapter_config.json").get("base_model_name_or_path")
+        return model_type_of(base) if isinstance(base, str) and base != model else _family_in(model)[0]
+    family = family_of(model)
+    if family is None:
+        return None
+    if not family.model_types:
+        raise CheckpointError(f"{model}: a {family.name}; expected one of {trained_types()}")
+    dense, *experts = family.model_types
+    return experts[0] if experts and _EXPERTS.search(model) else dense
+
+
+def trained_max_pixels(folder: Path | str) -> int | None:
+    """The MAX_PIXELS that a folder says it was trained with; None where it does not say. Raises CheckpointError."""
+    kept = _kept(Path(folder))
+    if kept.prompts is None or not kept.highest:
+        return None
+    _check_numbers(kept.file, kept.lowest or kept.highest, kept.highest)
+    return int(kept.highest)
+
+
+def read_settings(folder: Path | str, family: Family) -> Settings:
+    """What a folder says that a model of this family was trained with; its published limits where it says nothing.
+
+    Raises CheckpointError, also where it was trained as one of another family.
+    """
+    kept = _kept(Path(folder))
+    if kept.family not in (None, family.name):
+        fault = f"trained as a {kept.family}, which writes boxes otherwise; its model is a {family.name}"
+        raise CheckpointError(f"{folder}: {fault}; expected the model that it was trained from")
+    published = published_limits(family)
+    lowest, highest = kept.lowest or published.min_pixels, kept.highest or published.max_pixels
+    return Settings(_limits(kept.file, lowest, highest, family), kept.prompts)
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """What a folder's files say, as it stands there. Without a family in them, a training was one of Qwen2.5-VL."""
+
+    file: Path
+    lowest: Any
+    highest: Any
+    prompts: str | None = None
+    family: str | None = None
+
+
+def _kept(folder: Path) -> _Kept:
     kept = _read_json(folder / "args.json").get(MARK)
     if isinstance(kept, dict):
-        limits = _limits(folder / "args.json", kept.get("min_pixels"), kept.get("max_pixels"))
-        return Settings(limits, str(kept.get("prompts")))
+        file = folder / "args.json"
+        return _Kept(file, kept.get("min_pixels", "none"), kept.get("max_pixels", "none"), *_training(kept))
     file = folder / "processor_config.json"
     processor = _read_json(file).get("image_processor")
     if not isinstance(processor, dict):
@@ -179,28 +254,37 @@ def read_settings(folder: Path | str) -> Settings:
         processor = _read_json(file)
     size = processor.get("size")
     edges = size if isinstance(size, dict) else {}
-    lowest = processor.get("min_pixels") or edges.get("shortest_edge") or QWEN_LIMITS.min_pixels
-    highest = processor.get("max_pixels") or edges.get("longest_edge") or QWEN_LIMITS.max_pixels
-    limits = _limits(file, lowest, highest)
+    lowest = processor.get("min_pixels") or edges.get("shortest_edge")
+    highest = processor.get("max_pixels") or edges.get("longest_edge")
     mark = processor.get(MARK)
     if not isinstance(mark, dict):
-        return Settings(limits)
-    return Settings(limits, str(mark.get("prompts")))
+        return _Kept(file, lowest, highest)
+    return _Kept(file, lowest, highest, *_training(mark))
 
 
-def _limits(file: Path, lowest: Any, highest: Any) -> PixelLimits:
+def _training(mark: dict[str, Any]) -> tuple[str, str]:
+    """The prompts and the family of the training that left a mark."""
+    return str(mark.get("prompts")), str(mark.get("family", QWEN2_5_VL.name))
+
+
+def _limits(file: Path, lowest: Any, highest: Any, family: Family) -> PixelLimits:
+    _check_numbers(file, lowest, highest)
+    return PixelLimits(lowest, highest, family)
+
+
+def _check_numbers(file: Path, lowest: Any, highest: Any) -> None:
     if type(lowest) is not int or type(highest) is not int or not 0 < lowest <= highest:
         raise CheckpointError(f"{file}: pixel limits {lowest!r} to {highest!r}; expected two whole numbers in order")
-    return PixelLimits(lowest, highest)
 
 
 def settings_in_force(kept: Settings) -> Settings:
     """What holds for a model in this process: the environment's limits, else those that it was trained with."""
-    lowest = _from_environment("MIN") or kept.limits.min_pixels  # never 0
-    highest = _from_environment("MAX") or kept.limits.max_pixels
+    family = kept.limits.family
+    lowest = _from_environment("MIN", family.patch_px) or kept.limits.min_pixels  # never 0
+    highest = _from_environment("MAX", family.patch_px) or kept.limits.max_pixels
     if lowest > highest:
         raise CheckpointError(f"MIN_PIXELS {lowest} is more than MAX_PIXELS {highest}; set both, or neither")
-    return Settings(PixelLimits(lowest, highest), prompts.VERSION)
+    return Settings(PixelLimits(lowest, highest, family), prompts.version(family.frame))
 
 
 def differences(kept: Settings) -> Iterator[str]:
@@ -214,19 +298,40 @@ def differences(kept: Settings) -> Iterator[str]:
         yield f"the model was trained with prompts {kept.prompts}; this version asks with prompts {here.prompts}"
 
 
-def _from_environment(end: str) -> int | None:
+def _from_environment(end: str, patch_px: int) -> int | None:
     """A limit in pixels as ms-swift reads it, or None: in tokens first, then in pixels, whole tokens of them."""
-    for name, pixels_each in ((f"IMAGE_{end}_TOKEN_NUM", PATCH_PX**2), (f"{end}_PIXELS", 1)):
-        text = os.environ.get(name)
-        if not text:
-            continue
-        if not (text.isascii() and text.isdigit()):
-            raise CheckpointError(f"{name}={text}; expected a whole number")
-        tokens = int(text) * pixels_each // PATCH_PX**2
-        if tokens < 1:
-            raise CheckpointError(f"{name}={text}: less than one token of {PATCH_PX} x {PATCH_PX} pixels")
-        return tokens * PATCH_PX**2
-    return None
+    in_tokens, in_pixels = f"IMAGE_{end}_TOKEN_NUM", f"{end}_PIXELS"
+    tokens, pixels = _whole_number(in_tokens), _whole_number(in_pixels)
+    if tokens is not None and pixels is not None and _is_derived(tokens, pixels):
+        tokens = None
+    if tokens is None and pixels is None:
+        return None
+    if tokens is None and pixels is not None:
+        tokens = pixels // patch_px**2
+        told = f"{in_pixels}={pixels}"
+    else:
+        told = f"{in_tokens}={tokens}"
+    if not tokens:
+        raise CheckpointError(f"{told}: less than one token of {patch_px} x {patch_px} pixels")
+    return tokens * patch_px**2
+
+
+def _is_derived(tokens: int, pixels: int) -> bool:
+    """Whether ms-swift worked out the number of tokens from that of pixels, for the first model of this process.
+
+    It leaves it in the environment, also for models of other families and for other processes, whose tokens are of
+    other sizes.
+    """
+    return tokens in [pixels // family.patch_px**2 for family in TRAINED]
+
+
+def _whole_number(name: str) -> int | None:
+    text = os.environ.get(name)
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit()):
+        raise CheckpointError(f"{name}={text}; expected a whole number")
+    return int(text)
 
 
 def _read_json(file: Path) -> dict[str, Any]:

@@ -6,7 +6,7 @@
 SFT rows, rollouts and inference all ask through this one class, so their prompts are equal. Query 2 depends on nothing
 but the image and the text of the first reply. The one-turn variants of Table 1 ask a single question instead.
 
-An engine of your own is any object that is an `Engine`: it is shown `Conversation`s and gives an `Answer` to each.
+An engine of your own is any object that is an `Engine`: it is shown a `Conversation` and gives an `Answer`.
 """
 
 import random
@@ -22,11 +22,11 @@ from swift_zoomin.replies import PARTS, Reply, parse_reply
 
 MAX_CROPS = 6  # the paper's models mark two to four regions on average; more only costs tokens
 
-# One-turn variants: their question, and the parts of a reply that it asks for.
-ONE_TURN = {
-    "explain": (prompts.EXPLAIN, ("explanation", "verdict")),
-    "ground": (prompts.GROUND, PARTS),
-    "verdict": (prompts.VERDICT, ("verdict",)),
+# One-turn variants (`prompts.one_turn`), and the parts of a reply that each asks for.
+ONE_TURN: dict[str, tuple[str, ...]] = {
+    "explain": ("explanation", "verdict"),
+    "ground": PARTS,
+    "verdict": ("verdict",),
 }
 
 BoxChooser = Callable[[list[list[float]], ImageRef], list[list[float]]]
@@ -88,10 +88,9 @@ class Episode:
     one_turn: str | None = None
 
     def next_question(self) -> Question | None:
-        """What to ask now; None when all is asked. The image must say its model's pixel limits."""
+        """What to ask now; None when all is asked. The image must say its model's pixel limits, and so its family."""
         if not self.replies:
-            prompt = ONE_TURN[self.one_turn][0] if self.one_turn else prompts.QUERY1
-            return Question(prompt, [self.image])
+            return Question(first_question(self.image, self.one_turn), [self.image])
         if len(self.replies) > 1 or self.one_turn:
             return None
         usable = [box for box in self.boxes_px if box_area(box) > 0]
@@ -101,7 +100,7 @@ class Episode:
 
     @property
     def first(self) -> Reply:
-        """The first reply, its boxes in model pixels."""
+        """The first reply, its boxes in the model's frame."""
         return parse_reply(self.replies[0])
 
     @property
@@ -110,10 +109,16 @@ class Episode:
         return to_original_boxes(self.first, self.image)
 
 
+def first_question(image: ImageRef, one_turn: str | None = None) -> str:
+    """Query 1, or a one-turn variant's question, in the frame of the model that the image is shown to."""
+    frame = image.limits_known.family.frame
+    return prompts.one_turn(one_turn, frame) if one_turn else prompts.query1(frame)
+
+
 def to_original_boxes(reply: Reply, image: ImageRef) -> list[list[float]]:
-    """A raw reply's boxes (model pixels) in pixels of the original, clipped to it."""
-    size_model = image.size_model
-    return [to_original(box, image.size, size_model) for box in reply.boxes_model]
+    """A raw reply's boxes (in the model's frame) in pixels of the original, clipped to it."""
+    size_in_frame = image.size_in_frame
+    return [to_original(box, image.size, size_in_frame) for box in reply.boxes_model]
 
 
 def cut_error(turn: int) -> str:
@@ -159,12 +164,19 @@ class Conversation:
 
 
 class Engine(Protocol):
-    """Anything that answers conversations, in order; an image it cannot read comes back as its ImageError.
+    """Anything that answers a conversation; where it cannot read an image, with its ImageError.
 
-    `limits` are the pixels of an image that its model is shown: boxes and crops are worked out with them.
+    `limits` are the pixels of an image that its model is shown: boxes and crops are worked out with them. Many
+    conversations wait for their answers at the same time, all in one event loop.
     """
 
     @property
     def limits(self) -> PixelLimits: ...
 
-    def ask(self, conversations: list[Conversation]) -> list[Answer | ImageError]: ...
+    async def answer(
+        self, conversation: Conversation, temperature: float = 0.0, seed: int | None = None
+    ) -> Answer | ImageError:
+        """The reply to the conversation's last question: the likeliest one, or one drawn at a temperature above 0."""
+
+    def close(self) -> None:
+        """Let go of the model. Nothing is asked afterwards."""

@@ -2,12 +2,12 @@
 
 An image travels through datasets, rollouts and servers as a short string and is opened only when a sample is encoded:
 
-    zoomin:/data/a%20b.png?size=4000x3000&pixels=3136-261856                        the whole image, upright
-    zoomin:/data/a%20b.png?size=4000x3000&pixels=3136-261856&crop=120,88,260,190    a window of it, in original pixels
+    zoomin:/data/a.png?size=4000x3000&pixels=4096-262144&family=Qwen3-VL                      the whole image, upright
+    zoomin:/data/a.png?size=4000x3000&pixels=4096-262144&family=Qwen3-VL&crop=120,88,260,190  a window, original pixels
 
-`size` is the upright size and `pixels` are the model's limits, so that boxes can be scaled without opening the file and
-without asking what holds in this process. A crop without a path is cut from the first image of its sample, for images
-that are no files: bytes, base64 text, data URIs, Pillow images. Not covered: remote files, video.
+`size` is the upright size; `pixels` are the model's limits and `family` its family, so that boxes can be scaled without
+opening the file and without asking what holds in this process. A crop without a path is cut from the first image of its
+sample, for images that are no files: bytes, base64 text, data URIs, Pillow images. Not covered: remote files, video.
 """
 
 import os
@@ -24,11 +24,13 @@ from urllib.parse import quote, unquote
 from cachetools import LRUCache
 from PIL import Image
 
-from swift_zoomin.boxes import MIN_CROP_PIXELS, Box, PixelLimits, Size, crop_window, model_size
+from swift_zoomin.boxes import MIN_CROP_TOKENS, Box, PixelLimits, Size, crop_window, model_size
+from swift_zoomin.families import QWEN2_5_VL, family_named
 from swift_zoomin.pictures import ImageError, Source, content_of, open_upright, upright_size
 
 _REFERENCE = re.compile(
     r"zoomin:(?P<path>[^?]*)\?size=(?P<size>\d+x\d+)(?:&pixels=(?P<limits>\d+-\d+))?"
+    r"(?:&family=(?P<family>[\w.-]+))?"
     r"(?:&crop=(?P<window>\d+,\d+,\d+,\d+))?"
 )
 _REDUCING_GAP = 3.0  # Pillow first shrinks by a whole factor, and leaves this much to the filter: 1 level of 255 off
@@ -38,7 +40,7 @@ _lock = Lock()  # an engine encodes in several threads
 
 
 class LimitsError(ImageError):
-    """A reference made for a model that is shown other numbers of pixels: boxes beside it lie elsewhere."""
+    """A reference made for a model that is shown images otherwise: boxes beside it lie elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +65,15 @@ class ImageRef:
 
     @classmethod
     def parse(cls, text: str) -> "ImageRef | None":
-        """Read a reference; None where the text is none."""
+        """Read a reference; None where the text is none, or of a family that is not known here.
+
+        One that names limits and no family is of the time when Qwen2.5-VL was the only one.
+        """
         match = _REFERENCE.fullmatch(text)
         if match is None:
+            return None
+        family = family_named(match["family"]) if match["family"] else QWEN2_5_VL
+        if family is None:
             return None
         path = unquote(match["path"], errors="surrogateescape")
         width, height = map(int, match["size"].split("x"))
@@ -75,17 +83,22 @@ class ImageRef:
             window = (left, top, right, bottom)
         if match["limits"]:
             fewest, most = map(int, match["limits"].split("-"))
-            limits = PixelLimits(fewest, most)
+            limits = PixelLimits(fewest, most, family)
         return cls(path, (width, height), window, limits)
 
     def __str__(self) -> str:
-        pixels = f"&pixels={self.limits}" if self.limits else ""
+        pixels = f"&pixels={self.limits}&family={self.limits.family.name}" if self.limits else ""
         crop = f"&crop={','.join(map(str, self.window))}" if self.window else ""
         path = quote(self.path, errors="surrogateescape")
         return f"zoomin:{path}?size={self.size[0]}x{self.size[1]}{pixels}{crop}"
 
     def under(self, limits: PixelLimits) -> "ImageRef":
         """The same reference for a model with these limits. Raises LimitsError where it was made for another one."""
+        if self.limits and self.limits.family != limits.family:
+            raise LimitsError(
+                f"{self.path}: prepared for a {self.limits.family.name}, which is shown images and writes boxes "
+                f"otherwise; this model is a {limits.family.name}; give both the same model, or prepare the data again"
+            )
         if self.limits not in (None, limits):
             raise LimitsError(
                 f"{self.path}: prepared for a model that is shown {self.limits} pixels; this one is shown {limits}; "
@@ -97,6 +110,11 @@ class ImageRef:
     def size_model(self) -> Size:
         """What the model sees of the whole image. Raises ImageError for one that it cannot be shown."""
         return self._shown(self.size)
+
+    @property
+    def size_in_frame(self) -> Size:
+        """The whole image's size in the frame that the model writes boxes in. Raises as `size_model`."""
+        return self.limits_known.family.frame.size(self.size_model)
 
     @property
     def size_shown(self) -> Size:
@@ -117,19 +135,24 @@ class ImageRef:
         if not self.window:
             return self.size, 0
         left, top, right, bottom = self.window
-        return (right - left, bottom - top), MIN_CROP_PIXELS
+        return (right - left, bottom - top), MIN_CROP_TOKENS * self.limits_known.family.patch_px**2
 
-    def _shown(self, size: Size, wanted_pixels: int = 0) -> Size:
+    @property
+    def limits_known(self) -> PixelLimits:
+        """The limits of the model that this is shown to. Raises ValueError where none is chosen yet."""
         if self.limits is None:
             raise ValueError(f"{self.path}: no model's pixel limits are known here; see ImageRef.under")
+        return self.limits
+
+    def _shown(self, size: Size, wanted_pixels: int = 0) -> Size:
         try:
-            return model_size(size, self.limits, wanted_pixels)
+            return model_size(size, self.limits_known, wanted_pixels)
         except ValueError as error:
             raise ImageError(f"{self.path}: {error}") from error
 
     def crop(self, box_px: Box) -> "ImageRef":
         """Refer to the window that shows a box of this image, with context where the box is small or thin."""
-        return replace(self, window=crop_window(box_px, self.size))
+        return replace(self, window=crop_window(box_px, self.size, self.limits_known.family.patch_px))
 
 
 def source_of(image: Any) -> Source:

@@ -5,6 +5,7 @@ import os
 import stat
 import sys
 import uuid
+from collections.abc import Iterable
 from contextlib import ExitStack
 from io import FileIO
 from pathlib import Path
@@ -52,15 +53,16 @@ def is_at(file: FileIO, path: Path) -> bool:
         return False
 
 
-def replaced(file: FileIO, path: Path, content: bytes) -> FileIO:
-    """A file with this content that takes the place of the open one, in one step, and is locked before it does."""
+def replaced(file: FileIO, path: Path, lines: Iterable[bytes]) -> FileIO:
+    """A file of these lines that takes the place of the open one, in one step, and is locked before it does."""
     unfinished = path.with_name(f".zoomin-{uuid.uuid4().hex}")
     with ExitStack() as undo:
         new = undo.enter_context(open(unfinished, "x+b", buffering=0))
         undo.callback(unfinished.unlink, missing_ok=True)
         lock(new, path)
         os.fchmod(new.fileno(), stat.S_IMODE(os.fstat(file.fileno()).st_mode))
-        write_all(new, content)
+        for line in lines:
+            write_all(new, line)
         os.fsync(new.fileno())
         os.replace(unfinished, path)
         undo.pop_all()

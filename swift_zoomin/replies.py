@@ -8,7 +8,8 @@ The canonical form, reasons first so that the verdict follows from them:
 
 The second reply has no regions. `parse_reply` is total: any string gives a Reply. It is generous with boxes (fenced,
 bare, cut or broken JSON, a single object, repeated keys, box tokens, plain lists, numbers as text, named corners) and
-strict with the verdict. Boxes stay in the frame of the text, which for a model's reply is model pixels. Not covered:
+strict with the verdict. What a model thinks between `<think>` and `</think>` is no part of its reply. Boxes stay in the
+frame of the text, which for a model's reply is its family's (`families.Frame`). Not covered:
 points, polygons, percentages, widths and heights, boxes in words.
 
 json-repair is not used: it completes a cut box (`70, 8` of `70, 80`), keeps only the last of repeated keys and of
@@ -64,6 +65,7 @@ _VERDICT = re.compile(
     rf"<verdict>[{_AROUND}]*({'|'.join(VERDICTS)})[{_AROUND}.,;:!。！，]*</verdict>", re.IGNORECASE | re.ASCII
 )
 _TAG = re.compile(r"</?(?:explanation|regions|verdict)>", re.IGNORECASE | re.ASCII)
+_THOUGHT_TAG = re.compile(r"</?think>", re.IGNORECASE | re.ASCII)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _MARKUP = re.compile(r"```.*?(?:```|$)|\{[^{}]*\}|<\|[a-z_]+\|>", re.DOTALL)
 
@@ -80,6 +82,7 @@ class Reply:
 
 def parse_reply(text: str) -> Reply:
     """Read any string as a reply; never raises. Boxes have ordered corners and finite numbers, unclipped."""
+    text = without_thoughts(text)
     sections = dict.fromkeys(PARTS, "")
     rest = _split_sections(text, sections)
     verdicts = {match.lower() for match in _VERDICT.findall(text)}
@@ -91,6 +94,28 @@ def parse_reply(text: str) -> Reply:
         box_labels=[label.encode("utf-8", "replace").decode() for _, label in found],  # "\\ud800" escapes a surrogate
         explanation=(sections["explanation"] or _without_boxes(rest)).strip(),
     )
+
+
+def without_thoughts(text: str) -> str:
+    """The text without what stands between `<think>` and `</think>`, up to its end where it is never closed.
+
+    A closing tag that comes first ends thoughts that began in the prompt. One further on that closes nothing stays.
+    """
+    tags = list(_THOUGHT_TAG.finditer(text))
+    if not tags:
+        return text
+    kept = []
+    is_thinking = _is_closing(tags[0])
+    position = 0  # where the text begins that is kept next
+    for tag in tags:
+        if is_thinking and _is_closing(tag):
+            is_thinking, position = False, tag.end()
+        elif not is_thinking and not _is_closing(tag):
+            kept.append(text[position : tag.start()])
+            is_thinking = True
+    if not is_thinking:
+        kept.append(text[position:])
+    return "".join(kept)
 
 
 def _split_sections(text: str, sections: dict[str, str]) -> str:
@@ -276,7 +301,7 @@ def _unquote(quoted: str) -> str:
 
 def text_problem(text: str) -> str | None:
     """Why a text cannot stand inside a reply, or None: one that holds a reply's own tags would not parse back."""
-    if tag := _TAG.search(text):
+    if tag := _TAG.search(text) or _THOUGHT_TAG.search(text):
         return f"holds the tag {tag.group()}; remove it"
     return surrogate_problem(text)
 

@@ -7,8 +7,8 @@
 | query1, query2 | query 1, no answer | GRPO stage 1; stage 2 with `--multi_turn_scheduler` |
 | explain, ground, verdict | one turn and its answer | the one-turn rows of Table 1: E, E+G, verdict only |
 
-Images stay references and boxes in the answers are model pixels, so the rows hold for the pixel limits of one model,
-which the references name.
+Images stay references and boxes in the answers stand in the model's own frame, so the rows hold for the family and the
+pixel limits of one model, which the references name.
 """
 
 import os
@@ -17,9 +17,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from swift_zoomin import prompts
 from swift_zoomin.boxes import PixelLimits, to_model
-from swift_zoomin.episode import ONE_TURN, Episode
+from swift_zoomin.episode import ONE_TURN, Episode, first_question
 from swift_zoomin.fields import column_name
 from swift_zoomin.images import ImageRef
 from swift_zoomin.records import Record, RecordError, list_faults
@@ -137,7 +136,7 @@ def _row(record: Record, turns: Turns) -> dict[str, Any]:
 def gold_reply(record: Record) -> Reply:
     """The annotation as a reply."""
     image = record.image
-    boxes_model = [list(map(float, to_model(box, image.size, image.size_model))) for box in record.boxes_px or []]
+    boxes_model = [list(map(float, to_model(box, image.size, image.size_in_frame))) for box in record.boxes_px or []]
     return Reply(record.label, boxes_model, record.box_labels, record.explanation)
 
 
@@ -190,29 +189,33 @@ def _two_turns(record: Record, first: Reply) -> Turns:
 
 
 def _query1_alone(record: Record, donors: Donors) -> list[Turns]:
-    return [Turns([_user(prompts.QUERY1)], [record.image])]
+    return [Turns([_user(first_question(record.image))], [record.image])]
 
 
 def _sft(record: Record, donors: Donors) -> list[Turns]:
     query2 = _two_turns(record, drawn_reply(record, donors))
     query2.messages[1]["loss"] = False  # ms-swift does not train the reply of a message that says so
-    return [*_one_turn(record, prompts.QUERY1, PARTS), query2]
+    return [*_one_turn(record, first_question(record.image), PARTS), query2]
 
 
 def _sft_joint(record: Record, donors: Donors) -> list[Turns]:
     return [_two_turns(record, gold_reply(record))]
 
 
+def _variant(record: Record, name: str) -> list[Turns]:
+    return _one_turn(record, first_question(record.image, name), ONE_TURN[name])
+
+
 def _explain(record: Record, donors: Donors) -> list[Turns]:
-    return _one_turn(record, *ONE_TURN["explain"])
+    return _variant(record, "explain")
 
 
 def _ground(record: Record, donors: Donors) -> list[Turns]:
-    return _one_turn(record, *ONE_TURN["ground"])
+    return _variant(record, "ground")
 
 
 def _verdict(record: Record, donors: Donors) -> list[Turns]:
-    return _one_turn(record, *ONE_TURN["verdict"])
+    return _variant(record, "verdict")
 
 
 PURPOSES: dict[str, Purpose] = {

@@ -17,10 +17,11 @@ from zoomin_command import zoomin_command
 
 from swift_zoomin.boxes import PixelLimits
 from swift_zoomin.checkpoints import Settings
+from swift_zoomin.families import QWEN2_5_VL
 
 ROOT = Path(__file__).parent.parent
 FIRST_LOOK_PIXELS = "12544"  # 112 x 112, as in the sandbox
-LIMITS = PixelLimits(4 * 28 * 28, int(FIRST_LOOK_PIXELS))  # of the tiny model, under that MAX_PIXELS
+LIMITS = PixelLimits(4 * 28 * 28, int(FIRST_LOOK_PIXELS), QWEN2_5_VL)  # of the tiny model, under that MAX_PIXELS
 _cache = tempfile.TemporaryDirectory(prefix="zoomin-tests-")  # removed with this process
 os.environ["XDG_CACHE_HOME"] = _cache.name  # no test leaves anything in the user's own
 os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")  # GiB
@@ -114,7 +115,8 @@ def run_example(script: str, *arguments: object) -> None:
     subprocess.run([sys.executable, str(ROOT / "examples" / script), *map(str, arguments)], check=True)
 
 
-NEED_MS_SWIFT = {"model_dir", "processor", "sft_dir"}  # fixtures that import or run it, or what comes with it
+# Fixtures that import or run ms-swift, or what comes with it.
+NEED_MS_SWIFT = {"model_dir", "qwen3_vl_dir", "processor", "sft_dir"}
 
 
 @pytest.hookimpl(tryfirst=True)  # before tests are left out by their marks
@@ -149,6 +151,14 @@ def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Random weights."""
     folder = tmp_path_factory.mktemp("model")
     run_example("make_model.py", folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def qwen3_vl_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Random weights of the other family that there is a tiny model of."""
+    folder = tmp_path_factory.mktemp("qwen3_vl")
+    run_example("make_model.py", folder, "--family", "qwen3_vl")
     return folder
 
 

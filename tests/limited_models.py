@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from swift_zoomin import prompts
+from swift_zoomin.families import Frame
 
 TOKENS = 64  # 224 x 224 pixels: neither the tiny model's default nor the limit of the other tests
 PIXELS = TOKENS * 784
@@ -31,7 +32,7 @@ def write_limit(folder: Path, pixels: int) -> None:
     file = folder / "processor_config.json"
     config = json.loads(file.read_text())
     config["image_processor"]["size"] = {"shortest_edge": 3136, "longest_edge": pixels}
-    config["image_processor"]["zoomin"] = {"prompts": prompts.VERSION}
+    config["image_processor"]["zoomin"] = {"prompts": prompts.version(Frame.ABSOLUTE)}
     file.write_text(json.dumps(config))
 
 

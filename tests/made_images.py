@@ -11,6 +11,7 @@ from typing import Any
 from PIL import Image
 
 from swift_zoomin.boxes import PixelLimits
+from swift_zoomin.families import QWEN2_5_VL
 from swift_zoomin.images import ImageRef
 
 IMAGE_FORMS: dict[str, Callable[[bytes], Any]] = {  # forms of an image that is no file, from its bytes
@@ -44,4 +45,4 @@ def refer(path: Path, tokens: int = 16384) -> ImageRef:
 
 
 def limits(tokens: int = 16384) -> PixelLimits:
-    return PixelLimits(4 * 784, tokens * 784)
+    return PixelLimits(4 * 784, tokens * 784, QWEN2_5_VL)

@@ -29,8 +29,8 @@ def make_images(folder: Path) -> Path:
 
 
 def scripted_engine(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
-    """In the place of the real one an engine that says what `answer` makes of a conversation; `made` counts engines."""
-    script = SimpleNamespace(answer=lambda conversation: Answer(REPLY, [1], False), made=0)
+    """In the place of the real one an engine that says what `answer` makes of a conversation, and counts."""
+    script = SimpleNamespace(answer=lambda conversation: Answer(REPLY, [1], False), made=0, closed=0)
 
     class Scripted:
         limits = QWEN_LIMITS
@@ -38,8 +38,12 @@ def scripted_engine(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.Te
         def __init__(self, *_: object) -> None:
             script.made += 1
 
-        def ask(self, conversations: list[Conversation]) -> list[Answer | ImageError]:
-            return [script.answer(conversation) for conversation in conversations]
+        async def answer(self, conversation: Conversation, *how: object) -> Answer | ImageError:
+            reply: Answer | ImageError = script.answer(conversation)
+            return reply
+
+        def close(self) -> None:
+            script.closed += 1
 
     monkeypatch.setitem(sys.modules, "swift_zoomin.detection.engine", engine_module(Scripted, tmp_path_factory))
     return script

@@ -11,7 +11,7 @@ import make_benchmark
 import numpy as np
 import pytest
 from conftest import LIMITS, run_example
-from make_benchmark import COLOURS, SCENES, SHRINK, SIDE_PX, VISIBLE_PERIOD_PX, WEAVES, Box, Scenes, draw_image
+from make_benchmark import COLOURS, SCENES, SHRINK, VISIBLE_PERIOD_PX, WEAVES, Box, Scenes, draw_image
 from PIL import Image
 from qwen_vl_utils import vision_process
 from scipy import ndimage
@@ -24,6 +24,7 @@ from swift_zoomin.replies import render_reply
 
 pytestmark = pytest.mark.sandbox
 
+SIDE_PX = SCENES["quick"].side_px
 ALL_WEAVES = [weave for kinds in WEAVES.values() for weave in kinds]
 ONE_PANEL = {side: Scenes(panels=(1, 1), discs=0, sides=(side, side), weaves=1) for side in (3, 4)}
 CORE_PX = 20  # side of the middle of a weave, away from where it fades
@@ -244,7 +245,7 @@ def test_how_bright_it_is_does_not_depend_on_the_label(statistics: dict, name: s
 def test_every_scene_has_the_same_sizes_and_a_disc_of_every_weave(statistics: dict) -> None:
     for counted in statistics.values():
         assert set(counted["size and mode"]) == {(448, 448, "RGB")}
-        assert set(counted["sides"]) == {4 * make_benchmark.STEP_PX}
+        assert set(counted["sides"]) == {4 * SCENES["quick"].step_px}
         assert set(counted["discs"]) == {SCENES["full"].discs} == {1}
         assert set(counted["disc weaves"]) == set(ALL_WEAVES)
         assert min(Counter(counted["panels"]).values()) > 120  # of 800, 200 each

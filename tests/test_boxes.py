@@ -21,6 +21,13 @@ from swift_zoomin.boxes import (
     to_model,
     to_original,
 )
+from swift_zoomin.checkpoints import limits_of_tokens
+from swift_zoomin.episode import to_original_boxes
+from swift_zoomin.families import QWEN2_5_VL, TRAINED, Family, Frame
+from swift_zoomin.images import ImageRef
+from swift_zoomin.records import Record
+from swift_zoomin.replies import parse_reply, render_reply
+from swift_zoomin.rows import gold_reply
 
 TINY = 1e-200  # its square is 0.0
 Numbers = tuple[float, ...]
@@ -33,8 +40,8 @@ full_boxes = st.tuples(*[st.floats(0.1, 99)] * 4).map(lambda n: (n[0], n[1], n[0
 token_limits = st.tuples(*[st.integers(1, 20000)] * 2).map(sorted)
 
 
-def limits(min_tokens: int, max_tokens: int) -> PixelLimits:
-    return PixelLimits(min_tokens * 784, max_tokens * 784)  # 28 x 28 pixels a token
+def limits(min_tokens: int, max_tokens: int, family: Family = QWEN2_5_VL) -> PixelLimits:
+    return limits_of_tokens(min_tokens, max_tokens, family)
 
 
 def box_inside(size: Size, shares: list[float], whole: bool) -> Placed:
@@ -132,7 +139,7 @@ def test_a_models_box_comes_back_to_the_original(box_model: list[float], box_px:
     ],
 )
 def test_a_small_or_thin_box_gets_context(box_px: Numbers, size: Size, window: Numbers) -> None:
-    assert crop_window(box_px, size) == window
+    assert crop_window(box_px, size, 28) == window
 
 
 @pytest.mark.parametrize(
@@ -186,21 +193,45 @@ def test_clipping_twice_is_clipping_once(box: Numbers, size: Size) -> None:
     assert 0 <= clipped[1] <= clipped[3] <= size[1]
 
 
-@given(images_with_box, token_limits)
-@settings(max_examples=2000, deadline=None)
-def test_there_and_back_moves_no_corner_by_more_than_one_model_pixel(image: Placed, token_range: list[int]) -> None:
+@pytest.mark.parametrize("family", TRAINED, ids=lambda family: family.name)
+@given(image=images_with_box, token_range=token_limits)
+@settings(max_examples=700, deadline=None)
+def test_there_and_back_moves_no_corner_by_more_than_one_of_the_models_units(
+    image: Placed, token_range: list[int], family: Family
+) -> None:
+    """A model pixel, or a thousandth of the side; aspect ratios up to 100."""
     size, box_px = image
     assume(token_range[1] > max(size) / min(size))  # fewer tokens cannot show the image at all
     try:
-        size_model = model_size(size, limits(*token_range))
+        size_model = model_size(size, limits(*token_range, family))
     except ValueError:  # limits so close that no size lies between them
         reject()
-    box_model = to_model(box_px, size, size_model)
+    in_frame = (1000, 1000) if family.frame is Frame.NORM1000 else size_model
+    assert ImageRef("a.png", size, limits=limits(*token_range, family)).size_in_frame == in_frame
+    box_model = to_model(box_px, size, in_frame)
     assert [type(number) for number in box_model] == [int] * 4
-    assert 0 <= box_model[0] < box_model[2] <= size_model[0]
-    assert 0 <= box_model[1] < box_model[3] <= size_model[1]
-    for axis, (before, after) in enumerate(zip(box_px, to_original(box_model, size, size_model), strict=True)):
-        assert abs(before - after) <= size[axis % 2] / size_model[axis % 2] + 1e-6
+    assert 0 <= box_model[0] < box_model[2] <= in_frame[0]
+    assert 0 <= box_model[1] < box_model[3] <= in_frame[1]
+    for axis, (before, after) in enumerate(zip(box_px, to_original(box_model, size, in_frame), strict=True)):
+        assert abs(before - after) <= size[axis % 2] / in_frame[axis % 2] + 1e-6
+
+
+@pytest.mark.parametrize("family", TRAINED, ids=lambda family: family.name)
+@given(size=sizes, shares=st.lists(st.floats(0, 1), min_size=4, max_size=4))
+@settings(max_examples=500, deadline=None)
+def test_a_gold_reply_overlaps_by_nine_tenths_where_boxes_are_of_some_size(
+    size: Size, shares: list[float], family: Family
+) -> None:
+    """At least 28 model pixels, or 30 thousandths, a side."""
+    image = ImageRef("a.png", size, limits=limits(4, 256, family))
+    least = 30 if family.frame is Frame.NORM1000 else 28
+    _, box_px = box_inside(size, shares, whole=False)
+    sides = [box_px[axis + 2] - box_px[axis] for axis in (0, 1)]
+    in_frame = image.size_in_frame
+    assume(all(side * to / of >= least for side, to, of in zip(sides, in_frame, size, strict=True)))
+    record = Record(name="a.png", image=image, label="real", boxes_px=[box_px], box_labels=[""], explanation="Sharp.")
+    [found] = to_original_boxes(parse_reply(render_reply(gold_reply(record))), image)
+    assert iou(found, box_px) >= 0.9
 
 
 @given(images_with_box)
@@ -208,7 +239,7 @@ def test_there_and_back_moves_no_corner_by_more_than_one_model_pixel(image: Plac
 @settings(max_examples=1000, deadline=None)
 def test_a_crop_shows_all_of_its_box_and_is_never_a_sliver(image: Placed) -> None:
     (width, height), box_px = image
-    left, top, right, bottom = crop_window(box_px, (width, height))
+    left, top, right, bottom = crop_window(box_px, (width, height), 28)
     assert 0 <= left <= box_px[0] <= box_px[2] <= right <= width
     assert 0 <= top <= box_px[1] <= box_px[3] <= bottom <= height
     assert right - left >= min(28, width)

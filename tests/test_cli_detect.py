@@ -13,6 +13,7 @@ from zoomin_command import make_data, predict
 from swift_zoomin import prompts
 from swift_zoomin.checkpoints import QWEN_LIMITS
 from swift_zoomin.episode import Answer, Conversation
+from swift_zoomin.families import Frame
 from swift_zoomin.predictions import read_predictions
 from swift_zoomin.replies import Reply, render_reply
 
@@ -35,9 +36,12 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFact
         def __init__(self, *_: object) -> None:
             pass
 
-        def ask(self, some: list[Conversation]) -> list[Answer]:
-            conversations.extend(some)
-            return [Answer(text, [1], False) for _ in some]
+        async def answer(self, conversation: Conversation, *how: object) -> Answer:
+            conversations.append(conversation)
+            return Answer(text, [1], False)
+
+        def close(self) -> None:
+            pass
 
     monkeypatch.setitem(sys.modules, "swift_zoomin.detection.engine", engine_module(MarkingEngine, tmp_path_factory))
     return conversations
@@ -71,18 +75,18 @@ def test_detect_gives_its_engine_what_was_asked_for(
         def __init__(self, *options: object) -> None:
             made.append(options[1:])  # after the checkpoint
 
-        def ask(self, some: list[Conversation]) -> list[Answer]:
-            asked.append(len(some))
-            return [Answer("", [], False) for _ in some]
+        async def answer(self, conversation: Conversation, *how: object) -> Answer:
+            return Answer("", [], False)
 
-    asked: list[int] = []
+        def close(self) -> None:
+            pass
+
     monkeypatch.setitem(sys.modules, "swift_zoomin.detection.engine", engine_module(CountingEngine, tmp_path_factory))
     command = ("detect", data / "images", "--model", "hub/none", "--out")
     zoomin(*command, data.parent / "1.jsonl")
-    options = ("--engine", "vllm", "--gpus", 4, "--memory-share", 0.5, "--max-new-tokens", 77, "--batch-size", 2)
+    options = ("--engine", "vllm", "--gpus", 4, "--memory-share", 0.5, "--max-new-tokens", 77)
     zoomin(*command, data.parent / "2.jsonl", *options)
     assert made == [("transformers", 1024, 1, 0.9), ("vllm", 77, 4, 0.5)]
-    assert asked == [3, 3, 2, 2, 1, 1]  # three images in a batch of 32; then in batches of two
 
 
 def test_detect_finds_images_in_files_folders_and_records_and_does_none_twice(
@@ -96,7 +100,7 @@ def test_detect_finds_images_in_files_folders_and_records_and_does_none_twice(
     before = predictions.read_bytes()
     assert (before.count(b"\n"), len(asked)) == (3, 6)
     code, out, _ = zoomin(*command)
-    assert (code, out.splitlines()[0]) == (0, "3 of 3 images are done already")
+    assert (code, out.splitlines()[0]) == (0, f"{predictions}: 3 images done already")
     assert (predictions.read_bytes(), len(asked)) == (before, 6)
 
 
@@ -108,10 +112,10 @@ def test_detect_goes_on_after_a_line_that_was_cut_short(zoomin, data: Path, aske
     first, second, third = whole.splitlines(keepends=True)
     predictions.write_bytes(first + second + third[:-20])
     summary = "3 images: 3 with a verdict; 2 of them done before this run"
-    assert zoomin(*command)[:2] == (0, f"2 of 3 images are done already\n{summary}\n")
+    assert zoomin(*command)[:2] == (0, f"{predictions}: 2 images done already\n{summary}\n")
     assert predictions.read_bytes().startswith(first + second + third[:30])
     images = [json.loads(line)["image"] for line in predictions.read_text().splitlines()]
-    assert images == [f"../data/images/{number}.png" for number in range(3)]
+    assert sorted(images) == [f"../data/images/{number}.png" for number in range(3)]
 
 
 @pytest.mark.parametrize("other", [["--model", "hub/another"], ["--regions", "random"], ["--max-new-tokens", "9"]])
@@ -122,9 +126,9 @@ def test_detect_mixes_no_settings_in_one_file(
     predictions = data.parent / "run" / "predictions.jsonl"
     zoomin("detect", data / "images" / "0.png", "--model", "hub/none", "--out", predictions)
     before = predictions.read_bytes()
-    model, regions, pixels, *_ = json.loads(before)["made_by"].split("|")
+    model, regions, family, pixels, *_ = json.loads(before)["made_by"].split("|")
     assert re.fullmatch(r"model none \(weights [0-9a-f]{12}\)", model)
-    assert (regions, pixels) == ("regions first", "pixels 3136-200704")
+    assert (regions, family, pixels) == ("regions first", "family Qwen2.5-VL", "pixels 3136-200704")
     code, _, err = zoomin("detect", data / "images", "--model", "hub/none", "--out", predictions, *other)
     assert code == 1
     assert re.search(r"predictions\.jsonl: holds predictions made by model none \(.*choose another --out", err)
@@ -140,7 +144,7 @@ def test_detect_tries_an_image_again_that_could_not_be_read(zoomin, data: Path, 
     assert err.splitlines()[-1] == f"zoomin: 1 of 2 images could not be read; the first: {missing}"
     Image.new("RGB", (60, 40)).save(data / "late.png")
     code, out, _ = zoomin(*command)
-    assert (code, out.splitlines()[0]) == (0, "1 of 2 images are done already")
+    assert (code, out.splitlines()[0]) == (0, f"{predictions}: 1 image done already")
     assert predictions.read_bytes().count(b"\n") == 2
     late = read_predictions(predictions)[data / "late.png"]
     assert (late["verdict"], late["error"]) == ("generated", None)
@@ -184,7 +188,7 @@ def test_detect_looks_again_at_random_regions(zoomin, data: Path, asked: list[Co
     ("name", "prompt", "absent"),
     [
         ("explain", prompts.EXPLAIN, {"boxes", "box_labels"}),
-        ("ground", prompts.GROUND, set()),
+        ("ground", prompts.ground(Frame.ABSOLUTE), set()),
         ("verdict", prompts.VERDICT, {"boxes", "box_labels", "explanation"}),
     ],
 )

@@ -29,7 +29,7 @@ CONVERT = ["convert", "square", "records.jsonl", "square"]
 @pytest.mark.parametrize(
     ("command", "option"),
     [
-        *[(DETECT, option) for option in ("--batch-size", "--max-new-tokens", "--gpus")],
+        *[(DETECT, option) for option in ("--concurrency", "--max-new-tokens", "--gpus")],
         (CONVERT, "--side-px"),
     ],
 )
@@ -48,9 +48,9 @@ def test_an_empty_path_is_refused(zoomin, command: list[str]) -> None:
     assert (status, err.splitlines()[-1].endswith(": empty; is a variable unset?")) == (2, True)
 
 
-def test_a_batch_of_none_is_refused_in_python_too() -> None:
-    with pytest.raises(ValueError, match="batch_size 0; expected at least 1"):
-        Detector(engine=SimpleNamespace(ask=list), batch_size=0)
+def test_none_in_flight_is_refused_in_python_too() -> None:
+    with pytest.raises(ValueError, match="concurrency 0; expected at least 1"):
+        Detector(engine=SimpleNamespace(), concurrency=0)
 
 
 @pytest.mark.parametrize(

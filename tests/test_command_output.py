@@ -65,12 +65,13 @@ sys.modules["qwen_vl_utils"] = SimpleNamespace(vision_process=SimpleNamespace(**
 class Slow:
     limits = QWEN_LIMITS
     def __init__(self, *_): self.asked = 0
-    def ask(self, conversations):
+    async def answer(self, conversation):
         self.asked += 1
         if self.asked > 1:
             print("waiting", flush=True)
             time.sleep(60)
-        return [Answer("no", [1], True) for _ in conversations]
+        return Answer("no", [1], True)
+    def close(self): pass
 sys.modules["swift_zoomin.detection.engine"] = SimpleNamespace(SwiftEngine=Slow)
 from swift_zoomin.cli import main
 sys.exit(main())
@@ -84,13 +85,15 @@ def test_another_process_may_not_write_meanwhile_and_control_c_is_one_line_that_
     model = data.parent / "a model"
     model.mkdir()
     (model / "config.json").write_text('{"model_type": "qwen2_5_vl"}')
-    arguments = ["detect", str(data), "--model", str(model), "--batch-size", "1", "--out", str(out)]
+    arguments = ["detect", str(data), "--model", str(model), "--concurrency", "1", "--out", str(out)]
     process = subprocess.Popen(
         [sys.executable, "-c", SLOW, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "waiting\n"
-    assert len(rows(out)) == 1  # written before the next image is asked about
+    started = time.monotonic()
+    while not rows(out) and time.monotonic() - started < 20:  # the row of the first is written while this one is asked
+        time.sleep(0.01)
     status, _, refused = zoomin(*arguments)
     assert (status, refused.startswith(f"zoomin: {out}: another run is writing to it")) == (1, True)
     process.send_signal(signal.SIGINT)

@@ -88,7 +88,7 @@ def test_an_image_that_vanishes_between_the_looks_is_tried_again(zoomin, engine,
     out = data / "out.jsonl"
     command = ("detect", data / "a.png", data / "b.png", "--model", "hub/none", "--out", out)
     assert zoomin(*command)[:2] == (3, "2 images: 1 with a verdict, 1 unreadable\n")
-    assert [(row["image"], len(row["replies"])) for row in rows(out)] == [("a.png", 1), ("b.png", 2)]
+    assert sorted((row["image"], len(row["replies"])) for row in rows(out)) == [("a.png", 1), ("b.png", 2)]
     engine.answer = lambda conversation: Answer(REPLY, [1], False)
     assert zoomin(*command)[0] == 0
     assert [(row["image"], row["error"]) for row in rows(out)] == [("b.png", None), ("a.png", None)]
@@ -110,8 +110,8 @@ def test_links_are_images_of_their_own_and_are_found_by_evaluation(zoomin, engin
     out = data / "out.jsonl"
     command = ("detect", data, data / "records.jsonl", "--model", "hub/none", "--out", out)
     assert zoomin(*command)[0] == 0
-    assert [row["image"] for row in rows(out)] == ["a.png", "b.png", "c.png", "link.png"]
-    assert zoomin(*command)[1].startswith("4 of 4 images are done already\n")
+    assert sorted(row["image"] for row in rows(out)) == ["a.png", "b.png", "c.png", "link.png"]
+    assert zoomin(*command)[1].startswith(f"{out}: 4 images done already\n")
     status, printed, _ = zoomin("evaluate", data / "records.jsonl", out)
     assert (status, "accuracy           1.000" in printed) == (0, True)
 

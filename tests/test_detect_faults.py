@@ -199,8 +199,12 @@ class Scripted:
     def __init__(self, *_: object) -> None:
         pass
 
-    def ask(self, conversations: list[Conversation]) -> list[Answer | ImageError]:
-        return [next(self.answers) for _ in conversations]
+    async def answer(self, conversation: Conversation, *how: object) -> Answer | ImageError:
+        reply: Answer | ImageError = next(self.answers)
+        return reply
+
+    def close(self) -> None:
+        pass
 
 
 def rows_by_image(out: Path) -> dict[Path, dict[str, Any]]:
@@ -332,7 +336,12 @@ def disturb(case: Case, what: str) -> None:
     st.integers(1, 3),
 )
 def test_faults_of_files_engines_and_runs_in_any_combination(
-    entries: list[tuple[str, str]], by_itself: list[str], out: str, answers: list, disturbances: list[str], batch: int
+    entries: list[tuple[str, str]],
+    by_itself: list[str],
+    out: str,
+    answers: list,
+    disturbances: list[str],
+    most: int,
 ) -> None:
     Scripted.answers = cycle(answers)
     by_itself = list(dict.fromkeys(by_itself))
@@ -340,7 +349,7 @@ def test_faults_of_files_engines_and_runs_in_any_combination(
         case, sources = build(Path(os.path.realpath(home)), entries, by_itself, out)
         case.images = list(dict.fromkeys(case.images))
         left_out = list(case.left_out)
-        command = ("detect", *sources, "--model", "hub/none", "--out", case.out, "--batch-size", batch)
+        command = ("detect", *sources, "--model", "hub/none", "--out", case.out, "--concurrency", most)
         for what in ["nothing", *disturbances]:
             disturb(case, what)
             answered = before_run(case)

@@ -1,21 +1,20 @@
-"""Detection against an engine that answers from a script: order, batches, two turns, and what ends an exchange."""
+"""Detection against an engine that answers from a script: two turns, and what ends an exchange."""
 
 import json
-import time
-from copy import deepcopy
 from pathlib import Path
 
 import pytest
 from PIL import Image
+from scripted_engine import ScriptedEngine, answer, by_name, five_images
 
 from swift_zoomin import prompts
-from swift_zoomin.boxes import PixelLimits
 from swift_zoomin.detection import Detector
-from swift_zoomin.episode import Answer, Conversation, largest_boxes, random_boxes
+from swift_zoomin.episode import Answer, largest_boxes, random_boxes
 from swift_zoomin.evaluation.metrics import evaluate
+from swift_zoomin.families import Frame
 from swift_zoomin.images import ImageError, ImageRef
 from swift_zoomin.records import Record
-from swift_zoomin.replies import Reply, parse_reply, render_reply
+from swift_zoomin.replies import parse_reply
 
 FIELDS = [
     *("image", "verdict", "initial_verdict", "boxes", "box_labels", "explanation", "initial_explanation"),
@@ -23,35 +22,9 @@ FIELDS = [
 ]
 
 
-def answer(verdict: str, *boxes: list[float], cut: bool = False, explanation: str = "Melted.") -> Answer:
-    text = render_reply(Reply(verdict, list(boxes), ["part"] * len(boxes), explanation))
-    return Answer(text, [ord(letter) for letter in text], cut)
-
-
-class ScriptedEngine:
-    """Answers from a script of replies by image name, and remembers every conversation as it was asked."""
-
-    limits = PixelLimits(4 * 784, 256 * 784)  # 28 x 28 pixels a token
-
-    def __init__(self, script: dict[str, list[Answer | ImageError]]) -> None:
-        self.script = script
-        self.asked: list[list[Conversation]] = []
-
-    def ask(self, conversations: list[Conversation]) -> list[Answer | ImageError]:
-        self.asked.append(deepcopy(conversations))
-        return [self.script[Path(c.images[0].path).stem][len(c.episode.replies)] for c in conversations]
-
-    def names(self) -> list[list[str]]:
-        return [[Path(c.images[0].path).stem for c in batch] for batch in self.asked]
-
-
 @pytest.fixture
 def images(tmp_path: Path) -> dict[str, str]:
-    """Paths of five images of 1000 x 700, which the model sees as 532 x 364."""
-    paths = {name: str(tmp_path / f"{name}.png") for name in "abcde"}
-    for path in paths.values():
-        Image.new("RGB", (1000, 700), "grey").save(path)
-    return paths
+    return five_images(tmp_path)
 
 
 def test_a_prediction_has_the_fields_and_frames_of_the_format(images: dict[str, str]) -> None:
@@ -81,31 +54,13 @@ def test_the_second_turn_sends_crops_and_the_sampled_ids(images: dict[str, str])
     first = answer("real", [53.2, 36.4, 266, 182], [266, 182, 532, 364])
     engine = ScriptedEngine({"a": [first, answer("generated")]})
     list(Detector(engine=engine).detect([images["a"]]))
-    (turn1,), (turn2,) = engine.asked
-    user = {"role": "user", "content": prompts.QUERY1}
+    turn1, turn2 = engine.asked
+    user = {"role": "user", "content": prompts.query1(Frame.ABSOLUTE)}
     assert turn1.messages == [user]
     assert [image.window for image in turn1.images] == [None]
     said = {"role": "assistant", "content": first.token_ids}  # not the text: it may tokenise otherwise
     assert turn2.messages == [user, said, {"role": "user", "content": prompts.query2(2)}]
     assert [image.window for image in turn2.images] == [None, (100, 70, 500, 350), (500, 350, 1000, 700)]
-
-
-def test_order_is_kept_and_batches_end_where_they_should(images: dict[str, str]) -> None:
-    verdicts = {"a": "real", "b": "generated", "c": "real", "d": "generated", "e": "generated"}
-    engine = ScriptedEngine({name: [answer("real"), answer(verdict)] for name, verdict in verdicts.items()})
-    paths = [images[name] for name in "ecabd"]
-    predictions = list(Detector(engine=engine, batch_size=2).detect(paths))
-    assert [prediction["image"] for prediction in predictions] == paths
-    assert [prediction["verdict"] for prediction in predictions] == [verdicts[name] for name in "ecabd"]
-    assert engine.names() == [["e", "c"], ["e", "c"], ["a", "b"], ["a", "b"], ["d"], ["d"]]
-
-
-def test_predictions_come_a_batch_at_a_time(images: dict[str, str]) -> None:
-    engine = ScriptedEngine({name: [answer("real"), answer("real")] for name in images})
-    predictions = Detector(engine=engine, batch_size=1).detect(iter(images.values()))
-    assert engine.names() == []
-    assert next(predictions)["image"] == images["a"]
-    assert engine.names() == [["a"], ["a"]]
 
 
 def test_no_image_gives_no_prediction() -> None:
@@ -117,8 +72,8 @@ def test_no_image_gives_no_prediction() -> None:
 def test_a_cut_first_reply_ends_the_exchange_without_a_verdict(images: dict[str, str]) -> None:
     cut = answer("generated", [53.2, 36.4, 266, 182], cut=True)
     engine = ScriptedEngine({"a": [cut], "b": [answer("real"), answer("generated")]})
-    first, second = Detector(engine=engine).detect([images["a"], images["b"]])
-    assert engine.names() == [["a", "b"], ["b"]]
+    first, second = by_name(Detector(engine=engine, concurrency=1), [images["a"], images["b"]])
+    assert engine.names() == "abb"
     assert first["error"] == "reply 1 was cut by the length limit"
     assert (first["verdict"], first["initial_verdict"]) == (None, "generated")
     assert (first["explanation"], first["initial_explanation"]) == ("", "Melted.")
@@ -139,12 +94,11 @@ def test_an_unreadable_image_stops_nothing(images: dict[str, str], tmp_path: Pat
     (tmp_path / "text.png").write_text("no image")
     engine = ScriptedEngine({"a": [answer("real"), answer("real")], "b": [answer("real"), answer("real")]})
     paths = [str(tmp_path / "text.png"), images["a"], str(tmp_path / "absent.png"), images["b"]]
-    predictions = list(Detector(engine=engine).detect(paths))
-    assert [prediction["image"] for prediction in predictions] == paths
+    predictions = by_name(Detector(engine=engine), paths)
     assert [prediction["verdict"] for prediction in predictions] == [None, "real", None, "real"]
     assert "text.png: not a readable image" in predictions[0]["error"]
     assert "absent.png: no such image file" in predictions[2]["error"]
-    assert engine.names() == [["a", "b"], ["a", "b"]]
+    assert sorted(engine.names()) == ["a", "a", "b", "b"]
 
 
 @pytest.mark.parametrize("size", [(1, 201), (6711, 36)])  # the second would be shown as 6720 x 28
@@ -153,24 +107,10 @@ def test_an_image_that_the_model_cannot_be_shown_never_reaches_the_engine(
 ) -> None:
     Image.new("RGB", size).save(tmp_path / "strip.png")
     engine = ScriptedEngine({"a": [answer("real"), answer("real")]})
-    strip, other = Detector(engine=engine).detect([str(tmp_path / "strip.png"), images["a"]])
+    strip, other = by_name(Detector(engine=engine), [str(tmp_path / "strip.png"), images["a"]])
     assert strip["error"].startswith(f"{tmp_path / 'strip.png'}: ")
     assert (strip["verdict"], strip["replies"], other["verdict"]) == (None, [], "real")
-    assert engine.names() == [["a"], ["a"]]
-
-
-def test_the_seconds_of_a_batchs_images_add_up_to_the_batchs(images: dict[str, str]) -> None:
-    class SlowEngine(ScriptedEngine):
-        def ask(self, conversations: list[Conversation]) -> list[Answer | ImageError]:
-            time.sleep(0.05)
-            return super().ask(conversations)
-
-    engine = SlowEngine({name: [answer("real"), answer("real")] for name in images})
-    start = time.perf_counter()
-    predictions = list(Detector(engine=engine, batch_size=5).detect(images.values()))
-    took = time.perf_counter() - start
-    assert 0.1 <= sum(prediction["seconds"] for prediction in predictions) <= took + 5 * 0.0005  # each is rounded
-    assert len({prediction["seconds"] for prediction in predictions}) == 1
+    assert engine.names() == "aa"
 
 
 def test_a_missing_path_that_is_base64_too_is_a_missing_path() -> None:
@@ -181,7 +121,7 @@ def test_a_missing_path_that_is_base64_too_is_a_missing_path() -> None:
 
 def test_a_batch_of_unreadable_images_asks_nothing(tmp_path: Path) -> None:
     engine = ScriptedEngine({})
-    predictions = list(Detector(engine=engine).detect([str(tmp_path / "1.png"), str(tmp_path / "2.png")]))
+    predictions = by_name(Detector(engine=engine), [str(tmp_path / "1.png"), str(tmp_path / "2.png")])
     assert [prediction["verdict"] for prediction in predictions] == [None, None]
     assert all("no such image file" in prediction["error"] for prediction in predictions)
     assert engine.asked == []
@@ -193,21 +133,21 @@ def test_an_image_that_the_engine_cannot_read_ends_one_exchange_only(images: dic
     engine = ScriptedEngine(
         {"a": [answer("real"), damaged] if turn == 2 else [damaged], "b": [answer("real"), answer("generated")]}
     )
-    first, second = Detector(engine=engine).detect([images["a"], images["b"]])
+    first, second = by_name(Detector(engine=engine), [images["a"], images["b"]])
     assert list(first) == FIELDS
     assert first["error"] == "a.png: damaged image"
     assert first["verdict"] is None
     assert first["initial_verdict"] == ("real" if turn == 2 else None)
     assert len(first["replies"]) == turn - 1
     assert (second["verdict"], second["error"]) == ("generated", None)
-    assert engine.names() == [["a", "b"], ["a", "b"] if turn == 2 else ["b"]]
+    assert sorted(engine.names()) == sorted("aabb" if turn == 2 else "abb")
 
 
 def test_a_reply_that_cannot_be_read_is_followed_by_query_2(images: dict[str, str]) -> None:
     engine = ScriptedEngine({"a": [Answer("<image><|im_end|>\x00", [1], False), answer("generated")]})
     (prediction,) = Detector(engine=engine).detect([images["a"]])
-    assert engine.asked[1][0].messages[-1]["content"] == prompts.query2(0)
-    assert len(engine.asked[1][0].images) == 1
+    assert engine.asked[1].messages[-1]["content"] == prompts.query2(0)
+    assert len(engine.asked[1].images) == 1
     assert (prediction["initial_verdict"], prediction["verdict"], prediction["error"]) == (None, "generated", None)
     assert prediction["boxes"] == []
 
@@ -216,7 +156,7 @@ def test_choose_decides_what_is_looked_at_again(images: dict[str, str]) -> None:
     first = answer("real", [53.2, 36.4, 266, 182], [266, 182, 532, 364])
     engine = ScriptedEngine({"a": [first, answer("real")]})
     (prediction,) = Detector(engine=engine, choose=lambda boxes_px, image: boxes_px[1:]).detect([images["a"]])
-    assert [image.window for image in engine.asked[1][0].images] == [None, (500, 350, 1000, 700)]
+    assert [image.window for image in engine.asked[1].images] == [None, (500, 350, 1000, 700)]
     assert len(prediction["boxes"]) == len(parse_reply(first.text).boxes_model) == 2
 
 
@@ -233,7 +173,7 @@ def test_the_largest_regions_and_random_ones_are_cut_from_the_same_marks(images:
     for name, choose in (("largest", largest_boxes(1)), ("random", random_boxes)):
         engine = ScriptedEngine({"a": [first, answer("real")]})
         (prediction,) = Detector(engine=engine, choose=choose).detect([images["a"]])
-        windows[name] = [image.window for image in engine.asked[1][0].images[1:]]
+        windows[name] = [image.window for image in engine.asked[1].images[1:]]
         marked.append(prediction["boxes"])
     assert windows["largest"] == [(500, 350, 1000, 700)]
     assert [(right - left, bottom - top) for left, top, right, bottom in windows["random"]] == [
@@ -244,7 +184,7 @@ def test_the_largest_regions_and_random_ones_are_cut_from_the_same_marks(images:
     assert marked == [[[100.0, 70.0, 200.0, 140.0], [500.0, 350.0, 1000.0, 700.0]]] * 2
 
 
-ASKED = {"explain": prompts.EXPLAIN, "ground": prompts.GROUND, "verdict": prompts.VERDICT}
+ASKED = {"explain": prompts.EXPLAIN, "ground": prompts.ground(Frame.ABSOLUTE), "verdict": prompts.VERDICT}
 ONE_TURN_FIELDS = {
     "explain": ["image", "verdict", "explanation", "replies", "width", "height", "seconds", "error"],
     "ground": [
@@ -259,10 +199,10 @@ def test_a_one_turn_prediction_has_the_fields_that_were_asked_for(images: dict[s
     # The reply says more than a variant asks for; a second answer would be an IndexError
     said = answer("generated", [53.2, 36.4, 266, 182], explanation="The sign melts.")
     engine = ScriptedEngine({"a": [said], "b": [answer("real")]})
-    prediction, other = Detector(engine=engine, one_turn=name).detect([images["a"], images["b"]])
-    assert engine.names() == [["a", "b"]]
-    assert [c.messages for c in engine.asked[0]] == [[{"role": "user", "content": ASKED[name]}]] * 2
-    assert [[image.window for image in c.images] for c in engine.asked[0]] == [[None]] * 2
+    prediction, other = by_name(Detector(engine=engine, one_turn=name), [images["a"], images["b"]])
+    assert sorted(engine.names()) == ["a", "b"]
+    assert [c.messages for c in engine.asked] == [[{"role": "user", "content": ASKED[name]}]] * 2
+    assert [[image.window for image in c.images] for c in engine.asked] == [[None]] * 2
     assert list(prediction) == list(other) == ONE_TURN_FIELDS[name]
     expected = {
         "verdict": "generated",
@@ -290,7 +230,7 @@ def test_a_one_turn_prediction_that_failed_has_the_same_fields(images: dict[str,
         }
     )
     paths = [images["a"], images["b"], images["c"], images["d"] + ".absent"]
-    predictions = list(Detector(engine=engine, one_turn=name).detect(paths))
+    predictions = by_name(Detector(engine=engine, one_turn=name), paths)
     assert [list(prediction) for prediction in predictions] == [ONE_TURN_FIELDS[name]] * 4
     assert [prediction["verdict"] for prediction in predictions] == ["generated", None, None, None]
     assert [prediction["error"] for prediction in predictions] == [
@@ -299,7 +239,7 @@ def test_a_one_turn_prediction_that_failed_has_the_same_fields(images: dict[str,
         None,
         f"{images['d']}.absent: no such image file",
     ]
-    assert engine.names() == [["a", "b", "c"]]
+    assert sorted(engine.names()) == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize(

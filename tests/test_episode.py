@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swift_zoomin import prompts
-from swift_zoomin.boxes import MIN_CROP_SIDE_PX, PixelLimits
+from swift_zoomin.boxes import PixelLimits
 from swift_zoomin.episode import (
     CHOOSERS,
     MAX_CROPS,
@@ -17,10 +17,11 @@ from swift_zoomin.episode import (
     largest_boxes,
     random_boxes,
 )
+from swift_zoomin.families import QWEN2_5_VL, Frame
 from swift_zoomin.images import ImageRef
 from swift_zoomin.replies import Reply, render_reply
 
-LIMITS = PixelLimits(4 * 784, 256 * 784)  # 28 x 28 pixels a token
+LIMITS = PixelLimits(4 * 784, 256 * 784, QWEN2_5_VL)  # 28 x 28 pixels a token
 IMAGE = ImageRef("/images/a.png", (1000, 700), limits=LIMITS)  # seen as 532 x 364: 19 x 13 = 247 of 256 tokens
 NEEDED = ["<explanation>", "<regions>", "<verdict>", "bbox_2d"]
 
@@ -37,7 +38,7 @@ def grid(count: int) -> list[list[float]]:
 def test_query_1_shows_the_whole_image_and_names_the_form() -> None:
     question = Episode(IMAGE).next_question()
     assert question
-    assert question.text == prompts.QUERY1
+    assert question.text == prompts.query1(Frame.ABSOLUTE)
     assert question.images == [IMAGE]
     assert question.text.count("<image>") == 1
     assert all(part in question.text for part in NEEDED)
@@ -99,7 +100,7 @@ def test_a_small_box_is_shown_with_its_surroundings_and_not_refused() -> None:
     question = Episode(IMAGE, [reply([100, 100, 101, 101])]).next_question()
     assert question
     left, top, right, bottom = question.images[0].window or (0, 0, 0, 0)
-    assert (right - left, bottom - top) == (MIN_CROP_SIDE_PX, MIN_CROP_SIDE_PX)
+    assert (right - left, bottom - top) == (28, 28)
     assert left <= 100 * 1000 / 532 < right  # 187.97
     assert top <= 100 * 700 / 364 < bottom  # 192.31
 
@@ -238,7 +239,7 @@ def test_no_chooser_needs_a_region(choose: BoxChooser) -> None:
     assert question.text == prompts.query2(0)
 
 
-ASKED = {"explain": prompts.EXPLAIN, "ground": prompts.GROUND, "verdict": prompts.VERDICT}
+ASKED = {"explain": prompts.EXPLAIN, "ground": prompts.ground(Frame.ABSOLUTE), "verdict": prompts.VERDICT}
 
 
 @pytest.mark.parametrize("name", ONE_TURN)
@@ -247,8 +248,9 @@ def test_a_one_turn_variant_asks_its_own_question_for_its_own_parts(name: str) -
     assert question
     assert question.text == ASKED[name]
     assert question.images == [IMAGE]
-    _, parts = ONE_TURN[name]
-    assert parts == tuple(part for part in ("explanation", "regions", "verdict") if f"<{part}>" in question.text)
+    assert ONE_TURN[name] == tuple(
+        part for part in ("explanation", "regions", "verdict") if f"<{part}>" in question.text
+    )
 
 
 def test_the_one_turn_variants_are_those_of_the_paper() -> None:
@@ -266,7 +268,7 @@ def test_a_one_turn_variant_asks_nothing_more_whatever_the_reply(name: str, firs
 
 def test_a_crop_that_is_too_thin_for_the_model_is_left_out() -> None:
     # 3 x 350 is shown as 28 x 336, but its window of 3 x 265 would be less than half a token wide at the limit.
-    image = ImageRef("/images/thin.png", (3, 350), limits=PixelLimits(4 * 784, 16 * 784))
+    image = ImageRef("/images/thin.png", (3, 350), limits=PixelLimits(4 * 784, 16 * 784, QWEN2_5_VL))
     height = image.size_model[1]
     question = Episode(image, [reply([0, 77 * height / 350, 28, 342 * height / 350])]).next_question()
     assert question == Question(prompts.query2(0), [])
@@ -286,7 +288,9 @@ def test_the_whole_image_named_in_any_numbers_is_the_whole_image(width: int, hei
     assert episode.boxes_px == [[0, 0, width, height]]  # not a rounding error beyond the edge
 
 
-@pytest.mark.parametrize("prompt", [prompts.QUERY1, prompts.GROUND, prompts.EXPLAIN, prompts.VERDICT])
+@pytest.mark.parametrize(
+    "prompt", [prompts.query1(Frame.ABSOLUTE), prompts.ground(Frame.ABSOLUTE), prompts.EXPLAIN, prompts.VERDICT]
+)
 def test_every_first_prompt_has_one_image_and_asks_for_a_verdict(prompt: str) -> None:
     assert prompt.count("<image>") == 1
     assert prompt.startswith("<image>")

@@ -7,7 +7,7 @@ import os
 import resource
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swift_zoomin import locked_files
-from swift_zoomin.predictions import Outcome, PredictionsFile, cut_error, outcome, read_predictions
+from swift_zoomin.predictions import Outcome, cut_error, outcome, read_predictions
+from swift_zoomin.predictions_file import PredictionsFile
 from swift_zoomin.records import RecordError, json_line
 
 ME = "model m"
@@ -44,7 +45,6 @@ def out(tmp_path: Path) -> Path:
 def write(out: Path, *rows: dict) -> bytes:
     """Let a run write rows of images beside the file's folder."""
     with PredictionsFile(out, ME) as file:
-        file.start([])
         for prediction in rows:
             file.add({**prediction, "image": str(out.parent.parent / prediction["image"])})
     return out.read_bytes()
@@ -91,23 +91,50 @@ def test_rows_are_relative_to_the_file_and_say_what_made_them(out: Path) -> None
 
 def test_a_run_goes_on_with_what_stands_there(out: Path) -> None:
     before = write(out, answered("a.png"), unread("b.png"), unread("c.png", "one"))
+    first, _, third = before.splitlines(keepends=True)
     a, b, c = (out.parent.parent / f"{name}.png" for name in "abc")
     with PredictionsFile(out, ME) as file:
-        assert file.outcomes == {a: Outcome.VERDICT, b: Outcome.UNREAD, c: Outcome.UNREAD}
-        assert out.read_bytes() == before
-        file.start([b])
-        first, _, third = before.splitlines(keepends=True)
-        assert out.read_bytes() == first + third  # c.png is not tried again, so its row stays
+        became = [Outcome.VERDICT, Outcome.UNREAD, Outcome.UNREAD]
+        assert [*map(file.became, (a, b, c)), file.became(a.parent), file.answered] == [*became, None, 1]
         file.add(answered(str(b)))
-        assert file.outcomes == dict.fromkeys([a, b], Outcome.VERDICT) | {c: Outcome.UNREAD}
-    assert [json.loads(line)["image"] for line in out.read_text().splitlines()] == [f"../{x}.png" for x in "acb"]
+        assert out.read_bytes().startswith(before)  # until the run has ended no row is lost, whatever ends it
+        assert file.became(b) == Outcome.VERDICT
+    lines = out.read_bytes().splitlines(keepends=True)
+    assert lines[:2] == [first, third]  # c.png was not tried again, so its row stays
+    assert [json.loads(line)["image"] for line in lines] == [f"../{x}.png" for x in "acb"]
     assert list(out.parent.iterdir()) == [out]
+
+
+def test_a_run_that_was_killed_leaves_what_it_tried_again_to_the_next(out: Path) -> None:
+    write(out, answered("a.png"), unread("b.png"))
+    b = out.parent.parent / "b.png"
+    with suppress(KeyboardInterrupt), PredictionsFile(out, ME) as file:
+        file.add(answered(str(b)))
+        raise KeyboardInterrupt
+    assert out.read_bytes().count(b"\n") == 3
+    assert read_predictions(out)[b]["verdict"] == "real"
+    with PredictionsFile(out, ME) as file:
+        assert (file.answered, file.became(b)) == (2, Outcome.VERDICT)
+        file.add(unread(str(b.parent / "c.png")))
+    assert [json.loads(line)["image"] for line in out.read_text().splitlines()] == [f"../{x}.png" for x in "abc"]
+
+
+def test_the_rows_that_count_are_found_after_they_have_moved(out: Path) -> None:
+    """Twice in a run they may: when it starts, and when it ends."""
+    write(out, *(unread(f"{name}.png") for name in "abcd"))
+    paths = [str(out.parent.parent / f"{name}.png") for name in "abcd"]
+    lines = out.read_bytes()
+    out.write_bytes(lines + lines.splitlines(keepends=True)[0])
+    with PredictionsFile(out, ME) as file:
+        for path in paths[2:]:
+            file.add(answered(path))
+        file.add(unread(paths[1]))
+    assert [json.loads(line)["image"] for line in out.read_text().splitlines()] == [f"../{x}.png" for x in "acdb"]
 
 
 def test_each_prediction_stands_in_the_file_as_soon_as_it_is_made(out: Path) -> None:
     """So that a machine that fails loses no answer that was given."""
     with PredictionsFile(out, ME) as file:
-        file.start([])
         for count, name in enumerate("abc", 1):
             file.add(answered(str(out.parent.parent / f"{name}.png")))
             assert [json.loads(line)["image"] for line in out.read_text().splitlines()] == [
@@ -161,17 +188,17 @@ def test_a_line_cut_short_is_left_out_when_work_starts(out: Path, cut: int) -> N
     torn = out.read_bytes()
     first = whole.splitlines(keepends=True)[0]
     with PredictionsFile(out, ME) as file:
-        assert len(file.outcomes) == (2 if cut == 1 else 1)
+        assert file.answered == (2 if cut == 1 else 1)
         assert out.read_bytes() == torn
-        file.start([])
-        assert out.read_bytes() == (whole if cut == 1 else first)
+        file.add(answered(str(out.parent.parent / "c.png")))
+        assert out.read_bytes().startswith((whole if cut == 1 else first) + b'{"image": "../c.png"')
 
 
 def test_a_whole_last_row_without_its_line_end_is_kept(out: Path) -> None:
     whole = write(out, answered("a.png"), answered("b.png"))
     out.write_bytes(whole.rstrip())
-    with PredictionsFile(out, ME) as file:
-        file.start([])
+    with PredictionsFile(out, ME):
+        pass
     assert out.read_bytes() == whole
 
 
@@ -187,9 +214,9 @@ def test_rows_that_an_image_has_too_many_of_become_one(out: Path) -> None:
     lines += [{**unread("b"), "made_by": ME}, {**unread("./b"), "made_by": ME}]
     out.parent.mkdir()
     out.write_text("".join(map(json_line, lines)))
-    with PredictionsFile(out, ME) as file:
-        file.start([])
-    assert [json.loads(line) for line in out.read_text().splitlines()] == [lines[1], lines[3]]
+    with PredictionsFile(out, ME):
+        pass
+    assert [json.loads(line) for line in out.read_text().splitlines()] == [lines[1], lines[4]]
 
 
 @pytest.mark.parametrize("how", ["itself", "a link", "a hard link", "another way"])
@@ -208,19 +235,20 @@ def test_a_second_run_on_one_file_is_refused_in_one_line(out: Path, tmp_path: Pa
         assert str(caught.value) == f"{other}: another run is writing to it; wait for its end or choose another --out"
         assert out.read_bytes() == before
     with PredictionsFile(out, ME) as file:
-        assert len(file.outcomes) == 2
+        assert file.answered == 1
 
 
 def test_a_file_is_still_locked_when_it_has_been_replaced(out: Path) -> None:
-    write(out, answered("a.png"), unread("b.png"))
+    line = write(out, answered("a.png"))
+    out.write_bytes(line * 2)
     with PredictionsFile(out, ME) as file:
         before = out.stat().st_ino
-        file.start([out.parent.parent / "b.png"])
+        file.add(answered(str(out.parent.parent / "c.png")))
         assert out.stat().st_ino != before
         with pytest.raises(RecordError, match="another run is writing to it"), PredictionsFile(out, ME):
             pass
         file.add(answered(str(out.parent.parent / "b.png")))
-    assert out.read_bytes().count(b"\n") == 2
+    assert out.read_bytes().count(b"\n") == 3
 
 
 @pytest.mark.parametrize("other", ["replaces", "removes"])
@@ -242,9 +270,8 @@ def test_who_gets_the_lock_of_a_file_that_is_no_longer_there_opens_again(
 
     monkeypatch.setattr(locked_files, "lock", lock_late)
     with PredictionsFile(out, ME) as file:
-        assert (len(locked), len(file.outcomes)) == (2, 2 if other == "replaces" else 0)
+        assert (len(locked), file.answered) == (2, 2 if other == "replaces" else 0)
         assert locked[0].closed
-        file.start([])
         file.add(answered(str(out.parent.parent / "c.png")))
     assert len(read_predictions(out)) == (3 if other == "replaces" else 1)
 
@@ -272,7 +299,6 @@ def test_a_link_to_the_file_stays_a_link_and_its_rights_stay(out: Path, tmp_path
     out.rename(tmp_path / "there" / "real.jsonl")
     out.symlink_to(tmp_path / "there" / "real.jsonl")
     with PredictionsFile(out, ME) as file:
-        file.start([tmp_path / "a.png"])
         file.add(answered(str(tmp_path / "a.png")))
     assert out.is_symlink()
     assert stat.S_IMODE((tmp_path / "there" / "real.jsonl").stat().st_mode) == 0o640
@@ -283,20 +309,19 @@ def test_a_link_to_the_file_stays_a_link_and_its_rights_stay(out: Path, tmp_path
 def test_a_full_disk_keeps_the_finished_rows_whole(out: Path) -> None:
     first = write(out, answered("a.png"))
     with at_most(len(first) + 40), PredictionsFile(out, ME) as file:
-        file.start([])
         with pytest.raises(OSError, match="File too large") as caught:
             file.add(answered(str(out.parent.parent / "b.png")))
         assert caught.value.filename == str(out)
-        assert list(file.outcomes) == [out.parent.parent / "a.png"]
+        assert file.became(out.parent.parent / "b.png") is None
     assert files(out.parent) == {out: first}
 
 
 def test_a_full_disk_leaves_a_file_that_would_be_replaced(out: Path) -> None:
-    before = write(out, answered("a.png"), unread("b.png"))
-    with at_most(40), PredictionsFile(out, ME) as file:
-        with pytest.raises(OSError, match="File too large") as caught:
-            file.start([out.parent.parent / "b.png"])
-        assert caught.value.filename == str(out)
+    before = write(out, answered("a.png")) * 2
+    out.write_bytes(before)
+    with at_most(40), pytest.raises(OSError, match="File too large") as caught, PredictionsFile(out, ME):
+        pass
+    assert caught.value.filename == str(out)
     assert files(out.parent) == {out: before}
 
 
@@ -313,7 +338,6 @@ def test_a_run_without_a_row_leaves_no_file_behind_that_it_made(out: Path) -> No
 @pytest.mark.parametrize("how", [Path.unlink, lambda out: out.with_name("new").replace(out)])
 def test_a_file_that_is_taken_away_in_mid_run_is_named(out: Path, how: Callable[[Path], Any]) -> None:
     with PredictionsFile(out, ME) as file:
-        file.start([])
         out.with_name("new").touch()
         how(out)
         with pytest.raises(OSError, match="removed or replaced") as caught:
@@ -386,9 +410,8 @@ def test_any_bytes_are_gone_on_with_or_refused_and_left(
     out.parent.mkdir(exist_ok=True)
     out.write_bytes(content)
     try:
-        with PredictionsFile(out, ME) as file:
+        with PredictionsFile(out, ME):
             assert out.read_bytes() == content
-            file.start([])
     except RecordError:
         assert files(out.parent) == {out: content}
     else:

@@ -210,7 +210,10 @@ def test_what_cannot_work_is_refused_with_one_line_and_leaves_nothing(
     few = ",".join("01234567"[: RECIPES[recipe] - 1])
     good = {"DATA": "records.jsonl", "MODEL": str(model_dir), "OUT": "new/out", "GPUS": "0", "DISK": "0"}
     cases: list[tuple[dict[str, str], str]] = [
-        ({"MODEL": "other_model"}, "MODEL=other_model: no Qwen2.5-VL there"),
+        (
+            {"MODEL": "other_model"},
+            "MODEL=other_model: a model of type llama; expected one of qwen2_5_vl (Qwen2.5-VL), qwen3_vl",
+        ),
         ({"MODEL": "./gone"}, "MODEL=./gone: no such folder"),
         ({"MODEL": "other_model/gone"}, "MODEL=other_model/gone: no such folder"),
         ({"GPUS": gpus, "CUDA_VISIBLE_DEVICES": few}, f"GPUS={gpus} wanted, {RECIPES[recipe] - 1} found"),

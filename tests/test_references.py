@@ -14,6 +14,7 @@ from qwen_vl_utils import vision_process
 
 from swift_zoomin import images
 from swift_zoomin.boxes import PixelLimits
+from swift_zoomin.families import QWEN2_5_VL, QWEN3_VL, TRAINED
 from swift_zoomin.images import ImageError, ImageRef, LimitsError, load_references, open_upright
 
 sides = st.integers(0, 10**6)
@@ -22,27 +23,34 @@ sides = st.integers(0, 10**6)
 def test_a_reference_is_short_and_says_size_and_window() -> None:
     reference = ImageRef("/data/a b.png", (4000, 3000))
     assert str(reference) == "zoomin:/data/a%20b.png?size=4000x3000"
-    assert str(reference.crop([120, 88, 260.5, 190])) == f"{reference}&crop=120,88,261,190"
-    reference = reference.under(PixelLimits(3136, 262144))
-    assert str(reference) == "zoomin:/data/a%20b.png?size=4000x3000&pixels=3136-262144"
+    reference = reference.under(PixelLimits(3136, 262144, QWEN2_5_VL))
+    assert str(reference) == "zoomin:/data/a%20b.png?size=4000x3000&pixels=3136-262144&family=Qwen2.5-VL"
     assert str(reference.crop([120, 88, 260.5, 190])) == f"{reference}&crop=120,88,261,190"
 
 
 def test_a_reference_made_for_one_model_is_refused_by_another() -> None:
-    reference = ImageRef("/data/a.png", (4000, 3000)).under(PixelLimits(3136, 262144))
-    assert reference.under(PixelLimits(3136, 262144)) == reference
+    reference = ImageRef("/data/a.png", (4000, 3000)).under(PixelLimits(3136, 262144, QWEN2_5_VL))
+    assert reference.under(PixelLimits(3136, 262144, QWEN2_5_VL)) == reference
     with pytest.raises(LimitsError, match="prepared for a model that is shown 3136-262144 pixels; this one is shown"):
-        reference.under(PixelLimits(3136, 200704))
+        reference.under(PixelLimits(3136, 200704, QWEN2_5_VL))
+    with pytest.raises(LimitsError, match=r"prepared for a Qwen2\.5-VL, which .* this model is a Qwen3-VL"):
+        reference.under(PixelLimits(3136, 262144, QWEN3_VL))
+
+
+def test_a_reference_from_before_there_were_families_is_qwen2_5_vls() -> None:
+    old = ImageRef.parse("zoomin:/data/a.png?size=4000x3000&pixels=3136-262144")
+    assert old
+    assert old.limits == PixelLimits(3136, 262144, QWEN2_5_VL)
 
 
 @given(
     st.text(),
     st.tuples(sides, sides),
     st.none() | st.tuples(sides, sides, sides, sides),
-    st.none() | st.builds(PixelLimits, sides, sides),
+    st.none() | st.builds(PixelLimits, sides, sides, st.sampled_from(TRAINED)),
 )
 @example("", (1, 1), (0, 0, 1, 1), None)  # of the first image, which is no file
-@example("/a b/?size=1x1&crop=1,2,3,4%20%/ü\n\t.png", (1, 1), None, PixelLimits(1, 2))
+@example("/a b/?size=1x1&crop=1,2,3,4%20%/ü\n\t.png", (1, 1), None, PixelLimits(1, 2, QWEN2_5_VL))
 @example("/\udcff.png", (1, 1), None, None)  # how Python names a file whose name is not UTF-8
 @settings(deadline=None)
 def test_a_reference_reads_back_whatever_its_path(path: str, size: Any, window: Any, pixels: Any) -> None:
@@ -54,6 +62,7 @@ def test_a_reference_reads_back_whatever_its_path(path: str, size: Any, window: 
 @example("/data/a.png?size=1x1")
 @example("zoomin:/a?size=1x1&crop=1,2,3")
 @example("zoomin:?size=1")
+@example("zoomin:/a?size=1x1&pixels=1-2&family=LLaVA")
 @example("zoomin:??size=1x1")
 def test_other_text_is_no_reference(text: str) -> None:
     assert ImageRef.parse(text) is None

@@ -34,7 +34,7 @@ def prediction(name: str, boxes_model: list[list[int]], initial: str, final: str
         "initial_verdict": initial,
         "boxes": [[4 * number for number in box] for box in boxes_model],
         "replies": [first_reply(boxes_model, initial), f"<explanation>No.</explanation><verdict>{final}</verdict>"],
-        "made_by": "model tiny|regions first|pixels 3136-12544|tokens 80",
+        "made_by": "model tiny|regions first|family Qwen2.5-VL|pixels 3136-12544|tokens 80",
     }
 
 

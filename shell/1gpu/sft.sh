@@ -18,7 +18,7 @@ fi
 source "$(dirname "$0")/../common.sh"
 check MODEL DATA OUT
 start_or_resume swift sft --custom_register_path swift_zoomin \
-    --model "$(weights "$MODEL")" --model_type qwen2_5_vl --template zoomin --dataset "$DATA:sft" \
+    --model "$(weights "$MODEL")" --model_type "$MODEL_TYPE" --template zoomin --dataset "$DATA:sft" \
     --tuner_type lora --torch_dtype bfloat16 --learning_rate 1e-4 --num_train_epochs 1 \
     --per_device_train_batch_size 1 --gradient_accumulation_steps 1 --save_steps 200 --save_total_limit 2 \
     --output_dir "$OUT" --add_version false "$@"

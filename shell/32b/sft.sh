@@ -18,7 +18,7 @@ fi
 source "$(dirname "$0")/../common.sh"
 check MODEL DATA OUT
 start_or_resume swift sft --custom_register_path swift_zoomin \
-    --model "$(weights "$MODEL")" --model_type qwen2_5_vl --template zoomin --dataset "$DATA:sft" \
+    --model "$(weights "$MODEL")" --model_type "$MODEL_TYPE" --template zoomin --dataset "$DATA:sft" \
     --tuner_type full --freeze_llm false --freeze_vit false --freeze_aligner false \
     --torch_dtype bfloat16 --deepspeed zero3 --learning_rate 2e-5 --num_train_epochs 1 \
     --per_device_train_batch_size 1 --gradient_accumulation_steps 1 --save_steps 200 --save_total_limit 2 \

@@ -18,7 +18,7 @@ fi
 source "$(dirname "$0")/../common.sh"
 check MODEL DATA OUT
 start_or_resume swift rlhf --rlhf_type grpo --custom_register_path swift_zoomin \
-    --model "$(weights "$MODEL")" --model_type qwen2_5_vl --template zoomin --dataset "$DATA:query1" \
+    --model "$(weights "$MODEL")" --model_type "$MODEL_TYPE" --template zoomin --dataset "$DATA:query1" \
     --reward_funcs zoomin_format zoomin_iou --num_generations 2 --max_completion_length 1024 \
     --use_vllm true --vllm_mode colocate --vllm_gpu_memory_utilization 0.4 --sleep_level 1 --move_model_batches 16 \
     --vllm_max_model_len 8192 --vllm_limit_mm_per_prompt '{"image": 7, "video": 0}' \

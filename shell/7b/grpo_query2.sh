@@ -19,7 +19,7 @@ fi
 source "$(dirname "$0")/../common.sh"
 check MODEL DATA OUT
 start_or_resume swift rlhf --rlhf_type grpo --custom_register_path swift_zoomin \
-    --model "$(weights "$MODEL")" --model_type qwen2_5_vl --template zoomin --dataset "$DATA:query2" \
+    --model "$(weights "$MODEL")" --model_type "$MODEL_TYPE" --template zoomin --dataset "$DATA:query2" \
     --reward_funcs zoomin_accuracy zoomin_bleu --multi_turn_scheduler zoomin_query2 \
     --num_generations 2 --max_completion_length 1024 \
     --use_vllm true --vllm_mode colocate --vllm_gpu_memory_utilization 0.4 --sleep_level 1 --move_model_batches 16 \

@@ -28,7 +28,7 @@ esac
 replaced SERVERS "--vllm_server_host and --vllm_server_port"
 check MODEL DATA OUT
 start_or_resume swift rlhf --rlhf_type grpo --custom_register_path swift_zoomin \
-    --model "$(weights "$MODEL")" --model_type qwen2_5_vl --template zoomin --dataset "$DATA:$STAGE" \
+    --model "$(weights "$MODEL")" --model_type "$MODEL_TYPE" --template zoomin --dataset "$DATA:$STAGE" \
     "${exchange[@]}" --num_generations 2 --max_completion_length 1024 \
     --use_vllm true --vllm_mode server --vllm_server_host 127.0.0.1 --vllm_server_port 8000 \
     --tuner_type full --freeze_llm false --freeze_vit false --freeze_aligner false \

@@ -26,6 +26,6 @@ if [ -n "${HOST+set}${PORT+set}" ]; then # which the system may have set for its
     echo "$recipe: HOST and PORT are no options any more; give --host and --port after the recipe's name" >&2
 fi
 run swift rollout --custom_register_path swift_zoomin \
-    --model "$(weights "$MODEL")" --model_type qwen2_5_vl --template zoomin --torch_dtype bfloat16 \
+    --model "$(weights "$MODEL")" --model_type "$MODEL_TYPE" --template zoomin --torch_dtype bfloat16 \
     "${exchange[@]}" --host 127.0.0.1 --port 8000 --vllm_tensor_parallel_size "$GPUS" \
     --vllm_max_model_len 8192 --vllm_limit_mm_per_prompt '{"image": 7, "video": 0}' "$@"

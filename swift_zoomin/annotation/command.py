@@ -9,13 +9,13 @@ from itertools import islice
 
 from swift_zoomin import arguments
 from swift_zoomin.annotation.dry_run import print_dry_run
-from swift_zoomin.annotation.families import complain_if_untaught
 from swift_zoomin.annotation.inputs import FOLDER, LabelledImages, labelled_images
 from swift_zoomin.annotation.ledger import NAME, SHEET, Ledger
 from swift_zoomin.annotation.sent import LEAST_MAX_PIXELS, MAX_PIXELS
-from swift_zoomin.annotation.settings import NO_MODEL, Settings, read_settings
-from swift_zoomin.annotation.steps import Frame, Step
+from swift_zoomin.annotation.settings import NO_MODEL, Settings, complain_if_untaught, read_settings
+from swift_zoomin.annotation.steps import Step
 from swift_zoomin.arguments import NOTHING_DONE, complain, counted
+from swift_zoomin.families import Frame
 from swift_zoomin.files import plain_path
 from swift_zoomin.pictures import ImageError
 from swift_zoomin.records import RecordError

@@ -20,7 +20,6 @@ from swift_zoomin.annotation.steps import (
     Annotation,
     Answer,
     Dropped,
-    Frame,
     LabelledBox,
     Question,
     Seen,
@@ -28,7 +27,7 @@ from swift_zoomin.annotation.steps import (
     Unusable,
 )
 
-__all__ = ["Annotation", "Answer", "Dropped", "Frame", "Question", "Seen", "Step", "annotate"]
+__all__ = ["Annotation", "Answer", "Dropped", "Question", "Seen", "Step", "annotate"]
 
 T = TypeVar("T")
 

@@ -9,8 +9,9 @@ import hashlib
 import json
 from collections.abc import Sequence
 
-from swift_zoomin.annotation.steps import Frame, LabelledBox, Step
+from swift_zoomin.annotation.steps import LabelledBox, Step
 from swift_zoomin.boxes import Size, scale_box
+from swift_zoomin.families import Frame
 from swift_zoomin.replies import GENERATED, REAL
 
 DECISIONS = ("keep", "object", "redundant")

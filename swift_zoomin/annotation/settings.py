@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from urllib.parse import urlsplit
 
-from swift_zoomin.annotation.families import family_of
 from swift_zoomin.annotation.keys import NO_KEY, Key, key_for
 from swift_zoomin.annotation.sent import PATCH_PX, size_to_send
-from swift_zoomin.annotation.steps import Frame, Step
+from swift_zoomin.annotation.steps import Step
+from swift_zoomin.arguments import complain
 from swift_zoomin.boxes import Size
+from swift_zoomin.families import Frame, family_of
 from swift_zoomin.records import RecordError
 
 NO_MODEL = "none"  # as --filter-model: the rules alone filter
@@ -73,6 +74,16 @@ def read_settings(options: argparse.Namespace) -> Settings:
         )
     patches_px = {step: _patch_px(model) for step, model in models.items()}
     return Settings(models, frame, _filter_frame(models), patches_px, options.max_pixels)
+
+
+def complain_if_untaught(ground_model: str) -> None:
+    """Tell the user of a grounding model whose boxes cannot be relied on."""
+    family = family_of(ground_model)
+    if family and not family.is_taught:
+        complain(
+            f"--ground-model {ground_model} was not taught to write boxes, which will often be wrong; "
+            "give one that was, as Qwen2.5-VL-72B-Instruct"
+        )
 
 
 def _model(name: str | None, url: str | None, default: Model, step: Step) -> Model:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from swift_zoomin.boxes import Box, Size
+from swift_zoomin.families import Frame
 
 
 class Step(StrEnum):
@@ -12,17 +13,6 @@ class Step(StrEnum):
     EXPLAIN = "explain"
     GROUND = "ground"
     FILTER = "filter"
-
-
-class Frame(StrEnum):
-    """How a family of models writes boxes: pixels of the image that was sent, or thousandths of each side."""
-
-    ABSOLUTE = "absolute"
-    NORM1000 = "norm1000"
-
-    def size(self, size_sent: Size) -> Size:
-        """The (width, height) that the whole image has in this frame."""
-        return size_sent if self is Frame.ABSOLUTE else (1000, 1000)
 
 
 class Cause(StrEnum):

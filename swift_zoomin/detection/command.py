@@ -1,25 +1,30 @@
 """The command `zoomin detect`."""
 
 import argparse
-from collections import Counter
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 
-from tqdm import tqdm
-
 from swift_zoomin import arguments
-from swift_zoomin.arguments import complain
+from swift_zoomin.arguments import complain, counted
 from swift_zoomin.checkpoints import Checkpoint, differences, settings_in_force
-from swift_zoomin.detection.detector import Detector, open_checkpoint
+from swift_zoomin.detection.detector import CONCURRENCY, Detector, open_checkpoint
+from swift_zoomin.detection.printed import Printed
+from swift_zoomin.detection.progress import Bar, write
 from swift_zoomin.detection.summary import STATUS_HELP, Summary
 from swift_zoomin.episode import CHOOSERS, ONE_TURN
 from swift_zoomin.images import ImageError, ImageRef
-from swift_zoomin.listing import list_images
-from swift_zoomin.predictions import Outcome, Prediction, PredictionsFile, to_prediction
+from swift_zoomin.listing import LeftOut, Names, Source, images_of_records, is_records_file, walk_images
+from swift_zoomin.predictions import Prediction, to_prediction
+from swift_zoomin.predictions_file import PredictionsFile
+from swift_zoomin.predictions_parquet import SUFFIX, ParquetPredictions
 
+_STDIN = "-"
 _HELP = """\
-look at images twice and write a prediction each
+look at images twice, and print what is seen or write a prediction each
 
 The pixel limits are the checkpoint's, unless MAX_PIXELS is set. A second run with the same --out goes on where the
 first one stopped, and tries again what it could not read. In folders, images are known by their suffix; what is left
@@ -30,71 +35,108 @@ out is counted at the end. One run at a time writes to --out.
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description, parser.epilog = _HELP, STATUS_HELP
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("images", nargs="+", type=arguments.path, help="image files, folders of them, or records files")
+    kinds = "image files, folders of them, or records files; - reads names of image files from standard input"
+    parser.add_argument("images", nargs="+", type=_image_source, help=kinds)
+    parser.add_argument("-0", "--null", action="store_true", help="these names end in NUL, as find -print0 has them")
     parser.add_argument(
         "--model", required=True, type=arguments.text, help="model folder, LoRA adapter, or a hub's name"
     )
     parser.add_argument(
-        "--out", required=True, type=arguments.path, help="predictions, JSON Lines; where it exists, they go on"
+        "--out",
+        type=arguments.path,
+        help="file of predictions: JSON Lines, or Parquet if named .parquet; where it exists, they go on",
     )
     parser.add_argument("--engine", choices=("transformers", "vllm"), default="transformers")
     parser.add_argument("--gpus", type=arguments.count, default=1, help="GPUs that vLLM spreads the model over")
     parser.add_argument(
         "--memory-share", type=arguments.share, default=0.9, help="share of each GPU's memory that vLLM takes"
     )
-    parser.add_argument("--batch-size", type=arguments.count, default=32, help="images asked about together")
+    parser.add_argument("--concurrency", type=arguments.count, default=CONCURRENCY, help="images in flight at a time")
     parser.add_argument("--max-new-tokens", type=arguments.count, default=1024, help="tokens a reply may have")
     parser.add_argument("--regions", choices=CHOOSERS, default="first", help="which marked regions to look at again")
     parser.add_argument("--one-turn", choices=ONE_TURN, help="ask one question of this kind instead of both queries")
 
 
+def _image_source(value: str) -> Path | str:
+    """`-` alone is standard input, and `./-` a file."""
+    return value if value == _STDIN else arguments.path(value)
+
+
 def run(options: argparse.Namespace) -> int:
-    listing = list_images(options.images)
-    if not listing.images:
-        left_out = f"; left out: {listing.summary()}" if listing.left_out else ""
-        raise ImageError(f"{', '.join(map(str, options.images))}: no image found{left_out}")
+    sources, summary = _sources(options), Summary()
+    images = walk_images(sources, summary.left_out)
+    first = next(images, None)
+    if first is None:
+        left_out = summary.left_out.summary()
+        end = f"; left out: {left_out}" if left_out else ""
+        raise ImageError(f"{', '.join(map(str, options.images))}: no image found{end}")
     checkpoint = open_checkpoint(options.model)
     for difference in differences(checkpoint.settings):
         complain(f"{options.model}: {difference}")
-    errors = []
-    with PredictionsFile(options.out, _made_by(options, checkpoint)) as out:
-        todo = [path for path in listing.images if out.outcomes.get(path, Outcome.UNREAD) == Outcome.UNREAD]
-        done = len(listing.images) - len(todo)
-        if done:
-            print(f"{done} of {len(listing.images)} images are done already", flush=True)
-        predictions = _predictions(options, todo)
-        out.start(set(todo))
-        for prediction in tqdm(predictions, "detecting", len(todo), disable=not todo):
-            if out.add(prediction) == Outcome.UNREAD:
-                errors.append(prediction["error"])
-        outcomes = Counter(out.outcomes[path] for path in listing.images)
-    summary = Summary(listing, outcomes, done, errors[0] if errors else "")
-    print(summary)
+    with _destination(options, _made_by(options, checkpoint)) as out:
+        if out.answered:
+            print(f"{options.out}: {counted(out.answered, 'image')} done already", flush=True)
+        todo = (image for image in chain([first], images) if summary.is_todo(out.became(image)))
+        with Bar(_count(sources)) as bar:
+            for prediction in _predictions(options, todo):
+                summary.add(out.add(prediction), prediction["error"])
+                bar.update(summary.done_before)
+    if options.out or summary.outcomes.total() > 1:
+        print(summary)
     for fault in summary.faults():
         complain(fault)
     return summary.status()
+
+
+def _sources(options: argparse.Namespace) -> list[Source]:
+    """What holds images. A faulty records file is said before a model is loaded."""
+    end = b"\0" if options.null else b"\n"
+    sources: list[Source] = []
+    for source in options.images:
+        if source == _STDIN:
+            sources.append(Names(sys.stdin.buffer, end))
+        elif is_records_file(source):
+            sources.append(images_of_records(source))
+        else:
+            sources.append(source)
+    return sources
+
+
+def _destination(options: argparse.Namespace, made_by: str) -> Printed | PredictionsFile:
+    if options.out is None:
+        return Printed(write)
+    if options.out.suffix == SUFFIX:
+        return ParquetPredictions(options.out, made_by)
+    return PredictionsFile(options.out, made_by)
+
+
+def _count(sources: list[Source]) -> Callable[[], int] | None:
+    """Counts the images; None where their list comes through a pipe, or where there is but one."""
+    is_one = len(sources) == 1 and isinstance(sources[0], Path) and not sources[0].is_dir()
+    if is_one or any(isinstance(source, Names) for source in sources):
+        return None
+    return lambda: sum(1 for _ in walk_images(sources, LeftOut()))
 
 
 def _made_by(options: argparse.Namespace, checkpoint: Checkpoint) -> str:
     """What a prediction depends on besides its image; it stands in each, so that no file mixes two of them."""
     asked = options.one_turn or f"regions {options.regions}"
     settings = settings_in_force(checkpoint.settings)
-    limits = f"pixels {settings.limits}|tokens {options.max_new_tokens}"
+    limits = f"family {settings.limits.family.name}|pixels {settings.limits}|tokens {options.max_new_tokens}"
     ours = f"prompts {settings.prompts}|zoomin {version('swift-zoomin')}"
     return f"model {checkpoint.name_with_hash()}|{asked}|{limits}|{ours}"
 
 
-def _predictions(options: argparse.Namespace, paths: list[Path]) -> Iterable[Prediction]:
-    """A prediction of each image. The model is loaded here, unless not one of the images can be opened."""
-    unread = []
+def _predictions(options: argparse.Namespace, paths: Iterator[Path]) -> Iterator[Prediction]:
+    """A prediction of each image. The model is loaded when the first comes that can be opened."""
     for path in paths:
         try:
             ImageRef.of(path)
         except ImageError as error:
-            unread.append(to_prediction(str(path), None, str(error), 0.0, options.one_turn))
+            yield to_prediction(str(path), None, str(error), 0.0, options.one_turn)
         else:
-            return _detector(options).detect(map(str, paths))
-    return unread
+            with closing(_detector(options)) as detector:
+                yield from detector.detect(map(str, chain([path], paths)))
 
 
 def _detector(options: argparse.Namespace) -> Detector:
@@ -102,7 +144,7 @@ def _detector(options: argparse.Namespace) -> Detector:
         options.model,
         options.engine,
         options.max_new_tokens,
-        options.batch_size,
+        options.concurrency,
         CHOOSERS[options.regions],
         options.one_turn,
         options.gpus,

@@ -1,17 +1,21 @@
 """Two-stage detection: run the exchange on many images and yield one prediction each (`predictions`).
 
-An image that cannot be read stops nothing: it gives a prediction whose `error` says why.
+Each image goes through its exchange by itself, many at a time: its second look begins as soon as its first has ended,
+whatever the others do. An image that cannot be read stops nothing: it gives a prediction whose `error` says why.
 """
 
-import time
+import asyncio
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from functools import partial
 from pathlib import Path
 
 from swift_zoomin.checkpoints import Checkpoint, is_hub_name, read_checkpoint
+from swift_zoomin.detection.in_flight import SharedClock, in_flight
 from swift_zoomin.episode import BoxChooser, Conversation, Engine, Episode, first_boxes
 from swift_zoomin.images import ImageError, ImageRef
 from swift_zoomin.predictions import Prediction, to_prediction
+
+CONCURRENCY = 32  # images in flight
 
 
 def open_checkpoint(model: str) -> Checkpoint:
@@ -26,9 +30,10 @@ def open_checkpoint(model: str) -> Checkpoint:
 class Detector:
     """Runs both queries on a model folder (`engine` "transformers" or "vllm") or on any Engine.
 
-    `choose` picks the regions to look at again from the first reply's boxes, in original pixels. `one_turn` asks one
-    question of `episode.ONE_TURN` instead of both queries. vLLM spreads the model over `gpus` GPUs and takes
-    `memory_share` of each.
+    `concurrency` images are in flight at a time; of them "transformers" answers in batches what waits. `choose` picks
+    the regions to look at again from the first reply's boxes, in original pixels. `one_turn` asks one question of
+    `episode.ONE_TURN` instead of both queries. vLLM spreads the model over `gpus` GPUs and takes `memory_share` of
+    each. `close` lets go of a model that was loaded here; an Engine that was given is its giver's to close.
     """
 
     def __init__(
@@ -36,36 +41,40 @@ class Detector:
         model: str = "",
         engine: str | Engine = "transformers",
         max_new_tokens: int = 1024,
-        batch_size: int = 32,
+        concurrency: int = CONCURRENCY,
         choose: BoxChooser = first_boxes,
         one_turn: str | None = None,
         gpus: int = 1,
         memory_share: float = 0.9,
     ) -> None:
-        if batch_size < 1:
-            raise ValueError(f"batch_size {batch_size}; expected at least 1")
+        if concurrency < 1:
+            raise ValueError(f"concurrency {concurrency}; expected at least 1")
+        self._is_own = isinstance(engine, str)
         if isinstance(engine, str):
             from swift_zoomin.detection.engine import SwiftEngine
 
             engine = SwiftEngine(open_checkpoint(model), engine, max_new_tokens, gpus, memory_share)
-        self._engine, self._batch_size, self._choose, self._one_turn = engine, batch_size, choose, one_turn
+        self._engine, self._concurrency, self._choose, self._one_turn = engine, concurrency, choose, one_turn
+
+    def close(self) -> None:
+        if self._is_own:
+            self._engine.close()
 
     def detect(self, images: Iterable[str]) -> Iterator[Prediction]:
-        """Predictions for image files, in order, a batch at a time."""
-        paths = iter(images)
-        while batch := list(islice(paths, self._batch_size)):
-            yield from self._detect_batch(batch)
+        """Predictions for image files in the order in which they are done; `image` says whose each is.
 
-    def _detect_batch(self, paths: list[str]) -> Iterator[Prediction]:
-        start = time.perf_counter()
-        conversations = [self._open(path) for path in paths]
-        self._finish([conversation for conversation in conversations if isinstance(conversation, Conversation)])
-        seconds = round((time.perf_counter() - start) / len(paths), 3)
-        for path, conversation in zip(paths, conversations, strict=True):
-            if isinstance(conversation, ImageError):
-                yield to_prediction(path, None, str(conversation), seconds, self._one_turn)
-            else:
-                yield to_prediction(path, conversation.episode, conversation.error, seconds, self._one_turn)
+        The paths are taken one by one, as there is room, in a thread of their own.
+        """
+        return in_flight(partial(self._look, SharedClock()), images, self._concurrency)
+
+    async def _look(self, clock: SharedClock, path: str) -> Prediction:
+        started = clock.start()
+        conversation = await asyncio.to_thread(self._open, path)
+        if isinstance(conversation, ImageError):
+            return to_prediction(path, None, str(conversation), _rounded(clock.stop(started)), self._one_turn)
+        await exchange(self._engine, conversation)
+        seconds = _rounded(clock.stop(started))
+        return to_prediction(path, conversation.episode, conversation.error, seconds, self._one_turn)
 
     def _open(self, path: str) -> Conversation | ImageError:
         try:
@@ -77,14 +86,15 @@ class Detector:
             return ImageError(image.fault)
         return Conversation(Episode(image, choose=self._choose, one_turn=self._one_turn))
 
-    def _finish(self, conversations: list[Conversation]) -> None:
-        """Ask all of them, turn by turn, until each is done."""
-        pending = conversations
-        while pending:
-            for conversation in pending:
-                conversation.ask()
-            asked = [conversation for conversation in pending if not conversation.done]
-            if asked:
-                for conversation, answer in zip(asked, self._engine.ask(asked), strict=True):
-                    conversation.take(answer)
-            pending = [conversation for conversation in asked if not conversation.done]
+
+async def exchange(engine: Engine, conversation: Conversation) -> None:
+    """Ask one turn after the other, until the conversation is done."""
+    conversation.ask()
+    while not conversation.done:
+        conversation.take(await engine.answer(conversation))
+        if not conversation.done:
+            conversation.ask()
+
+
+def _rounded(seconds: float) -> float:
+    return round(seconds, 3)

@@ -1,7 +1,8 @@
-"""ms-swift's inference engines behind the detector: a batch of conversations in, one answer each out."""
+"""ms-swift's inference engines behind the detector: a conversation in, its answer out, many at a time."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ from swift.model import get_model_processor, get_processor
 from swift.template import get_template
 from swift.utils import safe_snapshot_download
 
-from swift_zoomin.boxes import PATCH_PX
-from swift_zoomin.checkpoints import FAMILY, Checkpoint, CheckpointError, Settings, settings_in_force, weight_files
+from swift_zoomin.checkpoints import Checkpoint, CheckpointError, Settings, settings_in_force, weight_files
+from swift_zoomin.detection.gathering import Gathering
 from swift_zoomin.episode import MAX_CROPS, Answer, Conversation
 from swift_zoomin.images import ImageError
 from swift_zoomin.plugin.registration import register
@@ -24,10 +25,11 @@ from swift_zoomin.plugin.template import ZoomInTemplate
 # Tokens of both prompts and their markup, with room to spare: the prompts are some 1,600 bytes, and no tokenizer of
 # these models makes more tokens than bytes.
 _PROMPT_TOKENS = 2048
+_ALL_TOKENS = 1 << 20  # more than any vocabulary has; 0 and -1 mean all too, but ms-swift puts the model's own in place
 
 
 class SwiftEngine:
-    """TransformersEngine or vLLM on one model folder, greedy, with the template `zoomin`.
+    """TransformersEngine or vLLM on one model folder, with the template `zoomin`.
 
     `limits` are the pixels of an image that the model is shown. vLLM spreads over `gpus` GPUs and takes `memory_share`
     of each. Raises CheckpointError for a folder that the engine cannot serve.
@@ -39,39 +41,49 @@ class SwiftEngine:
         register()
         settings = settings_in_force(checkpoint.settings)
         self.limits = settings.limits
+        self._max_new_tokens = max_new_tokens
         with _naming(checkpoint, kind):
             if kind == "vllm":
-                self._engine = _open_vllm(checkpoint, settings, self._longest(max_new_tokens), gpus, memory_share)
+                engine = _open_vllm(checkpoint, settings, self._longest(), gpus, memory_share)
+                self._infer, self._close = engine.infer_async, engine.engine.shutdown
             else:
-                self._engine = _open_transformers(checkpoint, settings)
-        # Then a file that cannot be read comes back as its exception, and does not end its batch.
-        self._engine.strict = False
-        self._config = RequestConfig(max_tokens=max_new_tokens, temperature=0, return_details=True)
+                gathering = Gathering(partial(_infer_seeded, _open_transformers(checkpoint, settings)))
+                self._infer, self._close = gathering.infer_async, gathering.close
 
-    def _longest(self, max_new_tokens: int) -> int:
+    def _longest(self) -> int:
         """Tokens of the longest exchange there can be."""
         images = 1 + MAX_CROPS
-        image_tokens = images * self.limits.max_pixels // PATCH_PX**2
-        return image_tokens + 2 * max_new_tokens + _PROMPT_TOKENS
+        image_tokens = images * self.limits.max_pixels // self.limits.family.patch_px**2
+        return image_tokens + 2 * self._max_new_tokens + _PROMPT_TOKENS
 
-    def ask(self, conversations: list[Conversation]) -> list[Answer | ImageError]:
-        requests = [_request(conversation) for conversation in conversations]
-        responses = self._engine.infer(requests, self._config, use_tqdm=False)
-        return [_answer(response) for response in responses]
+    async def answer(
+        self, conversation: Conversation, temperature: float = 0.0, seed: int | None = None
+    ) -> Answer | ImageError:
+        """See `episode.Engine`. With "transformers" a seed is that of the batch which the conversation comes into."""
+        references = [str(image) for image in conversation.images]
+        request = InferRequest(messages=conversation.messages, images=references)
+        try:
+            response = await self._infer(request, self._config(temperature, seed))
+        except ImageError as error:
+            return error
+        choice = response.choices[0]
+        return Answer(choice.message.content, list(choice.token_ids), choice.finish_reason == "length")
+
+    def close(self) -> None:
+        self._close()
+
+    def _config(self, temperature: float, seed: int | None) -> Any:
+        config = RequestConfig(self._max_new_tokens, temperature, seed=seed, return_details=True)
+        if temperature:  # from all tokens: what a published model says of sampling lets only the likeliest through
+            config.top_k, config.top_p = _ALL_TOKENS, 1.0
+        return config
 
 
-def _request(conversation: Conversation) -> Any:
-    references = [str(image) for image in conversation.images]
-    return InferRequest(messages=conversation.messages, images=references)
-
-
-def _answer(response: Any) -> Answer | ImageError:
-    if isinstance(response, ImageError):
-        return response
-    if isinstance(response, Exception):
-        raise response
-    choice = response.choices[0]
-    return Answer(choice.message.content, list(choice.token_ids), choice.finish_reason == "length")
+def _infer_seeded(engine: Any, requests: list[Any], config: Any) -> list[Any]:
+    """A batch of TransformersEngine, which leaves `config.seed` unused and draws from torch's own generator."""
+    if config.seed is not None:
+        torch.manual_seed(config.seed)
+    return list(engine.infer(requests, config, use_tqdm=False))
 
 
 def download(model: str) -> Path:
@@ -121,9 +133,11 @@ def _open_transformers(checkpoint: Checkpoint, settings: Settings) -> Any:
         model_name, adapters = checkpoint.base, [folder]
     else:  # peft would look for the folder's name on a hub
         raise CheckpointError(f"{folder}: an adapter without weights (no adapter_model.safetensors)")
-    model, processor = get_model_processor(model_name, **_common())
+    model, processor = get_model_processor(model_name, **_common(checkpoint))
     template = _template(checkpoint, settings, processor)
-    return TransformersEngine(model, template=template, adapters=adapters, max_batch_size=0)
+    engine = TransformersEngine(model, template=template, adapters=adapters, max_batch_size=0)
+    engine.strict = False  # then a file that cannot be read comes back as its exception, and does not end its batch
+    return engine
 
 
 def _open_vllm(checkpoint: Checkpoint, settings: Settings, longest: int, gpus: int, memory_share: float) -> Any:
@@ -136,19 +150,20 @@ def _open_vllm(checkpoint: Checkpoint, settings: Settings, longest: int, gpus: i
             f"{folder}: vLLM would leave out the adapter's vision tower; use --engine transformers, or merge it first: "
             f"swift export --adapters {folder} --merge_lora true"
         )
-    processor = get_processor(str(checkpoint.folder), **_common())
+    processor = get_processor(str(checkpoint.folder), **_common(checkpoint))
     return VllmEngine(
         str(checkpoint.folder),
         template=_template(checkpoint, settings, processor),
+        use_async_engine=True,
         limit_mm_per_prompt={"image": 1 + MAX_CROPS, "video": 0},
         max_model_len=min(longest, processor.model_info.max_model_len),
         tensor_parallel_size=gpus,
         gpu_memory_utilization=memory_share,
         enforce_eager=not torch.cuda.is_available(),  # on a CPU, compiling takes minutes
-        **_common(),
+        **_common(checkpoint),
     )
 
 
-def _common() -> dict[str, Any]:
+def _common(checkpoint: Checkpoint) -> dict[str, Any]:
     dtype = None if torch.cuda.is_available() else torch.float32  # half precision is slow on a CPU
-    return {"model_type": FAMILY, "torch_dtype": dtype}
+    return {"model_type": checkpoint.model_type, "torch_dtype": dtype}

@@ -1,10 +1,10 @@
 """What a run of detection came to: a line that counts every image, what is wrong, and the exit status."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from swift_zoomin.arguments import INCOMPLETE, NOTHING_DONE, counted
-from swift_zoomin.listing import UNREADABLE_FOLDERS, Listing, shown
+from swift_zoomin.listing import UNREADABLE_FOLDERS, LeftOut, shown
 from swift_zoomin.predictions import Outcome
 
 STATUS_HELP = """\
@@ -17,37 +17,60 @@ status  0  every image has a prediction, made from replies
 _NO_VERDICT_CAUSE = "expected a model trained with this package, and no other MAX_PIXELS than in its training"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Summary:
-    """Counts over all images listed. `done` had an answer before the run; `first_error` is of the first one unread."""
+    """Counts of all images, while a run goes on."""
 
-    listing: Listing
-    outcomes: Counter[Outcome]
-    done: int
-    first_error: str = ""
+    left_out: LeftOut = field(default_factory=LeftOut)
+    _before: Counter[Outcome] = field(default_factory=Counter)  # another thread counts these
+    _now: Counter[Outcome] = field(default_factory=Counter)
+    _first_error: str = ""
+
+    def is_todo(self, became: Outcome | None) -> bool:
+        """Count an image that an earlier run answered; whether this run is to look at it."""
+        if became in (None, Outcome.UNREAD):
+            return True
+        self._before[became] += 1
+        return False
+
+    def add(self, became: Outcome, error: str | None) -> None:
+        """Count an image of this run."""
+        self._now[became] += 1
+        if became == Outcome.UNREAD and not self._first_error:
+            self._first_error = error or ""
+
+    @property
+    def done_before(self) -> int:
+        """Images that an earlier run answered, of those met so far."""
+        return self._before.total()
+
+    @property
+    def outcomes(self) -> Counter[Outcome]:
+        return self._before + self._now
 
     def __str__(self) -> str:
         """`3 images: 2 with a verdict, 1 unreadable; 1 of them done before this run; left out: 1 hidden (._a.jpg)`."""
-        total = self.outcomes.total()
-        counts = [f"{self.outcomes[outcome]} {outcome.value}" for outcome in Outcome if self.outcomes[outcome]]
-        parts = [f"{counted(total, 'image')}: {', '.join(counts)}"]
-        if self.done:
-            parts.append(f"{self.done} of them done before this run")
-        if self.listing.left_out:
-            parts.append(f"left out: {self.listing.summary()}")
+        outcomes, done = self.outcomes, self.done_before
+        counts = [f"{outcomes[outcome]} {outcome.value}" for outcome in Outcome if outcomes[outcome]]
+        parts = [f"{counted(outcomes.total(), 'image')}: {', '.join(counts)}"]
+        if done:
+            parts.append(f"{done} of them done before this run")
+        if left_out := self.left_out.summary():
+            parts.append(f"left out: {left_out}")
         return "; ".join(parts)
 
     def faults(self) -> list[str]:
         """What keeps the run from being complete, with the likely cause, a line each."""
-        unread, total, cut = self.outcomes[Outcome.UNREAD], self.outcomes.total(), self.outcomes[Outcome.CUT]
+        outcomes = self.outcomes
+        unread, total, cut = outcomes[Outcome.UNREAD], outcomes.total(), outcomes[Outcome.CUT]
         if unread == total:
-            return [f"no image could be read; the first: {shown(self.first_error)}"]
+            return [f"no image could be read; the first: {shown(self._first_error)}"]
         faults = []
         if unread:
-            faults.append(f"{unread} of {total} images could not be read; the first: {shown(self.first_error)}")
-        if UNREADABLE_FOLDERS in self.listing.left_out.values():
+            faults.append(f"{unread} of {total} images could not be read; the first: {shown(self._first_error)}")
+        if UNREADABLE_FOLDERS in self.left_out.reasons:
             faults.append("a folder could not be read")
-        if not self.outcomes[Outcome.VERDICT]:
+        if not outcomes[Outcome.VERDICT]:
             faults.append(f"no reply has a verdict; {_NO_VERDICT_CAUSE}")
             if cut:
                 faults.append(f"{cut} of {total} replies were cut by the length limit; raise --max-new-tokens")

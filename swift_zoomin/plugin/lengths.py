@@ -9,7 +9,6 @@ from typing import Any
 
 from swift.utils import get_logger, is_local_master
 
-from swift_zoomin.boxes import PATCH_PX
 from swift_zoomin.images import ImageRef
 from swift_zoomin.plugin.template import ZoomInTemplate
 from swift_zoomin.records import RecordError
@@ -79,5 +78,9 @@ def most_tokens(row: Row, template: ZoomInTemplate) -> int:
 
 def _image_tokens(row: Row) -> int:
     references = [ImageRef.parse(image["path"]) for image in row["images"]]
-    sizes = [reference.size_shown for reference in references if reference]
-    return sum(width * height // PATCH_PX**2 for width, height in sizes)
+    return sum(_tokens_of(reference) for reference in references if reference)
+
+
+def _tokens_of(reference: ImageRef) -> int:
+    width, height = reference.size_shown
+    return width * height // reference.limits_known.family.patch_px**2

@@ -9,9 +9,9 @@ from swift.trainers import TrainerFactory
 
 from swift_zoomin.plugin.command_line import RECORDS_NAMES, read_command
 from swift_zoomin.plugin.dataset import RecordsLoader, mixing
+from swift_zoomin.plugin.family_templates import FamilyTemplate
 from swift_zoomin.plugin.rewards import REWARDS
 from swift_zoomin.plugin.scheduler import ZoomInQuery2Scheduler, ZoomInScheduler
-from swift_zoomin.plugin.template import ZoomInTemplate
 
 
 def register() -> None:
@@ -22,7 +22,7 @@ def register() -> None:
     for other in read_command().mixed_in():
         register_dataset(mixing(other), exist_ok=True)
 
-    register_template(QwenTemplateMeta("zoomin", template_cls=ZoomInTemplate), exist_ok=True)
+    register_template(QwenTemplateMeta("zoomin", template_cls=FamilyTemplate), exist_ok=True)
 
     multi_turns["zoomin"] = ZoomInScheduler
     multi_turns["zoomin_query2"] = ZoomInQuery2Scheduler

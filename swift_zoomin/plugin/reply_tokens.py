@@ -3,6 +3,9 @@
 What is in a reply is text, whatever its characters: a placeholder such as `<image>`, or the name of a special token, is
 split into tokens like any other word. A model may also sample the very tokens that stand for image features. A forward
 pass would look for an image behind them, so each becomes a blank, which is not trained.
+
+A family may open each reply with an empty block of thoughts. It is part of the question: it stands before every reply,
+is never trained, and an engine that reports what was sampled leaves it out.
 """
 
 from bisect import bisect_left
@@ -15,10 +18,12 @@ _IMAGE_TOKENS = ("<|vision_start|>", "<|vision_end|>", "<|vision_pad|>", "<|imag
 
 
 class ReplyTokens:
-    """The tokens of replies in one model's vocabulary."""
+    """The tokens of replies in one model's vocabulary. `opening` is what stands before each reply, mostly nothing."""
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: Any, opening: str = "") -> None:
         self._tokenizer = tokenizer
+        self._opening = opening
+        self._opening_ids: list[int] = tokenizer.encode(opening, add_special_tokens=False) if opening else []
         self._image_token_ids = set(tokenizer.convert_tokens_to_ids(list(_IMAGE_TOKENS)))
         self._blank_id = tokenizer.encode(" ", add_special_tokens=False)[0]
 
@@ -31,6 +36,26 @@ class ReplyTokens:
         encoding = self._tokenizer(_encodable(text), add_special_tokens=False, split_special_tokens=True)
         ids: list[int] = encoding["input_ids"]
         return ids
+
+    def without_opening(self, text: str) -> str:
+        """A reply's text as it was sampled: ms-swift's engines put what stands before it into the text."""
+        return text.removeprefix(self._opening)
+
+    def opened(self, reply: Any, is_trained: bool) -> Any:
+        """A reply of ids as ms-swift has it, with what stands before it; a rollout of ms-swift's has that already.
+
+        ms-swift puts it before replies of text alone.
+        """
+        is_weighed = isinstance(reply, dict)
+        ids = reply["token_ids"] if is_weighed else reply
+        opening = self._opening_ids
+        if not opening or ids[: len(opening)] == opening:
+            return reply
+        if is_weighed:
+            return {"token_ids": [*opening, *ids], "loss_scale": [*([0] * len(opening)), *reply["loss_scale"]]}
+        if is_trained:
+            return {"token_ids": [*opening, *ids], "loss_scale": [*([0] * len(opening)), *([1] * len(ids))]}
+        return [*opening, *ids]
 
     def weights_of(self, text: str, pieces: list[str], piece_weights: list[float]) -> list[float]:
         """The weight of each token of `of_text`: that of the piece of the text that holds most of the token."""

@@ -1,10 +1,10 @@
 """Rollout settings: what must agree where replies are made and where they are trained on.
 
-    {"pixels": "3136-261856", "scheduler": "ZoomInScheduler", "max_turns": 2}
+    {"family": "Qwen2.5-VL", "pixels": "3136-261856", "scheduler": "ZoomInScheduler", "max_turns": 2}
 
-`pixels` are the model's limits. The scheduler puts them into the `rollout_infos` of every trajectory, and the rewards
-compare them with those of their trainer. Where they differ, boxes would lie elsewhere or the wrong query would be
-trained, and nothing else would show it.
+`pixels` are the model's limits, and its `family` writes boxes in one frame. The scheduler puts them into the
+`rollout_infos` of every trajectory, and the rewards compare them with those of their trainer. Where they differ, boxes
+would lie elsewhere or the wrong query would be trained, and nothing else would show it.
 """
 
 from typing import Any
@@ -28,7 +28,11 @@ def settings_of_rollout(
     scheduler: type[MultiTurnScheduler], max_turns: int | None, limits: PixelLimits
 ) -> RolloutSettings:
     """The settings by which this scheduler makes replies."""
-    return {"pixels": str(limits), "scheduler": scheduler.__name__, "max_turns": allowed_turns(max_turns)}
+    return {**_of_model(limits), "scheduler": scheduler.__name__, "max_turns": allowed_turns(max_turns)}
+
+
+def _of_model(limits: PixelLimits) -> RolloutSettings:
+    return {"family": limits.family.name, "pixels": str(limits)}
 
 
 def settings_of_trainer(args: Any) -> RolloutSettings:
@@ -41,10 +45,10 @@ def settings_of_trainer(args: Any) -> RolloutSettings:
         return {}
     limits = template.settings.limits
     if args is None:
-        return {"pixels": str(limits)}
+        return _of_model(limits)
     scheduler = scheduler_of(args)
     if scheduler is None:
-        return {"pixels": str(limits), "scheduler": None}
+        return {**_of_model(limits), "scheduler": None}
     return settings_of_rollout(scheduler, getattr(args, "max_turns", None), limits)
 
 
@@ -61,6 +65,6 @@ def check_agreement(rollout_info: dict[str, Any], expected: RolloutSettings) -> 
         if rollouts != trainers:
             raise ValueError(
                 f"{name} differs: {rollouts} where the replies are made, {trainers} in the trainer; give "
-                "`swift rollout` and `swift rlhf` the same MAX_PIXELS, MIN_PIXELS, --multi_turn_scheduler and "
+                "`swift rollout` and `swift rlhf` the same model, MAX_PIXELS, MIN_PIXELS, --multi_turn_scheduler and "
                 "--max_turns"
             )

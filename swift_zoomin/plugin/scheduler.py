@@ -22,6 +22,7 @@ from swift.rollout import MultiTurnScheduler
 
 from swift_zoomin import prompts
 from swift_zoomin.episode import Episode
+from swift_zoomin.families import Frame
 from swift_zoomin.images import is_remote
 from swift_zoomin.plugin.rollout_settings import allowed_turns, settings_of_rollout
 from swift_zoomin.plugin.template import first_image
@@ -39,7 +40,8 @@ def is_about_record(infer_request: Any) -> bool:
         return False
     questions = [message["content"] for message in infer_request.messages if message["role"] == "user"]
     label = (infer_request.data_dict or {}).get("label")
-    return prompts.QUERY1 in questions or label in VERDICTS
+    is_asked = any(prompts.query1(frame) in questions for frame in Frame)
+    return is_asked or label in VERDICTS
 
 
 class ZoomInScheduler(MultiTurnScheduler):

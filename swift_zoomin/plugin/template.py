@@ -1,7 +1,9 @@
-"""The template `zoomin`: Qwen2.5-VL's, with image references resolved late and replies kept free of control tokens.
+"""The template `zoomin`: that of a model's family, with image references resolved late and replies kept free of control
+tokens.
 
 One place serves SFT, TransformersEngine, vLLM and the rollout server, because all of them encode here. What ms-swift
-calls is here; how images are opened, replies become tokens and settings are found stands in the modules beside it.
+calls is here; how images are opened, replies become tokens and settings are found stands in the modules beside it, and
+which family's template this one is made of in `family_templates`.
 """
 
 import weakref
@@ -10,9 +12,9 @@ from copy import copy
 from typing import Any
 
 from swift.template import StdTemplateInputs
-from swift.template.templates.qwen import Qwen2_5VLTemplate
+from swift.template.templates.qwen import Qwen2VLTemplate
 
-from swift_zoomin.checkpoints import Settings
+from swift_zoomin.checkpoints import CheckpointError, Settings
 from swift_zoomin.images import ImageRef, LimitsError
 from swift_zoomin.plugin.adapters import mark_when_saved
 from swift_zoomin.plugin.model_settings import lowered, mark_processor, settings_of_model
@@ -23,27 +25,34 @@ _SIZES = ("min_pixels", "max_pixels", "resized_width", "resized_height")  # what
 _ROLLED_OUT = "swift_zoomin_rolled_out"  # marks the encoding of a trajectory, for the collator
 
 
-class ZoomInTemplate(Qwen2_5VLTemplate):
+class ZoomInTemplate(Qwen2VLTemplate):
     """Cuts crops from the original when a sample is encoded, and reads replies as plain token ids.
 
-    `settings` holds the pixel limits of its model. They go with the template into data workers and engines, and with
-    the processor, or beside a LoRA adapter, into every checkpoint.
+    It is the part that all families share; a subclass puts it before the stock template of one. `settings` holds the
+    pixel limits of its model, and so its family. They go with the template into data workers and engines, and with the
+    processor, or beside a LoRA adapter, into every checkpoint.
     """
 
     settings: Settings
     max_pixels: int | None
 
     def init_processor(self, processor: Any) -> None:
-        """Raises CheckpointError for a model of another family."""
+        """Raises CheckpointError for a model of another family, or one that is asked to think."""
         if processor is not None and not self._processor_inited:
+            self._check_does_not_think()
             self.use(settings_of_model(processor), processor)
-            # ms-swift has Qwen2.5-VL's own ids as constants; a smaller vocabulary has others.
+            # ms-swift has a family's own ids as constants; a smaller vocabulary has others.
             self.image_token_id = processor.image_token_id
             self.video_token_id = processor.video_token_id
             # ms-swift changes this list in place, and without a copy it would change that of Qwen's template.
-            self.placeholder_tokens = list(Qwen2_5VLTemplate.placeholder_tokens)
-            self._reply_tokens = ReplyTokens(processor.tokenizer)
+            self.placeholder_tokens = list(Qwen2VLTemplate.placeholder_tokens)
+            self._reply_tokens = ReplyTokens(processor.tokenizer, self._get_response_prefix())
         super().init_processor(processor)
+
+    def _check_does_not_think(self) -> None:
+        if self.enable_thinking:
+            fault = "both replies are trained and rolled out without thoughts, which would count for nothing"
+            raise CheckpointError(f"--enable_thinking true: {fault}; leave it out")
 
     def use(self, settings: Settings, processor: Any) -> None:
         """Show the model this many pixels, and let the processor say so wherever it is saved.
@@ -116,11 +125,16 @@ class ZoomInTemplate(Qwen2_5VLTemplate):
             content, is_last = message["content"], message is inputs.messages[-1]
             if message["role"] != "assistant":
                 question = content
-            elif not isinstance(content, str):
-                if content:
-                    message["content"] = self._reply_tokens.without_images(content, is_last)
-            elif not keeps_answers:
+                continue
+            if isinstance(content, str):
+                if keeps_answers:
+                    continue
                 self._take_as_text(message, question, is_last)
+            elif content:
+                message["content"] = self._reply_tokens.without_images(content, is_last)
+            if message["content"]:
+                is_trained = self.is_training and self._is_trained(message, is_last)
+                message["content"] = self._reply_tokens.opened(message["content"], is_trained)
         super()._preprocess_inputs(inputs)
 
     def _take_as_text(self, message: dict[str, Any], question: str, is_last: bool) -> None:
@@ -128,7 +142,7 @@ class ZoomInTemplate(Qwen2_5VLTemplate):
 
         ms-swift looks for patterns in text alone, and finds token ids here.
         """
-        text = message["content"]
+        text = self._reply_tokens.without_opening(message["content"])
         ids = self.plain_ids(text)
         message["content"] = ids
         if not self.is_training or message.get("loss_scale") is not None:

@@ -4,7 +4,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from swift_zoomin.annotation.dialogue import Annotation, Answer, Frame, Question, Seen, annotate
+from swift_zoomin.annotation.dialogue import Annotation, Answer, Question, Seen, annotate
+from swift_zoomin.families import Frame
 from swift_zoomin.replies import GENERATED
 
 EXPLANATION = "The hand on the left has six fingers, and the letters on the sign melt into each other."

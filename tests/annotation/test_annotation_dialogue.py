@@ -5,7 +5,8 @@ import json
 import pytest
 from scripted_dialogue import EXPLANATION, SEEN, SEEN_WITHOUT_FILTER, answer_to, boxes_json, decisions_json, grounded
 
-from swift_zoomin.annotation.dialogue import Annotation, Answer, Dropped, Frame, Seen, Step
+from swift_zoomin.annotation.dialogue import Annotation, Answer, Dropped, Seen, Step
+from swift_zoomin.families import Frame
 from swift_zoomin.replies import GENERATED, REAL
 
 BOX = [10, 20, 30, 40]  # of the 500x400 sent; twice that in the 1000x800 original

@@ -12,8 +12,9 @@ from PIL import Image, ImageDraw
 from scripted_dialogue import EXPLANATION, boxes_json, decisions_json, grounded
 
 from swift_zoomin.annotation.answers import CONTROL_TOKEN
-from swift_zoomin.annotation.dialogue import Annotation, Answer, Frame, Seen, annotate
+from swift_zoomin.annotation.dialogue import Annotation, Answer, Seen, annotate
 from swift_zoomin.boxes import Size, to_model
+from swift_zoomin.families import Frame
 from swift_zoomin.pictures import open_upright
 from swift_zoomin.records import json_line, read_records
 from swift_zoomin.replies import GENERATED, VERDICTS

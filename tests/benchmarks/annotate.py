@@ -31,8 +31,9 @@ from marked_images import OBJECT, SIZE, marked
 from scenario import EXPLANATION, LABEL
 from scripted_server import ScriptedServer
 
-from swift_zoomin.annotation.dialogue import Answer, Frame, Question, Seen, Step, annotate
+from swift_zoomin.annotation.dialogue import Answer, Question, Seen, Step, annotate
 from swift_zoomin.annotation.sent import png_data_uri, size_to_send
+from swift_zoomin.families import Frame
 
 CONCURRENCY, LATENCY_MS = 64, 200
 PATCH_PX, MAX_PIXELS = 28, 1280 * 28 * 28

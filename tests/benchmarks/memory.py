@@ -20,6 +20,7 @@ from rollout_server import RolloutServer
 from swift.infer_engine.protocol import RolloutInferRequest
 
 from swift_zoomin import prompts
+from swift_zoomin.families import Frame
 from swift_zoomin.records import Record, read_records
 
 
@@ -34,7 +35,7 @@ def roll_out(server: RolloutServer, records: list[Record], numbers: range, optio
         batch = range(start, min(start + options.batch, numbers.stop))
         asked = [
             RolloutInferRequest(
-                messages=[{"role": "user", "content": prompts.QUERY1}],
+                messages=[{"role": "user", "content": prompts.query1(Frame.ABSOLUTE)}],
                 images=[str(records[number % len(records)].image)],
                 uuid=str(number),
             )

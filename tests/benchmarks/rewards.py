@@ -30,6 +30,7 @@ from swift.infer_engine.protocol import ChatCompletionResponseChoice, ChatMessag
 
 from swift_zoomin import prompts
 from swift_zoomin.checkpoints import QWEN_LIMITS
+from swift_zoomin.families import Frame
 from swift_zoomin.images import ImageRef
 from swift_zoomin.plugin.rewards import REWARDS
 from swift_zoomin.plugin.scheduler import ZoomInScheduler
@@ -61,7 +62,7 @@ def trajectory(index: int, rng: random.Random) -> tuple[str, dict[str, Any]]:
     image = str(ImageRef(f"/nowhere/{index:06}.jpg", SIZE, limits=QWEN_LIMITS))
     first = Reply(rng.choice(VERDICTS), boxes(rng, 3), ["region"] * 3, explanation(rng))
     replies = [render_reply(first), render_reply(Reply("real", [], [], explanation(rng)), ("explanation", "verdict"))]
-    request = RolloutInferRequest([{"role": "user", "content": prompts.QUERY1}], images=[image])
+    request = RolloutInferRequest([{"role": "user", "content": prompts.query1(Frame.ABSOLUTE)}], images=[image])
     choices = [ChatCompletionResponseChoice(0, ChatMessage("assistant", reply), "stop") for reply in replies]
     scheduler = ZoomInScheduler()
     infos: dict[str, Any] = {"num_turns": 2}

@@ -57,6 +57,7 @@ from swift.template import get_template
 import swift_zoomin.register.swift_zoomin_register  # noqa: F401
 from swift_zoomin import prompts
 from swift_zoomin.boxes import PixelLimits, Size, model_size, to_model
+from swift_zoomin.families import QWEN2_5_VL, Frame
 from swift_zoomin.images import ImageRef
 from swift_zoomin.plugin.scheduler import ZoomInScheduler
 from swift_zoomin.replies import Reply, parse_reply, render_reply
@@ -125,14 +126,14 @@ def make_photograph(path: Path) -> None:
 
 
 def scripted_replies(size: Size) -> list[str]:
-    size_model = model_size(size, PixelLimits(4 * 784, int(os.environ["MAX_PIXELS"])))
+    size_model = model_size(size, PixelLimits(4 * 784, int(os.environ["MAX_PIXELS"]), QWEN2_5_VL))
     boxes = [list(map(float, to_model(box, size, size_model))) for box in BOXES_PX]
     first, last = Reply("real", boxes, LABELS, WORDS), Reply("generated", [], [], f"{WORDS} {WORDS}")
     return [render_reply(first), render_reply(last, ("explanation", "verdict"))]
 
 
 def request_for(image: str) -> RolloutInferRequest:
-    return RolloutInferRequest([{"role": "user", "content": prompts.QUERY1}], images=[image])
+    return RolloutInferRequest([{"role": "user", "content": prompts.query1(Frame.ABSOLUTE)}], images=[image])
 
 
 def time_hooks(scheduler: MultiTurnScheduler, engine: ScriptedEngine, image: str) -> float:

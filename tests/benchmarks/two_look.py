@@ -47,6 +47,7 @@ from vllm.v1.metrics.reader import Counter, get_metrics_snapshot
 import swift_zoomin.register.swift_zoomin_register  # noqa: F401
 from swift_zoomin import prompts
 from swift_zoomin.episode import MAX_CROPS
+from swift_zoomin.families import Frame
 from swift_zoomin.images import ImageRef
 from swift_zoomin.plugin.scheduler import ZoomInScheduler
 from swift_zoomin.records import Record, read_records
@@ -100,7 +101,10 @@ async def look(engine: GRPOVllmEngine, images: list[str], turns: int, tokens: in
     await engine.engine.reset_mm_cache()
     await engine.engine.reset_encoder_cache()
     assert await engine.engine.reset_prefix_cache()
-    requests = [RolloutInferRequest([{"role": "user", "content": prompts.QUERY1}], images=[image]) for image in images]
+    requests = [
+        RolloutInferRequest([{"role": "user", "content": prompts.query1(Frame.ABSOLUTE)}], images=[image])
+        for image in images
+    ]
     config = RequestConfig(max_tokens=tokens, temperature=0, return_details=True)
     scheduler = ZoomInScheduler(engine, turns)
     before = counter(PROMPT), counter(HITS), processor_seconds(), time.perf_counter()

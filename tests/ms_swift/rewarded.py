@@ -7,10 +7,11 @@ from transformers import TrainerState
 
 import swift_zoomin.register.swift_zoomin_register  # noqa: F401  registers the schedulers
 from swift_zoomin.boxes import PixelLimits
+from swift_zoomin.families import QWEN2_5_VL
 from swift_zoomin.images import ImageRef
 from swift_zoomin.plugin.rewards import REWARDS
 
-LIMITS = PixelLimits(4 * 784, 256 * 784)  # 28 x 28 pixels a token
+LIMITS = PixelLimits(4 * 784, 256 * 784, QWEN2_5_VL)  # 28 x 28 pixels a token
 REF = str(ImageRef("/images/a b.png", (1000, 700), limits=LIMITS))  # seen as 532 x 364
 LARGE_REF = str(ImageRef("/images/large.png", (2000, 1400), limits=LIMITS))  # seen like REF
 NAMES = ["zoomin_format", "zoomin_iou", "zoomin_accuracy", "zoomin_bleu", "zoomin_accuracy_query1"]

@@ -12,11 +12,12 @@ from swift.infer_engine.protocol import ChatCompletionResponseChoice, ChatMessag
 from swift_zoomin import prompts
 from swift_zoomin.boxes import PixelLimits
 from swift_zoomin.episode import MAX_CROPS, Episode
+from swift_zoomin.families import QWEN2_5_VL, Frame
 from swift_zoomin.images import ImageRef
 from swift_zoomin.plugin.rewards import REWARDS
 from swift_zoomin.plugin.scheduler import ZoomInScheduler
 
-LIMITS = PixelLimits(4 * 784, 256 * 784)  # 28 x 28 pixels a token
+LIMITS = PixelLimits(4 * 784, 256 * 784, QWEN2_5_VL)  # 28 x 28 pixels a token
 IMAGE = ImageRef("/images/a b.png", (1000, 700), limits=LIMITS)  # seen as 532 x 364 under a limit of 256 image tokens
 COLUMNS = {
     "label": "generated", "explanation": "The letters on the sign melt.", "boxes": [[225.0, 169.0, 489.0, 365.0]],
@@ -46,7 +47,9 @@ def mutated(rng: random.Random) -> str:
 
 async def roll_out(first: str, second: str, scheduler: ZoomInScheduler) -> dict:
     """Both turns as ms-swift plays them; what the reward functions get in `rollout_infos`."""
-    request = RolloutInferRequest(messages=[{"role": "user", "content": prompts.QUERY1}], images=[str(IMAGE)])
+    request = RolloutInferRequest(
+        messages=[{"role": "user", "content": prompts.query1(Frame.ABSOLUTE)}], images=[str(IMAGE)]
+    )
     infos: dict = {}
     for turn, text in ((1, first), (2, second)):
         choice = ChatCompletionResponseChoice(0, ChatMessage("assistant", text), "stop", token_ids=[1])

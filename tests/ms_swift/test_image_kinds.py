@@ -35,6 +35,7 @@ from swift_zoomin.checkpoints import read_checkpoint
 from swift_zoomin.cli import main
 from swift_zoomin.detection.engine import SwiftEngine
 from swift_zoomin.episode import Answer, Conversation, Episode
+from swift_zoomin.families import Frame
 from swift_zoomin.images import ImageError, ImageRef
 from swift_zoomin.listing import list_images
 from swift_zoomin.plugin.scheduler import ZoomInScheduler
@@ -139,9 +140,10 @@ def test_every_good_kind_is_looked_at_and_bad_ones_stop_nothing(trained_dir: Pat
     options = ["--model", trained_dir, "--max-new-tokens", "100", "--out", tmp_path / "predictions.jsonl"]
     done = subprocess.run([*command, *options], env=child_environment(MAX_PIXELS=PIXELS))
     assert done.returncode == 3  # some of them could not be read
-    predictions = map(json.loads, (tmp_path / "predictions.jsonl").read_text().splitlines())
-    for name, prediction in zip(names, predictions, strict=True):
-        assert prediction["image"] == name
+    rows = map(json.loads, (tmp_path / "predictions.jsonl").read_text().splitlines())
+    predictions = {prediction["image"]: prediction for prediction in rows}
+    assert predictions.keys() == set(names)
+    for name, prediction in predictions.items():
         if name in bad:
             assert name in prediction["error"]
             assert prediction["verdict"] is None
@@ -166,7 +168,12 @@ def test_crops_of_every_good_kind_reach_query_2(
         conversation.take(Answer(reply, [1, 2, 3], cut=False))  # so that it does not hang on what the model marks
         conversation.ask()
         assert len(conversation.images) == 3
-    assert [type(answer) for answer in engine.ask(conversations)] == [Answer] * len(names)
+    answers = asyncio.run(answer_all(engine, conversations))
+    assert list(map(type, answers)) == [Answer] * len(names)
+
+
+async def answer_all(engine: SwiftEngine, conversations: list[Conversation]) -> list[Answer | ImageError]:
+    return await asyncio.gather(*map(engine.answer, conversations))
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +193,7 @@ def save_rotated(folder: Path) -> Path:
 
 def ask_again(image: Any) -> tuple[RolloutInferRequest, dict[str, Any]]:
     """The request of query 2 for an image in any form, and what the scheduler says of it; FIRST names two regions."""
-    messages = [{"role": "user", "content": prompts.QUERY1}, {"role": "assistant", "content": FIRST}]
+    messages = [{"role": "user", "content": prompts.query1(Frame.ABSOLUTE)}, {"role": "assistant", "content": FIRST}]
     request = RolloutInferRequest(messages, images=[image])
     choice = ChatCompletionResponseChoice(0, ChatMessage("assistant", FIRST), "stop")
     infos = asyncio.run(ZoomInScheduler().on_turn_end(request, choice, 1))["rollout_infos"]

@@ -29,6 +29,7 @@ from swift_zoomin.checkpoints import (
 )
 from swift_zoomin.detection import Detector
 from swift_zoomin.episode import Answer, Conversation
+from swift_zoomin.families import QWEN2_5_VL, QWEN3_VL, Frame
 from swift_zoomin.records import read_records
 
 
@@ -133,52 +134,57 @@ class OwnEngine:
     def __init__(self, limits: PixelLimits) -> None:
         self.limits = limits
 
-    def ask(self, conversations: list[Conversation]) -> list[Answer]:
+    async def answer(self, conversation: Conversation, temperature: float = 0.0, seed: int | None = None) -> Answer:
         text = "<explanation>.</explanation><regions>[[56, 0, 112, 56]]</regions><verdict>real</verdict>"
-        return [Answer(text, [1], cut=False) for _ in conversations]
+        return Answer(text, [1], cut=False)
+
+    def close(self) -> None:
+        pass
 
 
 @pytest.mark.parametrize(("pixels", "box"), [(12544, [224, 0, 448, 224]), (50176, [112, 0, 224, 112])])
 def test_boxes_of_an_own_engine_lie_where_it_saw_them(tmp_path: Path, pixels: int, box: list[float]) -> None:
     """448 x 448 shown as 112 x 112 or as 224 x 224: times 4, times 2."""
     Image.new("RGB", (448, 448)).save(tmp_path / "a.png")
-    [prediction] = Detector(engine=OwnEngine(PixelLimits(3136, pixels))).detect([str(tmp_path / "a.png")])
+    [prediction] = Detector(engine=OwnEngine(PixelLimits(3136, pixels, QWEN2_5_VL))).detect([str(tmp_path / "a.png")])
     assert prediction["boxes"] == [box]
 
 
 def test_the_environment_wins_over_the_checkpoint_and_that_is_said(
     limited_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept = read_settings(limited_model)
-    assert kept == Settings(PixelLimits(3136, PIXELS), prompts.VERSION)
+    kept = read_settings(limited_model, QWEN2_5_VL)
+    assert kept == Settings(PixelLimits(3136, PIXELS, QWEN2_5_VL), prompts.version(Frame.ABSOLUTE))
     assert settings_in_force(kept) == kept
     assert list(differences(kept)) == []
     monkeypatch.setenv("MAX_PIXELS", "13000")  # 16 whole tokens
-    assert settings_in_force(kept).limits == PixelLimits(3136, 12544)
+    assert settings_in_force(kept).limits == PixelLimits(3136, 12544, QWEN2_5_VL)
     shows = "the environment shows the model 3136-12544 pixels of an image; it was trained with 3136-50176"
     assert list(differences(kept)) == [shows]
     monkeypatch.setenv("IMAGE_MAX_TOKEN_NUM", "20")  # ms-swift asks this first
-    assert settings_in_force(kept).limits == PixelLimits(3136, 15680)
+    assert settings_in_force(kept).limits == PixelLimits(3136, 15680, QWEN2_5_VL)
 
 
 def test_a_published_model_has_its_own_limits_and_nothing_to_compare(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept = read_settings(published(tmp_path / "model", min_pixels=3136, max_pixels=12845056))
-    assert kept == Settings(PixelLimits(3136, 12845056), None)
+    kept = read_settings(published(tmp_path / "model", min_pixels=3136, max_pixels=12845056), QWEN2_5_VL)
+    assert kept == Settings(PixelLimits(3136, 12845056, QWEN2_5_VL), None)
     monkeypatch.setenv("MAX_PIXELS", "262144")
     assert list(differences(kept)) == []
 
 
 def test_a_model_that_says_no_limits_has_those_of_its_family(tmp_path: Path) -> None:
-    assert read_settings(published(tmp_path / "model")).limits == PixelLimits(4 * 784, 16384 * 784)
+    assert read_settings(published(tmp_path / "model"), QWEN2_5_VL).limits == PixelLimits(
+        4 * 784, 16384 * 784, QWEN2_5_VL
+    )
 
 
 def test_what_args_json_says_of_an_adapter_wins_over_the_base_models_processor(limited_model: Path) -> None:
     """As in a merged model, whose processor is the base model's."""
     mark = {"min_pixels": 3136, "max_pixels": 12544, "prompts": "1a2b3c4d"}
     (limited_model / "args.json").write_text(json.dumps({"tuner_type": "lora", "zoomin": mark}))
-    assert read_settings(limited_model) == Settings(PixelLimits(3136, 12544), "1a2b3c4d")
+    assert read_settings(limited_model, QWEN2_5_VL) == Settings(PixelLimits(3136, 12544, QWEN2_5_VL), "1a2b3c4d")
 
 
 @pytest.mark.parametrize(("name", "text"), [("MAX_PIXELS", "0"), ("MAX_PIXELS", "512"), ("IMAGE_MAX_TOKEN_NUM", "0")])
@@ -186,7 +192,7 @@ def test_a_limit_below_one_token_is_refused(name: str, text: str, monkeypatch: p
     """512 is a side, not a number of pixels."""
     monkeypatch.setenv(name, text)
     with pytest.raises(CheckpointError, match=f"{name}={text}: less than one token of 28 x 28 pixels"):
-        settings_in_force(Settings(PixelLimits(3136, PIXELS)))
+        settings_in_force(Settings(PixelLimits(3136, PIXELS, QWEN2_5_VL)))
 
 
 @pytest.mark.parametrize(
@@ -201,14 +207,15 @@ def test_limits_that_make_no_sense_are_named_with_their_file(tmp_path: Path, fil
     folder = published(tmp_path / "model")
     (folder / file).write_text(json.dumps(content))
     with pytest.raises(CheckpointError, match=rf"{file}: pixel limits .*; expected two whole numbers in order"):
-        read_settings(folder)
+        read_settings(folder, QWEN2_5_VL)
 
 
 def test_an_adapter_that_says_nothing_has_its_base_models_limits(limited_model: Path, tmp_path: Path) -> None:
     adapter = tmp_path / "adapter"
     adapter.mkdir()
     (adapter / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": str(limited_model)}))
-    assert read_checkpoint(adapter).settings == Settings(PixelLimits(3136, PIXELS), prompts.VERSION)
+    expected = Settings(PixelLimits(3136, PIXELS, QWEN2_5_VL), prompts.version(Frame.ABSOLUTE))
+    assert read_checkpoint(adapter).settings == expected
 
 
 def template_of(model: Path, **options: Any) -> Any:
@@ -219,18 +226,20 @@ def template_of(model: Path, **options: Any) -> Any:
 def test_what_lies_on_top_of_a_model_says_the_limit(
     option: str, model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mark = {"min_pixels": 3136, "max_pixels": 12544, "prompts": prompts.VERSION}
+    version = prompts.version(Frame.ABSOLUTE)
+    mark = {"min_pixels": 3136, "max_pixels": 12544, "prompts": version, "family": "Qwen2.5-VL"}
     (tmp_path / "args.json").write_text(json.dumps({"zoomin": mark}))
     monkeypatch.setattr("sys.argv", ["sft.py", "--model", str(model_dir), option, str(tmp_path)])
-    assert template_of(model_dir).settings.limits == PixelLimits(3136, 12544)
+    assert template_of(model_dir).settings.limits == PixelLimits(3136, 12544, QWEN2_5_VL)
 
 
 def test_max_pixels_lowers_the_limit_and_says_so(
     limited_model: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(swift_logger, "warning_set", set())  # ms-swift remembers what it said once
-    assert template_of(limited_model, max_pixels=13000).settings.limits == PixelLimits(3136, 12544)  # 16 whole tokens
-    assert template_of(limited_model, max_pixels=200704).settings.limits == PixelLimits(3136, PIXELS)
+    lowered = template_of(limited_model, max_pixels=13000).settings.limits
+    assert lowered == PixelLimits(3136, 12544, QWEN2_5_VL)  # 16 whole tokens
+    assert template_of(limited_model, max_pixels=200704).settings.limits == PixelLimits(3136, PIXELS, QWEN2_5_VL)
     said = [message for message in caplog.messages if "--max_pixels" in message]
     assert said == [
         "swift_zoomin: --max_pixels 13000: the model is shown 3136-12544 pixels of an image, instead of 3136-50176",
@@ -239,17 +248,27 @@ def test_max_pixels_lowers_the_limit_and_says_so(
     ]
 
 
+@pytest.mark.parametrize(("tokens", "expected"), [("16", 12 * 1024), ("12", 12 * 1024), ("20", 20 * 1024)])
+def test_a_number_of_tokens_that_ms_swift_has_left_for_another_family_is_not_heeded(
+    tokens: str, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It makes 16 of 12544 pixels for Qwen2.5-VL and 12 for Qwen3-VL, for the model loaded first; 20 is a user's."""
+    monkeypatch.setenv("MAX_PIXELS", "12544")
+    monkeypatch.setenv("IMAGE_MAX_TOKEN_NUM", tokens)
+    assert settings_in_force(Settings(PixelLimits(4096, 262144, QWEN3_VL))).limits.max_pixels == expected
+
+
 @pytest.mark.parametrize("text", ["many", "-1", "1e6", "²"])
 def test_a_limit_that_is_no_number_is_refused(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MAX_PIXELS", text)
     with pytest.raises(CheckpointError, match=f"MAX_PIXELS={text}; expected a whole number"):
-        settings_in_force(Settings(PixelLimits(3136, PIXELS)))
+        settings_in_force(Settings(PixelLimits(3136, PIXELS, QWEN2_5_VL)))
 
 
 def test_limits_the_wrong_way_round_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MAX_PIXELS", "1568")
     with pytest.raises(CheckpointError, match="MIN_PIXELS 3136 is more than MAX_PIXELS 1568"):
-        settings_in_force(Settings(PixelLimits(3136, PIXELS)))
+        settings_in_force(Settings(PixelLimits(3136, PIXELS, QWEN2_5_VL)))
 
 
 def test_a_model_of_another_family_is_refused_by_the_template(model_dir: Path, tmp_path: Path) -> None:
@@ -260,5 +279,8 @@ def test_a_model_of_another_family_is_refused_by_the_template(model_dir: Path, t
         json.dumps({**config, "model_type": "qwen2_vl", "architectures": ["Qwen2VLForConditionalGeneration"]})
     )
     processor = get_processor(str(folder), model_type="qwen2_vl")
-    with pytest.raises(CheckpointError, match=r"a model of type qwen2_vl; --template zoomin serves qwen2_5_vl"):
+    with pytest.raises(
+        CheckpointError,
+        match=r"a model of type qwen2_vl; --template zoomin serves qwen2_5_vl \(Qwen2\.5-VL\), qwen3_vl",
+    ):
         get_template(processor, template_type="zoomin")

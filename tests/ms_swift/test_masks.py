@@ -25,6 +25,7 @@ from swift.rlhf_trainers.utils import collate_to_grpo_micro_batch, encode_sample
 from swift.rollout import multi_turns, run_multi_turn
 
 import swift_zoomin.register.swift_zoomin_register  # noqa: F401
+from swift_zoomin.boxes import PixelLimits
 from swift_zoomin.plugin.rewards import REWARDS
 from swift_zoomin.plugin.turn_credit import advantages_of
 from swift_zoomin.records import Record, read_records
@@ -78,9 +79,9 @@ def record(benchmark_dir: Path) -> Record:
     return read_records(benchmark_dir / "train/records.jsonl")[0]
 
 
-def request_of(record: Record) -> tuple[GRPOSample, RolloutInferRequest]:
+def request_of(record: Record, limits: PixelLimits) -> tuple[GRPOSample, RolloutInferRequest]:
     """As the GRPO trainer makes them from a row of the dataset."""
-    [row] = records_to_rows([record], "query2", LIMITS)
+    [row] = records_to_rows([record], "query2", limits)
     sample = GRPOSample.from_row({**row, "request_id": "r"})
     return sample, sample.to_infer_request(include_extra=True)
 
@@ -88,8 +89,8 @@ def request_of(record: Record) -> tuple[GRPOSample, RolloutInferRequest]:
 class Scripted:
     """TransformersEngine with a real model whose head says what is written."""
 
-    def __init__(self, model: Path) -> None:
-        self.engine = TransformersEngine(str(model), **ENGINE)
+    def __init__(self, model: Path, model_type: str = "qwen2_5_vl") -> None:
+        self.engine = TransformersEngine(str(model), **{**ENGINE, "model_type": model_type})
         self.template = self.engine.template
         self._due: Iterator[tuple[int, str]] = iter(())
         self.engine.model.lm_head.register_forward_hook(self._force)
@@ -103,7 +104,7 @@ class Scripted:
 
     def roll_out(self, record: Record, scheduler: str, driver: str, replies: list[str]) -> GRPOSample:
         self._due = enumerate("".join(replies))
-        sample, request = request_of(record)
+        sample, request = request_of(record, self.template.settings.limits)
         config = RequestConfig(**ASKED)
         if driver == "colocated":
             colocated = multi_turns[scheduler](tokenizer=self.engine.tokenizer, template=self.template)
@@ -118,6 +119,11 @@ class Scripted:
 @pytest.fixture(scope="module")
 def scripted(model_dir: Path) -> Scripted:
     return Scripted(model_dir)
+
+
+@pytest.fixture(scope="module")
+def scripted_qwen3_vl(qwen3_vl_dir: Path) -> Scripted:
+    return Scripted(qwen3_vl_dir, "qwen3_vl")
 
 
 def ids_of(replies: list[str], template: Any) -> list[list[int]]:
@@ -184,6 +190,19 @@ def assert_own_log_probabilities(sample: GRPOSample, template: Any, replies: lis
 def test_each_sampled_token_is_trained_with_its_querys_advantage_and_nothing_else(
     scripted: Scripted, record: Record, scheduler: str, driver: str, case: str
 ) -> None:
+    assert_trained_as_written(scripted, record, scheduler, driver, case)
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+@pytest.mark.parametrize("driver", ["colocated", "server"])
+@pytest.mark.parametrize("case", ["both replies end", "both hold one"])
+def test_so_it_is_for_qwen3_vl(
+    scripted_qwen3_vl: Scripted, record: Record, scheduler: str, driver: str, case: str
+) -> None:
+    assert_trained_as_written(scripted_qwen3_vl, record, scheduler, driver, case)
+
+
+def assert_trained_as_written(scripted: Scripted, record: Record, scheduler: str, driver: str, case: str) -> None:
     replies = scripts(case)
     sample = scripted.roll_out(record, scheduler, driver, replies)
     assert sample.response_token_ids == ids_of([left(reply) for reply in replies], scripted.template)
@@ -228,7 +247,7 @@ def test_without_a_scheduler_no_token_gets_anothers_log_probability(
     scripted: Scripted, record: Record, reply: str, expected: str, has_log_probabilities: bool
 ) -> None:
     scripted._due = enumerate(reply)
-    sample, request = request_of(record)
+    sample, request = request_of(record, LIMITS)
     [output] = scripted.infer([request], RequestConfig(**ASKED))
     sample.apply_rollout_output(rollout_output=output)
     assert sample.response_token_ids == ids_of([reply], scripted.template)[0]
@@ -277,7 +296,7 @@ def test_the_rollout_server_gives_each_sampled_token_its_mask(
     found, due = {}, {}
     with RolloutServer(model_dir, tmp_path / "server", scheduler, more=engine, **environment) as server:
         for seed, case in enumerate(CASES):
-            sample, request = request_of(record)
+            sample, request = request_of(record, LIMITS)
             [output] = server.infer([request], seed=seed, **ASKED)
             sample.apply_rollout_output(rollout_output=output)
             assert sample.response_token_ids == replies[seed]

@@ -16,6 +16,7 @@ from swift_zoomin.boxes import PixelLimits
 from swift_zoomin.checkpoints import CheckpointError, Settings, differences, is_hub_name, read_checkpoint
 from swift_zoomin.detection import Detector
 from swift_zoomin.detection.engine import SwiftEngine
+from swift_zoomin.families import QWEN2_5_VL, Frame
 
 
 @pytest.fixture(autouse=True)
@@ -29,8 +30,10 @@ def limited_model(model_dir: Path, tmp_path: Path) -> Path:
 
 
 def test_a_model_of_other_prompts_is_named(limited_model: Path) -> None:
-    kept = Settings(PixelLimits(3136, PIXELS), "0badc0de")
-    asks = f"the model was trained with prompts 0badc0de; this version asks with prompts {prompts.VERSION}"
+    kept = Settings(PixelLimits(3136, PIXELS, QWEN2_5_VL), "0badc0de")
+    asks = (
+        f"the model was trained with prompts 0badc0de; this version asks with prompts {prompts.version(Frame.ABSOLUTE)}"
+    )
     assert list(differences(kept)) == [asks]
 
 
@@ -159,8 +162,8 @@ def faulty_folders(folder: Path) -> Iterator[tuple[str, str]]:
     (folder / "run" / "checkpoint-20").mkdir(parents=True)
     yield "run", f"did you mean {folder / 'run' / 'checkpoint-20'}?"
     (folder / "other").mkdir()
-    (folder / "other" / "config.json").write_text('{"model_type": "qwen3_vl"}')
-    yield "other", "a model of type qwen3_vl; expected qwen2_5_vl (Qwen2.5-VL)"
+    (folder / "other" / "config.json").write_text('{"model_type": "qwen2_vl"}')
+    yield "other", "a model of type qwen2_vl; expected one of qwen2_5_vl (Qwen2.5-VL), qwen3_vl (Qwen3-VL), qwen3_5"
     (folder / "broken").mkdir()
     (folder / "broken" / "config.json").write_text("{")
     yield "broken", "cannot be read"
@@ -176,6 +179,17 @@ def test_a_folder_that_is_no_model_is_refused_in_one_line(tmp_path: Path) -> Non
         assert said in str(refused.value), name
         assert "\n" not in str(refused.value)
         assert str(tmp_path / name) in str(refused.value)
+
+
+@pytest.mark.parametrize("place", ["processor_config.json", "args.json"])
+def test_a_model_that_was_trained_as_one_of_another_family_is_refused(place: str, tmp_path: Path) -> None:
+    """Its boxes would be read in the wrong frame."""
+    (tmp_path / "config.json").write_text('{"model_type": "qwen3_vl"}')
+    mark = {"min_pixels": 4096, "max_pixels": 262144, "prompts": "1a2b3c4d", "family": "Qwen2.5-VL"}
+    says = {"zoomin": mark} if place == "args.json" else {"image_processor": {"zoomin": mark}}
+    (tmp_path / place).write_text(json.dumps(says))
+    with pytest.raises(CheckpointError, match=r"trained as a Qwen2\.5-VL, which .*; its model is a Qwen3-VL; expected"):
+        read_checkpoint(tmp_path)
 
 
 def test_an_adapter_is_not_given_to_vllm(model_dir: Path, tmp_path: Path) -> None:

@@ -29,13 +29,14 @@ from swift.rollout import multi_turns, run_multi_turn
 import swift_zoomin.register.swift_zoomin_register  # noqa: F401  registers the schedulers
 from swift_zoomin import prompts
 from swift_zoomin.boxes import PixelLimits
+from swift_zoomin.families import QWEN2_5_VL, Frame
 from swift_zoomin.images import ImageRef
 from swift_zoomin.plugin.rewards import REWARDS
 from swift_zoomin.plugin.trajectories import read_trajectories
 from swift_zoomin.plugin.watch import PATIENCE, Watch
 from swift_zoomin.replies import Reply, render_reply
 
-LIMITS = PixelLimits(3136, 262144)
+LIMITS = PixelLimits(3136, 262144, QWEN2_5_VL)
 REF = str(ImageRef("/images/a.png", (504, 504), limits=LIMITS))
 BOX = [56.0, 56.0, 280.0, 280.0]
 REPLY = render_reply(Reply("real", [BOX], ["sign"], "It is sharp."))
@@ -54,15 +55,15 @@ def row(question: str, images: list | None = None, **columns: Any) -> dict[str, 
     return {"messages": [{"role": "user", "content": question}], "images": images, **columns}
 
 
-OURS = row(prompts.QUERY1, [PICTURE], **ANNOTATION)
+OURS = row(prompts.query1(Frame.ABSOLUTE), [PICTURE], **ANNOTATION)
 OTHERS = {
     "text only": row("What is 2 + 2?"),
     "text only, an empty list of images": row("What is 2 + 2?", []),
-    "text only, annotated like ours": row(prompts.QUERY1.replace("<image>", ""), [], **ANNOTATION),
+    "text only, annotated like ours": row(prompts.query1(Frame.ABSOLUTE).replace("<image>", ""), [], **ANNOTATION),
     "an image and no label": row("<image>What is it?", [PICTURE]),
     "an image and a label of another kind": row("<image>What is it?", [PICTURE], label="cat", boxes=[BOX]),
     "an image and an empty label": row("<image>What is it?", [PICTURE], label="", explanation="It is sharp."),
-    "an image on the web, annotated like ours": row(prompts.QUERY1, [ON_THE_WEB], **ANNOTATION),
+    "an image on the web, annotated like ours": row(prompts.query1(Frame.ABSOLUTE), [ON_THE_WEB], **ANNOTATION),
     "an image on the web, as a data set holds it": row(
         "<image>Real?", [{"bytes": None, "path": ON_THE_WEB}], label="real"
     ),
@@ -203,7 +204,7 @@ def test_a_real_query2_run_mixes_our_rows_with_chats(trained_dir: Path, benchmar
     lines = (tmp_path / "out" / "completions.jsonl").read_text().splitlines()
     steps = [step for step in map(json.loads, lines) if step]
     questions = [prompt for step in steps for prompt in step["prompt"]]
-    assert {prompts.QUERY1 in question for question in questions} == {True, False}
+    assert {prompts.query1(Frame.ABSOLUTE) in question for question in questions} == {True, False}
     turns = [count for step in steps for count in step["num_turns"]]
     assert {count for question, count in zip(questions, turns, strict=True) if "What is" in question} == {1}
     assert max(turns) == 2

@@ -14,25 +14,40 @@ from run_recipe import TRAINING, commands, environment
 STAGE_1 = {"server/grpo.sh STAGE=query1": 4, "server/rollout.sh STAGE=query1": 1}  # beside their default, query2
 
 
+QWEN3_VL = {"7b": "qwen3-vl-8b", "32b": "qwen3-vl-32b"}  # by the folder of the recipes that train it
+OF_QWEN3_VL = {f"{recipe} of Qwen3-VL": gpus for recipe, gpus in TRAINING.items() if recipe.split("/")[0] in QWEN3_VL}
+
+
+def published(size: str, tiny: Path, folder: Path) -> Path:
+    """A model's folder with the configuration of a published size, and everything but weights."""
+    if not folder.exists():
+        shutil.copytree(tiny, folder, ignore=shutil.ignore_patterns("*.safetensors"))
+        load_config(size).save_pretrained(folder)
+    return folder
+
+
 @pytest.fixture(scope="module")
 def parsed(
-    model_dir: Path, benchmark_dir: Path, tmp_path_factory: pytest.TempPathFactory
+    model_dir: Path, qwen3_vl_dir: Path, benchmark_dir: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, list[dict[str, Any]]]:
     """Each recipe's training commands as ms-swift reads them: as they stand, and spoiled in three ways."""
     jobs: dict[str, list[dict[str, Any]]] = {}
-    for name, gpus in {**TRAINING, "server/rollout.sh": 1, **STAGE_1}.items():
-        recipe, *stage = name.split()
-        size = "32b" if recipe.startswith("32b") else "3b" if recipe.startswith("1gpu") else "7b"
-        folder = tmp_path_factory.getbasetemp() / f"config-{size}"
-        if not folder.exists():
-            shutil.copytree(model_dir, folder, ignore=shutil.ignore_patterns("*.safetensors"))
-            load_config(size).save_pretrained(folder)
+    for name, gpus in {**TRAINING, "server/rollout.sh": 1, **STAGE_1, **OF_QWEN3_VL}.items():
+        recipe, *stage = name.removesuffix(" of Qwen3-VL").split()
+        if name in OF_QWEN3_VL:
+            size, tiny = QWEN3_VL[recipe.split("/")[0]], qwen3_vl_dir
+        else:
+            size, tiny = "32b" if recipe.startswith("32b") else "3b" if recipe.startswith("1gpu") else "7b", model_dir
+        folder = published(size, tiny, tmp_path_factory.getbasetemp() / f"config-{size}")
         changes = dict(change.split("=") for change in stage)
         command = commands(recipe, MODEL=str(folder), GPUS=str(gpus), **changes)[0]
         command = [word.replace("records.jsonl", f"{benchmark_dir}/train/records.jsonl") for word in command]
         spoiled = [["--learnin_rate", "1"], ["--torch_dtype_", "x"]]
         if "--num_generations" in command:
             spoiled.append(["--num_generations", "3" if gpus > 1 else "5"])
+        if name in OF_QWEN3_VL:
+            assert command[command.index("--model_type") + 1] == "qwen3_vl"
+            spoiled = []
         jobs[name] = [{"processes": gpus, "command": command + extra} for extra in ([], *spoiled)]
     done = subprocess.run(
         [sys.executable, str(Path(__file__).parent / "parse_commands.py")],
@@ -46,7 +61,7 @@ def parsed(
     return {recipe: [next(answers) for _ in each] for recipe, each in jobs.items()}
 
 
-@pytest.mark.parametrize("recipe", [*TRAINING, "server/rollout.sh", *STAGE_1])
+@pytest.mark.parametrize("recipe", [*TRAINING, "server/rollout.sh", *STAGE_1, *OF_QWEN3_VL])
 def test_ms_swift_knows_every_flag_and_accepts_their_combination(recipe: str, parsed: dict[str, Any]) -> None:
     assert (parsed[recipe][0]["unknown"], parsed[recipe][0]["error"]) == ([], None)
 

@@ -8,6 +8,7 @@ from rewarded import NAMES, VARIANTS
 
 import swift_zoomin.register.swift_zoomin_register  # noqa: F401  registers the schedulers
 from swift_zoomin.boxes import PixelLimits
+from swift_zoomin.families import QWEN2_5_VL
 
 NEAR = 32_400 / 47_600  # 180 x 180 pixels shared by two boxes of 40,000
 FULL = 1008 * 1008
@@ -45,7 +46,7 @@ def test_the_probe_shows_what_each_reward_pays(
 
 @pytest.fixture(scope="module")
 def pay() -> dict:
-    with trainer_of(PixelLimits(3136, 1008 * 1008)):
+    with trainer_of(PixelLimits(3136, 1008 * 1008, QWEN2_5_VL)):
         return runpy.run_path(str(ROOT / "examples/probe_rewards.py"))["pay"]()
 
 

@@ -22,6 +22,7 @@ from swift.rl_core.grpo_algorithm import compute_rewards_per_func
 import swift_zoomin.register.swift_zoomin_register  # noqa: F401  registers the schedulers
 from swift_zoomin import prompts
 from swift_zoomin.boxes import PixelLimits, model_size
+from swift_zoomin.families import QWEN2_5_VL, Frame
 from swift_zoomin.images import ImageRef
 from swift_zoomin.plugin.rewards import REWARDS
 from swift_zoomin.plugin.scheduler import ZoomInScheduler
@@ -40,7 +41,10 @@ def score(completions: list[str], rows: list[dict[str, Any]]) -> dict[str, list[
     """All five rewards of a batch, with ms-swift's own columns and a stranger's beside those of the dataset."""
     full = [
         {
-            "messages": [{"role": "user", "content": prompts.QUERY1}, {"role": "assistant", "content": completion}],
+            "messages": [
+                {"role": "user", "content": prompts.query1(Frame.ABSOLUTE)},
+                {"role": "assistant", "content": completion},
+            ],
             "images": [{"bytes": None, "path": REF}],
             "rollout_infos": {},
             "prompt_id": "p",
@@ -61,7 +65,7 @@ def score_one(completion: str, **row: Any) -> dict[str, float | None]:
 
 def after_first(reply: str, image: str = REF) -> dict[str, Any]:
     """What the scheduler says of a first reply."""
-    messages = [{"role": "user", "content": prompts.QUERY1}, {"role": "assistant", "content": reply}]
+    messages = [{"role": "user", "content": prompts.query1(Frame.ABSOLUTE)}, {"role": "assistant", "content": reply}]
     request = RolloutInferRequest(messages, images=[image])
     choice = ChatCompletionResponseChoice(0, ChatMessage("assistant", reply), "stop")
     return asyncio.run(ZoomInScheduler().on_turn_end(request, choice, 1))["rollout_infos"]
@@ -169,7 +173,7 @@ def test_the_same_unparsable_reply_always_earns_the_same() -> None:
 
 
 def test_what_is_not_applicable_is_left_out_by_ms_swift_and_what_is_wrong_is_not() -> None:
-    user = {"role": "user", "content": prompts.QUERY1}
+    user = {"role": "user", "content": prompts.query1(Frame.ABSOLUTE)}
     rows = [{**ROW, "boxes": None}, ROW]
     samples = [
         GRPOSample(
@@ -187,8 +191,16 @@ def test_another_limit_where_the_replies_are_made_is_refused(name: str) -> None:
     infos = after_first(FIRST)
     run([name], 1, rollout_infos=infos)
     differs = "pixels differs: 3136-200704 where the replies are made, 3136-12544 in the trainer"
-    with trainer_of(PixelLimits(3136, 12544)), pytest.raises(ValueError, match=differs):
+    with trainer_of(PixelLimits(3136, 12544, QWEN2_5_VL)), pytest.raises(ValueError, match=differs):
         run([name], 1, rollout_infos=infos)
+
+
+def test_a_server_of_another_family_is_refused() -> None:
+    """Its boxes are thousandths where the trainer's are pixels, or the other way round."""
+    infos = {**after_first(FIRST), "family": "Qwen3-VL"}
+    differs = r"family differs: Qwen3-VL where the replies are made, Qwen2\.5-VL in the trainer; .* the same model"
+    with trainer_of(LIMITS), pytest.raises(ValueError, match=differs):
+        run(["zoomin_iou"], 1, rollout_infos=infos)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, tor
     made = {}
     for name, seed in (("one", 1), ("again", 1), ("another", 2)):
         folder: Path = tmp_path_factory.mktemp(name)
-        make_model.make_model(folder, seed)
+        make_model.make_model(folder, seed=seed)
         made[name] = load_file(folder / "model.safetensors")
     return made
 

@@ -2,8 +2,7 @@
 
 import pytest
 
-from swift_zoomin.annotation.dialogue import Frame
-from swift_zoomin.annotation.families import family_of
+from swift_zoomin.families import Frame, family_of
 
 ABSOLUTE_28, NORM1000_28, NORM1000_32 = (Frame.ABSOLUTE, 28), (Frame.NORM1000, 28), (Frame.NORM1000, 32)
 
