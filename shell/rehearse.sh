@@ -9,9 +9,9 @@
 #   hours     minutes: the model is loaded twice a stage, and once to detect
 #   input     NAME;  DATA, MODEL (sft.sh's; of `server` an earlier stage's OUT), GPUS, DISK, MAX_PIXELS as the recipes'
 #   options   RECORDS (16);  STEPS (2) before the stop and as many after it;  RANDOM_WEIGHTS=1: MODEL's architecture of
-#             random numbers, nothing fetched (sizes of examples/plan.py, or a folder's config.json);  SERVER_GPUS (1): of
-#             `server`, the first of CUDA_VISIBLE_DEVICES. Arguments go to all trainings, those behind sft:, grpo: and
-#             detect: to these alone
+#             random numbers, nothing fetched (a size of examples/plan.py, or a folder's config.json);  SERVER_GPUS (1):
+#             of `server`, the first of CUDA_VISIBLE_DEVICES. Arguments go to all trainings, those behind sft:, grpo:
+#             and detect: to these alone
 #   output    OUT (output/rehearsal/NAME): report.txt, report.json, a folder a stage with its logs; status 1: see CHANGE
 #   next      the recipes
 # shellcheck source-path=SCRIPTDIR source=common.sh
@@ -115,7 +115,8 @@ two_stages_beside_a_server() {
 
 export MODEL=${MODEL:-}
 if [ -n "${RANDOM_WEIGHTS:-}" ]; then
-    named=$(DRY_RUN=1 DATA=$data bash "$shell/$name"/*sft.sh 2>/dev/null | sed -n 's/.* --model \([^ ]*\) .*/\1/p') || true
+    shown=$(DRY_RUN=1 DATA=$data bash "$shell/$name/sft.sh" 2>/dev/null) || true
+    named=$(sed -n 's/.* --model \([^ ]*\) .*/\1/p' <<<"$shown")
     python "$examples/random_model.py" "${MODEL:-$named}" "$out/model"
     MODEL=$out/model
 fi
