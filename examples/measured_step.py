@@ -142,7 +142,7 @@ def hidden_states(model: PreTrainedModel, batch: Batch, pixels: torch.Tensor) ->
     if batch.rows > 1:  # one row alone needs no mask
         attention_mask = empty(batch.rows, 1, batch.tokens, batch.tokens, dtype=torch.bool)
     given: dict[str, Any] = {"attention_mask": {"full_attention": attention_mask}}
-    if deep:
+    if deep is not None:
         # Its own mask function leaves a ready mask of four dimensions as it is.
         given = {
             "attention_mask": attention_mask,

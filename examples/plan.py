@@ -44,8 +44,8 @@ SIZES = {
     "7b": (3584, 18944, 28, 28, 4, 152064, False, 3420),
     "32b": (5120, 27648, 64, 40, 8, 152064, False, 3456),
 }
-# Text: hidden, intermediate, layers, heads, tied embeddings; vision: layers, hidden, intermediate, those that reach into
-# the text. All have 8 key-value heads of 128, and 151936 words.
+# Text: hidden, intermediate, layers, heads, tied embeddings; vision: layers, hidden, intermediate, and which of its
+# layers reach into the text. All have 8 key-value heads of 128, and 151936 words.
 QWEN3_VL_SIZES = {
     "qwen3-vl-2b": (2048, 6144, 28, 16, True, 24, 1024, 4096, [5, 11, 17]),
     "qwen3-vl-4b": (2560, 9728, 36, 32, True, 24, 1024, 4096, [5, 11, 17]),

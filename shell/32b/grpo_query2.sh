@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# GRPO, stage 2, Qwen2.5-VL-32B: query 2 earns accuracy and BLEU, after a first reply that
+# GRPO, stage 2, Qwen2.5-VL-32B or Qwen3-VL-32B: query 2 earns accuracy and BLEU, after a first reply that
 # is rolled out and not trained on.
 #
-#   hardware  8 GPUs of 80 GB;  memory 8 GiB a GPU to train, 44 to roll out with vLLM's 50%; 750 GiB of host memory for
-#             weights and optimiser: with --deepspeed zero3 78 GiB a GPU leave no room (70 with --beta 0);  disk 1450 GB
+#   hardware  8 GPUs of 80 GB;  memory 8 GiB a GPU to train (Qwen3-VL: 7), 44 to roll out with vLLM's 50%; 750 GiB of
+#             host memory for weights and optimiser: with --deepspeed zero3 78 GiB a GPU leave no room (70 with
+#             --beta 0);  disk 1450 GB
 #   hours     the paper: 42.6 for all three stages on 8 A100, and at least 600 GB of GPU memory for GRPO
 #   input     DATA;  MODEL (output/32b/grpo1): grpo_query1.sh's OUT
 #   options   GPUS (8; 0: a CPU), DISK (1450: GB that must be free), MAX_PIXELS (MODEL's, else 262144);

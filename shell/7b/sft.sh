@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# SFT of both queries, Qwen2.5-VL-7B, all parameters, the paper's learning rate and batch.
+# SFT of both queries, Qwen2.5-VL-7B or Qwen3-VL-8B, all parameters, the paper's learning rate and batch.
 #
-#   hardware  4 GPUs of 80 GB;  memory 36 GiB a GPU;  disk 360 GB: three checkpoints with optimiser state
+#   hardware  4 GPUs of 80 GB;  memory 36 GiB a GPU (Qwen3-VL-8B: 38);  disk 360 GB (370): three checkpoints with
+#             optimiser state
 #   hours     the paper: 35.3 for all three stages on 4 A100
-#   input     DATA: records (.jsonl or .parquet);  MODEL (Qwen/Qwen2.5-VL-7B-Instruct)
+#   input     DATA: records (.jsonl or .parquet);  MODEL (Qwen/Qwen2.5-VL-7B-Instruct; or Qwen/Qwen3-VL-8B-Instruct)
 #   options   GPUS (4; 0: a CPU), DISK (360: GB that must be free), MAX_PIXELS (MODEL's, else 262144);
 #             DRY_RUN=1 shows the command; arguments go to swift, and win over those below: --dataset FILE:PURPOSE
 #             for the comparisons, with sft_joint, explain, ground or verdict as PURPOSE
