@@ -216,7 +216,7 @@ def rests_on(name: str, figures: dict[str, Any], totals: dict[str, Any]) -> str:
     """What the hours of a stage were computed from."""
     whole = figures["whole"]
     if whole is None:
-        return f"{name}: no step was seen"
+        return f"{name}: no step was seen, or the rows are streamed"
     parts = [
         f"{totals['total']} records, {whole['rows']} rows x {whole['epochs']:g} epochs",
         f"{whole['rows_a_step']:g} rows a step",
