@@ -263,7 +263,7 @@ def test_stage_one_asks_once_and_nothing_is_said(tmp_path: Path) -> None:
 
 
 def test_a_run_that_begins_again_instead_of_going_on_is_told(tmp_path: Path) -> None:
-    lines = [*LINES[:2], line(1, 4, 1.0), line(2, 4, 1.0), end(2, 1.0)]
+    lines = [*LINES[:2], *(line(step, 4, 1.0) for step in (1, 2, 3, 4)), end(4, 1.0)]
     (fault,) = faults_of(make_stage(tmp_path, lines=lines))
     assert fault.startswith("it did not go on from its checkpoint")
 
