@@ -152,13 +152,13 @@ def figures(stage: Stage, max_pixels: int) -> dict[str, Any]:
 
 
 def detection_figures(folder: Path) -> dict[str, Any] | None:
-    file = folder / "detect" / "predictions.jsonl"
-    if not file.exists():
+    """None where the detection did not come to its end."""
+    file, seen = folder / "detect" / "predictions.jsonl", read_json(folder / "detect" / "run.json")
+    if not file.exists() or not seen:
         return None
     predictions = [json.loads(line) for line in file.read_text().splitlines()]
     answered = sum(prediction["verdict"] is not None for prediction in predictions)
-    seconds = read_json(folder / "detect" / "run.json")["seconds"]
-    return {"images": len(predictions), "with_verdict": answered, "seconds": seconds}
+    return {"images": len(predictions), "with_verdict": answered, "seconds": seen["seconds"]}
 
 
 def report(folder: Path, name: str, max_pixels: int, is_random: bool) -> dict[str, Any]:
