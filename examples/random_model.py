@@ -1,6 +1,6 @@
 """Make a model of a published size with random weights: the architecture from its configuration, nothing downloaded.
 
-    python examples/random_model.py Qwen/Qwen2.5-VL-7B-Instruct output/model     # or 3b, 7b, 32b, or a folder
+    python examples/random_model.py Qwen/Qwen2.5-VL-7B-Instruct output/model     # or 3b, qwen3-vl-8b, ..., or a folder
 
 A machine can be tried with it before the real weights are fetched. A name is known by its size (examples/plan.py); of a
 folder, config.json is read, and its tokenizer and processor where they lie there. Otherwise they are made: the words of
@@ -19,9 +19,11 @@ from typing import Any
 
 import torch
 from make_model import SPECIAL_TOKENS, make_model
-from plan import SIZES, load_config
+from plan import QWEN3_VL_SIZES, SIZES, load_config
 from tokenizers import Tokenizer
 from transformers import AutoModelForImageTextToText, AutoProcessor, GenerationConfig
+
+from swift_zoomin.families import family_of_type
 
 FIRST_SPECIAL_ID = 151643  # <|endoftext|> of Qwen2.5
 REPLY_TOKENS = 256
@@ -31,10 +33,13 @@ def known_size(name: str) -> str:
     """A folder as it is; of a size or a hub's name the size that plan.py knows. Raises ValueError."""
     if (Path(name) / "config.json").exists():
         return name
-    found = re.search(r"(\d+b)(?![a-z0-9])", name.lower())
-    if found and found[1] in SIZES:
-        return found[1]
-    raise ValueError(f"{name}: expected a folder with config.json, or a name with one of {', '.join(SIZES)} in it")
+    for size in (*QWEN3_VL_SIZES, *SIZES):
+        # Of Qwen2.5-VL the size alone is enough, and means no other family's.
+        others = r"(?<![a-z0-9])" if size in QWEN3_VL_SIZES else r"(?<!qwen3-vl-)(?<![a-z0-9])"
+        if re.search(rf"{others}{size}(?![a-z0-9])", name.lower()):
+            return size
+    sizes = ", ".join([*SIZES, *QWEN3_VL_SIZES])
+    raise ValueError(f"{name}: expected a folder with config.json, or a name with one of {sizes} in it")
 
 
 def widen(tokenizer: Any, first_special_id: int) -> None:
@@ -53,12 +58,15 @@ def widen(tokenizer: Any, first_special_id: int) -> None:
     tokenizer._tokenizer = Tokenizer.from_str(json.dumps(content))
 
 
-def load_processor(folder: str) -> Any:
-    """Of a folder that has one; else one of our own."""
+def load_processor(folder: str, model_type: str) -> Any:
+    """Of a folder that has one; else one of our own, of the family of a `model_type`. Raises ValueError."""
     if (Path(folder) / "tokenizer.json").exists() or (Path(folder) / "vocab.json").exists():
         return AutoProcessor.from_pretrained(folder)
+    family = family_of_type(model_type)
+    if family is None:
+        raise ValueError(f"{folder}: model_type {model_type}, of which no tokenizer is made; put tokenizer.json there")
     with tempfile.TemporaryDirectory() as tiny:
-        make_model(Path(tiny))
+        make_model(Path(tiny), family)
         processor = AutoProcessor.from_pretrained(tiny)
     widen(processor.tokenizer, FIRST_SPECIAL_ID)
     return processor
@@ -78,7 +86,7 @@ def make(name: str, folder: Path, seed: int = 0) -> None:
     config = load_config(size)
     with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
         model = AutoModelForImageTextToText.from_config(config, dtype=torch.bfloat16)
-    processor = load_processor(size)
+    processor = load_processor(size, config.model_type)
     tokenizer = processor.tokenizer
     stops = ends(tokenizer, config.text_config.vocab_size)
     model.generation_config = GenerationConfig(eos_token_id=stops, pad_token_id=tokenizer.pad_token_id)

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Any
 
 GIB = 2**30
-PATCH_PX = 14
 
 
 @dataclass(frozen=True)
@@ -19,8 +18,9 @@ def planned(args: dict[str, Any], model: str, max_pixels: int, deepspeed: str) -
     """None where plan.py does not know such a run: another DeepSpeed configuration, or another tuner."""
     if deepspeed not in ("", "none", "zero3", "zero3_offload") or args["tuner_type"] not in ("full", "lora"):
         return None
-    from plan import plan  # which loads torch
+    from plan import load_config, plan  # which load torch
 
+    patch_px = load_config(model).vision_config.patch_size
     is_grpo = args.get("rlhf_type") == "grpo"
     is_colocated = is_grpo and args["use_vllm"] and args["vllm_mode"] == "colocate"
     is_on_cpu = args["torch_dtype"] == "float32"
@@ -31,7 +31,7 @@ def planned(args: dict[str, Any], model: str, max_pixels: int, deepspeed: str) -
         tuner=args["tuner_type"],
         deepspeed=deepspeed or "none",
         precision=args["torch_dtype"],
-        batch=longest_batch(args, max_pixels),
+        batch=longest_batch(args, max_pixels, patch_px),
         checkpointing=bool(args["gradient_checkpointing"]),
         accumulation=args["gradient_accumulation_steps"],
         beta=args.get("beta") or 0,
@@ -42,12 +42,12 @@ def planned(args: dict[str, Any], model: str, max_pixels: int, deepspeed: str) -
     return Planned(result.peak / GIB, result.host / GIB)
 
 
-def longest_batch(args: dict[str, Any], max_pixels: int) -> Any:
+def longest_batch(args: dict[str, Any], max_pixels: int, patch_px: int) -> Any:
     """The longest rows that may come: an image and all crops of the most pixels, and two replies of full length."""
     from measured_step import IMAGES, PROMPT_TOKENS, REPLY_TOKENS, Batch
 
     rows = args["per_device_train_batch_size"]
-    patches = max_pixels // (2 * PATCH_PX) ** 2 * 4  # in whole tokens of four patches
+    patches = max_pixels // (2 * patch_px) ** 2 * 4  # in whole tokens of four patches
     reply = args.get("max_completion_length") or REPLY_TOKENS
     tokens = IMAGES * patches // 4 + 2 * reply + PROMPT_TOKENS
     return Batch(rows=rows, tokens=tokens, kept=reply, patches=(patches,) * IMAGES * rows)

@@ -152,13 +152,13 @@ def figures(stage: Stage, max_pixels: int) -> dict[str, Any]:
 
 
 def detection_figures(folder: Path) -> dict[str, Any] | None:
-    file = folder / "detect" / "predictions.jsonl"
-    if not file.exists():
+    """None where the detection did not come to its end."""
+    file, seen = folder / "detect" / "predictions.jsonl", read_json(folder / "detect" / "run.json")
+    if not file.exists() or not seen:
         return None
     predictions = [json.loads(line) for line in file.read_text().splitlines()]
     answered = sum(prediction["verdict"] is not None for prediction in predictions)
-    seconds = read_json(folder / "detect" / "run.json")["seconds"]
-    return {"images": len(predictions), "with_verdict": answered, "seconds": seconds}
+    return {"images": len(predictions), "with_verdict": answered, "seconds": seen["seconds"]}
 
 
 def report(folder: Path, name: str, max_pixels: int, is_random: bool) -> dict[str, Any]:
@@ -216,7 +216,7 @@ def rests_on(name: str, figures: dict[str, Any], totals: dict[str, Any]) -> str:
     """What the hours of a stage were computed from."""
     whole = figures["whole"]
     if whole is None:
-        return f"{name}: no step was seen"
+        return f"{name}: no step was seen, or the rows are streamed"
     parts = [
         f"{totals['total']} records, {whole['rows']} rows x {whole['epochs']:g} epochs",
         f"{whole['rows_a_step']:g} rows a step",

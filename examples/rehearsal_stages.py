@@ -143,10 +143,11 @@ class Stage:
 
     @cached_property
     def whole(self) -> Whole | None:
-        """None where the rehearsal did not come to its first step."""
-        if not self.steps:
+        """None where the rehearsal did not come to its first step, or the rows are streamed and nobody counts them."""
+        counted = re.search(r"train_dataset: Dataset\(\{[^}]*num_rows: (\d+)", self.log(BEFORE_STOP))
+        if not self.steps or not counted:
             return None
-        rows_here = int(re.findall(r"num_rows: (\d+)", self.log(BEFORE_STOP))[-1])
+        rows_here = int(counted[1])
         is_sampled = any("#" in name for name in self.args["dataset"])  # a number of rows, whatever the file holds
         rows = rows_here if is_sampled else round(rows_here * self.total / self.sampled)
         epochs = float(self.args["num_train_epochs"])

@@ -9,8 +9,9 @@
 #   hours     minutes: the model is loaded twice a stage, and once to detect
 #   input     NAME;  DATA, MODEL (sft.sh's; of `server` an earlier stage's OUT), GPUS, DISK, MAX_PIXELS as the recipes'
 #   options   RECORDS (16);  STEPS (2) before the stop and as many after it;  RANDOM_WEIGHTS=1: MODEL's architecture of
-#             random numbers, nothing fetched (3B, 7B, 32B, or a folder with config.json);  SERVER_GPUS (1): of `server`,
-#             the first of CUDA_VISIBLE_DEVICES. Arguments go to all trainings; behind sft:, grpo: or detect: to those alone
+#             random numbers, nothing fetched (a size of examples/plan.py, or a folder's config.json);  SERVER_GPUS (1):
+#             of `server`, the first of CUDA_VISIBLE_DEVICES. Arguments go to all trainings, those behind sft:, grpo:
+#             and detect: to these alone
 #   output    OUT (output/rehearsal/NAME): report.txt, report.json, a folder a stage with its logs; status 1: see CHANGE
 #   next      the recipes
 # shellcheck source-path=SCRIPTDIR source=common.sh
@@ -45,7 +46,7 @@ if [ "${GPUS:-}" != 0 ] && nvidia-smi -L >/dev/null 2>&1; then gpus=(--gpus "${C
 rehearse() {
     local stage=$1 file=$shell/$2 folder=$out/$1 last arguments=("${@:3}")
     mkdir -p "$folder"
-    DRY_RUN=1 DATA=$data OUT=$folder bash "$file" "${arguments[@]}" >"$folder/whole" || return
+    DRY_RUN=1 DATA=$data OUT=$folder bash "$file" "${arguments[@]}" >"$folder/whole" || exit
     arguments=("${arguments[@]//"$data"/"$few"}" "${watching[@]}") # where they name DATA
     export DATA=$few OUT=$folder
     echo "== $stage"
@@ -64,30 +65,36 @@ rehearse() {
 
 # with_server STAGE ARGUMENTS ...: the same beside a rollout server, which takes the first of the visible GPUS.
 with_server() {
-    local stage=$1 all=${CUDA_VISIBLE_DEVICES:-$(seq -s , 0 $((SERVER_GPUS + ${GPUS:-4} - 1)))} server status=0
+    local stage=$1 all=${CUDA_VISIBLE_DEVICES:-$(seq -s , 0 $((SERVER_GPUS + ${GPUS:-4} - 1)))} status=0
     mkdir -p "$out/grpo_$stage"
     echo "== the server of $stage"
     STAGE=$stage GPUS=$SERVER_GPUS CUDA_VISIBLE_DEVICES=$(cut -d , -f "1-$SERVER_GPUS" <<<"$all") \
         setsid bash "$shell/server/rollout.sh" >"$out/grpo_$stage/server.log" 2>&1 &
     server=$!
-    trap 'kill -- "-$server" 2>/dev/null || true' EXIT
     until grep -q "Application startup complete" "$out/grpo_$stage/server.log"; do
         if ! kill -0 "$server" 2>/dev/null; then break; fi # the training then says that nobody answers
         sleep 2
     done
     STAGE=$stage CUDA_VISIBLE_DEVICES=$(cut -d , -f "$((SERVER_GPUS + 1))-" <<<"$all") \
         rehearse "grpo_$stage" server/grpo.sh "${@:2}" || status=$?
-    kill -- "-$server" 2>/dev/null || true
-    wait "$server" || true
+    end_server
     return "$status"
 }
+end_server() {
+    if [ -z "$server" ]; then return; fi
+    kill -- "-$server" 2>/dev/null || true
+    wait "$server" 2>/dev/null || true
+    server=
+}
+server=
+trap end_server EXIT
 
 # detect: with the recipe of the same folder; the others' heads name 7b's.
 detect() {
     local file=$shell/$name/detect.sh
     [ -e "$file" ] || file=$shell/7b/detect.sh
     export DATA=$out/detect.jsonl OUT=$out/detect
-    DRY_RUN=1 bash "$file" "${of_detect[@]}" >"$OUT/whole" || return
+    DRY_RUN=1 bash "$file" "${of_detect[@]}" >"$OUT/whole" || exit
     echo "== detection"
     python "$examples/watched.py" "$OUT/run" "${gpus[@]}" -- bash "$file" "${of_detect[@]}"
 }
@@ -108,7 +115,8 @@ two_stages_beside_a_server() {
 
 export MODEL=${MODEL:-}
 if [ -n "${RANDOM_WEIGHTS:-}" ]; then
-    named=$(DRY_RUN=1 DATA=$data bash "$shell/$name"/*sft.sh 2>/dev/null | sed -n 's/.* --model \([^ ]*\) .*/\1/p') || true
+    shown=$(DRY_RUN=1 DATA=$data bash "$shell/$name/sft.sh" 2>/dev/null) || true
+    named=$(sed -n 's/.* --model \([^ ]*\) .*/\1/p' <<<"$shown")
     python "$examples/random_model.py" "${MODEL:-$named}" "$out/model"
     MODEL=$out/model
 fi

@@ -30,7 +30,7 @@ args = dict(dataset=[value("--dataset")], num_train_epochs=1.0, per_device_train
 if kind == "rlhf":
     args["rlhf_type"] = "grpo"
 (out / "args.json").write_text(json.dumps(args))
-print("train_dataset: Dataset(num_rows: 16)")
+print("train_dataset: Dataset({{\n    features: [],\n    num_rows: 16\n}})")
 for step in range(first, most + 1):
     line = dict(loss=0.5, num_turns=2.0)
     line.update({{"global_step/max_steps": f"{{step}}/{{most}}", "train_speed(s/it)": 0.1}})

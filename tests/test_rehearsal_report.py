@@ -50,6 +50,10 @@ def end(step: int, speed: float) -> dict[str, Any]:
 LINES = [line(1, 100000, 1.0), line(2, 100000, 0.8), line(3, 4, 1.2), line(4, 4, 1.0), end(4, 1.05)]
 
 
+def counted(rows: int) -> str:
+    return f"[INFO:swift] train_dataset: Dataset({{\n    features: ['messages', 'images'],\n    num_rows: {rows}\n}})\n"
+
+
 def make_stage(
     folder: Path,
     name: str = "sft",
@@ -69,7 +73,7 @@ def make_stage(
     else:
         for part in ("first", "second"):
             (stage / f"{part}.json").write_text(json.dumps(seen))
-    (stage / "first.log").write_text(f"train_dataset: Dataset({{num_rows: {rows}}})\n{log}")
+    (stage / "first.log").write_text(f"{counted(rows)}val_dataset: Dataset({{\n    num_rows: 3\n}})\n{log}")
     (stage / "whole").write_text(f"{command}\n")
     (stage / "args.json").write_text(json.dumps(args))
     (stage / "logging.jsonl").write_text("".join(json.dumps(row) + "\n" for row in lines))
@@ -110,6 +114,13 @@ def test_the_steps_of_the_whole_run_follow_from_what_ms_swift_resolved(
     stage = make_stage(tmp_path, args={**ARGS, **changes}, command=command, rows=rows)
     assert stage.whole
     assert stage.whole.steps == steps
+
+
+def test_streamed_rows_are_not_counted(tmp_path: Path) -> None:
+    stage = make_stage(tmp_path)
+    (stage.folder / "first.log").write_text("train_dataset: IterableDataset({\n    features: Unknown\n})\n")
+    assert stage.whole is None
+    assert math.isnan(stage.hours)
 
 
 def test_the_report_says_what_the_hours_rest_on(tmp_path: Path) -> None:
@@ -252,7 +263,7 @@ def test_stage_one_asks_once_and_nothing_is_said(tmp_path: Path) -> None:
 
 
 def test_a_run_that_begins_again_instead_of_going_on_is_told(tmp_path: Path) -> None:
-    lines = [*LINES[:2], line(1, 4, 1.0), line(2, 4, 1.0), end(2, 1.0)]
+    lines = [*LINES[:2], *(line(step, 4, 1.0) for step in (1, 2, 3, 4)), end(4, 1.0)]
     (fault,) = faults_of(make_stage(tmp_path, lines=lines))
     assert fault.startswith("it did not go on from its checkpoint")
 

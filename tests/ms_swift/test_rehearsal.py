@@ -173,7 +173,7 @@ def test_random_weights_have_the_architecture_of_a_folder_and_its_words(model_di
 
 
 def test_a_made_tokenizer_has_qwens_special_tokens_and_a_token_for_every_id(tmp_path: Path) -> None:
-    tokenizer = load_processor("7b").tokenizer
+    tokenizer = load_processor("7b", "qwen2_5_vl").tokenizer
     told = {name: tokenizer.convert_tokens_to_ids(f"<|{name}|>") for name in ("endoftext", "im_end", "image_pad")}
     assert told == {"endoftext": FIRST_SPECIAL_ID, "im_end": 151645, "image_pad": 151655}
     assert tokenizer.convert_ids_to_tokens(100000)
@@ -184,13 +184,20 @@ def test_a_made_tokenizer_has_qwens_special_tokens_and_a_token_for_every_id(tmp_
 
 
 @pytest.mark.parametrize(
-    ("name", "size"), [("Qwen/Qwen2.5-VL-7B-Instruct", "7b"), ("32b", "32b"), ("x/Model-3B", "3b")]
+    ("name", "size"),
+    [
+        ("Qwen/Qwen2.5-VL-7B-Instruct", "7b"),
+        ("32b", "32b"),
+        ("x/My-3B", "3b"),
+        ("Qwen/Qwen3-VL-8B-Instruct", "qwen3-vl-8b"),
+        ("Qwen/Qwen3-VL-32B-Instruct", "qwen3-vl-32b"),
+    ],
 )
 def test_a_size_is_read_from_a_name(name: str, size: str) -> None:
     assert known_size(name) == size
 
 
-@pytest.mark.parametrize("name", ["Qwen/Qwen2.5-VL-72B-Instruct", "output/7b2x/sft", "model"])
+@pytest.mark.parametrize("name", ["Qwen/Qwen2.5-VL-72B-Instruct", "Qwen/Qwen3-VL-7B", "output/7b2x/sft", "model"])
 def test_a_name_without_a_known_size_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match="or a name with one of 3b, 7b, 32b in it"):
+    with pytest.raises(ValueError, match="or a name with one of 3b, 7b, 32b, qwen3-vl-2b,"):
         known_size(name)
