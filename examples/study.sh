@@ -2,7 +2,7 @@
 # The paper's Table 1 in the small: one seed of the ablation study, trained and evaluated through the recipes.
 #
 #   bash examples/study.sh full 1         # ZoomIn and SFT only: the headline rows
-#   bash examples/study.sh full 1 all     # every row, the control and the learning curves too
+#   bash examples/study.sh full 1 all     # every row, degraded images, the control and the learning curves too
 #   .venv/bin/python examples/study_report.py output/study/full    # table over all seeds, curves
 #
 #   needs   shell/setup.sh was run;  size quick or full: 2 cores, 6 GB of memory;  gpu: one GPU
@@ -62,6 +62,15 @@ detect_and_evaluate "rows/SFT and GRPO stage 1" grpo1
 grpo grpo2 query2 grpo1 zoomin_accuracy zoomin_bleu
 detect_and_evaluate "rows/ZoomIn" grpo2
 if [ "$rows" != all ]; then exit; fi
+
+degrade() { # NAME
+    rm -rf "${OUT:?}"/* # of a run that was stopped
+    zoomin degrade "$test" --out "$OUT" --as "$1"
+}
+for name in jpeg80 jpeg30 crop half; do
+    run_once degraded/$name degrade $name
+    data=$out/degraded/$name/records.jsonl detect_and_evaluate "rows/degraded: $name" grpo2
+done
 
 sft joint sft_joint
 detect_and_evaluate "rows/SFT, joint rows" joint

@@ -47,13 +47,19 @@ def read_rows(study: Path) -> dict[str, dict[str, Any]]:
         seeds = [folder for folder in sorted(study.glob(f"*/rows/{name}")) if (folder / "finished").exists()]
         records, predictions = [], {}
         for folder in seeds:
-            benchmark = "visible" if name.startswith("control") else "benchmark"
-            records += read_records(folder.parents[1] / benchmark / "test" / "records.jsonl", decode=False)
+            records += read_records(folder.parents[1] / test_records(name), decode=False)
             predictions.update(read_predictions(folder / "predictions.jsonl"))
         each = {seed.parents[1].name: measured(seed / "metrics.json")["accuracy"]["value"] for seed in seeds}
         figures = {figure: value._asdict() for figure, value in evaluate(records, predictions).items()}
         rows[name] = {**figures, "accuracy_by_seed": each}
     return rows
+
+
+def test_records(row: str) -> str:
+    """The records that a row is measured on, in its seed's folder."""
+    if row.startswith("degraded: "):
+        return f"degraded/{row.removeprefix('degraded: ')}/records.jsonl"
+    return "visible/test/records.jsonl" if row.startswith("control") else "benchmark/test/records.jsonl"
 
 
 def measured(metrics: Path) -> dict[str, dict[str, Any]]:
@@ -64,7 +70,7 @@ def measured(metrics: Path) -> dict[str, dict[str, Any]]:
 
 def rank(name: str) -> tuple[int, str]:
     """Where a row stands in the table: in the order of the paper's, then by name."""
-    order = ["one-turn", "SFT, joint", "SFT, dec", "SFT and", "no BLEU", "dual", "regions", "ZoomIn", "control"]
+    order = ["one-turn", "SFT, joint", "SFT, dec", "SFT and", "no BLEU", "dual", "regions", "ZoomIn", "degr", "control"]
     return next((place for place, start in enumerate(order) if name.startswith(start)), len(order)), name
 
 

@@ -1,20 +1,21 @@
 #!/usr/bin/env bash
-# Set up, lint, check types and run the tests: all of them, or with `unit` those that neither load nor run ms-swift,
-# nor start a browser or a server, nor draw the example benchmark by the thousand.
+# Set up, lint, check types and run the tests: all of them, or with `unit` those that take a moment each: they neither
+# load nor run ms-swift, nor start a browser or a server for long, nor bear the mark `slow`.
 #
 #   bash shell/test.sh         # everything
-#   bash shell/test.sh unit    # 3 minutes on 2 cores, once installed
+#   bash shell/test.sh unit    # 1 minute on 2 cores, once installed and checked
 #
 #   needs   what setup.sh needs; 8 GB of memory; Chromium, which is installed where it is missing (as root, on Debian)
 #   hours   0.75 on 2 cores, installation included
 set -euo pipefail
 cd "$(dirname "$0")/.."
+tests=(--numprocesses 2 --dist loadfile) # a file's tests share what is made for them
 case "$#:${1:-}" in
-    0:) tests=() ;;
+    0:) ;;
     1:unit)
         # Marks leave out what is imported already: a folder that is not collected is never imported.
-        tests=(--ignore tests/ms_swift -m "not swift and not vllm and not sandbox and not browser and not server")
-        tests+=(--numprocesses 2 --dist loadfile)
+        tests+=(--ignore tests/ms_swift -m)
+        tests+=("not swift and not vllm and not sandbox and not browser and not server and not slow")
         ;;
     *) echo "test.sh: $*; expected nothing, or unit" >&2 && exit 2 ;;
 esac

@@ -193,6 +193,7 @@ def test_clipping_twice_is_clipping_once(box: Numbers, size: Size) -> None:
     assert 0 <= clipped[1] <= clipped[3] <= size[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", TRAINED, ids=lambda family: family.name)
 @given(image=images_with_box, token_range=token_limits)
 @settings(max_examples=700, deadline=None)
@@ -216,6 +217,7 @@ def test_there_and_back_moves_no_corner_by_more_than_one_of_the_models_units(
         assert abs(before - after) <= size[axis % 2] / in_frame[axis % 2] + 1e-6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", TRAINED, ids=lambda family: family.name)
 @given(size=sizes, shares=st.lists(st.floats(0, 1), min_size=4, max_size=4))
 @settings(max_examples=500, deadline=None)
@@ -259,6 +261,7 @@ def test_a_model_size_keeps_the_limits_and_itself(size: Size, min_tokens: int, s
     assert model_size((width, height), limits(min_tokens, max_tokens)) == (width, height)
 
 
+@pytest.mark.slow
 @given(st.tuples(*[st.integers(1, 20000)] * 2), st.integers(16, 16384))
 @example((6711, 36), 334)
 @settings(max_examples=2000, deadline=None)

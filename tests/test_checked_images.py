@@ -286,6 +286,7 @@ changes = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(changes)
 @settings(max_examples=60, deadline=None)
 def test_no_answer_is_stale_whatever_was_changed(changes: list[tuple[str, int, int, bool]]) -> None:

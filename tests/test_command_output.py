@@ -28,6 +28,7 @@ def in_a_shell(command: str, data: Path, **variables: str) -> tuple[str, str]:
     return done.stdout, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_a_reader_that_leaves_ends_a_command_quietly(data: Path, unbuffered: str) -> None:
     for command in ("check records.jsonl", "check absent.jsonl 2>&1"):
@@ -36,6 +37,7 @@ def test_a_reader_that_leaves_ends_a_command_quietly(data: Path, unbuffered: str
         assert in_a_shell(piped, data, PYTHONUNBUFFERED=unbuffered) == ("141\n", "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_output_that_cannot_be_written_is_said(data: Path, unbuffered: str) -> None:
     out, err = in_a_shell("$zoomin check records.jsonl >/dev/full; echo $?", data, PYTHONUNBUFFERED=unbuffered)
@@ -43,6 +45,7 @@ def test_output_that_cannot_be_written_is_said(data: Path, unbuffered: str) -> N
     assert in_a_shell("$zoomin check records.jsonl >&-; echo $?", data)[0] == "0\n"
 
 
+@pytest.mark.slow
 def test_a_name_that_the_terminal_cannot_show_is_shown_as_it_can(data: Path) -> None:
     (data / "a.png").rename(data / "café.png")
     write_records(data / "records.jsonl", [{"image": f"{name}.png", "label": "real"} for name in ("café", "b")])

@@ -326,6 +326,7 @@ def disturb(case: Case, what: str) -> None:
             path.symlink_to("nowhere.png")
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(
     entries,

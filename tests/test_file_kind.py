@@ -131,6 +131,7 @@ values = st.recursive(
 further = {"label": values, "images": values, "annotations": values}
 
 
+@pytest.mark.slow
 @given(st.lists(st.fixed_dictionaries({"image": st.text()}, optional=further), min_size=1))
 @settings(deadline=None)
 def test_rows_that_name_an_image_are_json_lines(tmp_path_factory: pytest.TempPathFactory, rows: list[Any]) -> None:

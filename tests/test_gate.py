@@ -81,6 +81,7 @@ def test_exif_data_of_one_class_is_named(tmp_path: Path) -> None:
     assert "EXIF: real 100%, generated 0%" in line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "save"),
     [
@@ -146,6 +147,7 @@ def test_what_is_plain_is_said_of_few_records_too(tmp_path: Path) -> None:
     assert names_of(warnings)[0] == "codec"
 
 
+@pytest.mark.slow
 def test_strict_ends_with_a_status_and_gate_with_one_line(tmp_path: Path, zoomin: Callable[..., Any]) -> None:
     fair, unfair = data_set(tmp_path / "fair"), data_set(tmp_path / "unfair", real=with_exif)
     few = data_set(tmp_path / "few", each=10)
@@ -166,6 +168,7 @@ def test_gate_alone_says_what_is_wrong_with_records(tmp_path: Path, zoomin: Call
     assert err == f"zoomin: {path}:2: image {tmp_path}/images/0001.png: no such image file\n"
 
 
+@pytest.mark.slow
 def test_benchmark_passes_and_fails_once_its_generated_images_are_jpeg(benchmark_dir: Path, tmp_path: Path) -> None:
     """32 images are too few to pass, and enough to fail."""
     source = benchmark_dir / "train"
@@ -209,6 +212,7 @@ def test_fifty_of_each_class_leave_chance_within_the_stated_width() -> None:
     assert (round(share.low, 2), round(share.high, 2)) == (0.37, 0.63)
 
 
+@pytest.mark.slow
 @given(st.integers(0, 10**6))
 @settings(max_examples=15, deadline=None)
 def test_traces_drawn_without_regard_to_labels_are_not_named(seed: int) -> None:

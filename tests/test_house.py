@@ -116,6 +116,7 @@ def test_importing_the_core_loads_nothing_heavy() -> None:
     assert not HEAVY & set(loaded)
 
 
+@pytest.mark.slow
 def test_a_wing_without_ms_swift_loads_nothing_heavy_either() -> None:
     wings = [name for name in MODULES if room_of(name) in WINGS and name != "swift_zoomin.detection.engine"]
     code = f"import sys, {', '.join(wings)}; print(*sys.modules)"
@@ -152,6 +153,7 @@ def loaded_by(file: Path) -> set[str]:
     return loaded
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", UNIT_TESTS, ids=lambda file: str(file.relative_to(ROOT)))
 def test_a_unit_test_loads_neither_ms_swift_nor_torch(file: Path) -> None:
     """Loading them takes longer than all unit tests; test.sh leaves out the folder of those that do."""

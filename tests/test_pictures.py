@@ -150,6 +150,7 @@ def size_by_pillow(content: bytes) -> Any:
         return None
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 @pytest.mark.parametrize("kind", KINDS)
 @given(seed=st.integers(0, 2**64))
@@ -161,6 +162,7 @@ def test_the_size_read_without_decoding_is_that_of_the_decoded_image(kind: str, 
     assert size_by_pillow(content) in (size, None)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 @pytest.mark.parametrize("kind", KINDS)
 @given(seed=st.integers(0, 2**64))
@@ -320,6 +322,7 @@ def test_what_is_too_large_is_refused_and_the_setting_named(use: Any, given_as: 
         use(given_as(LARGE))
 
 
+@pytest.mark.slow
 def test_the_setting_raises_and_lowers_the_limit(monkeypatch: Any) -> None:
     before = Image.MAX_IMAGE_PIXELS
     with warnings.catch_warnings():

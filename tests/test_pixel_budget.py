@@ -73,6 +73,7 @@ def test_images_are_decoded_within_the_budget(large: Path, monkeypatch: pytest.M
     assert most == 2
 
 
+@pytest.mark.slow
 def test_threads_keep_no_memory_of_images_that_they_have_decoded(tmp_path: Path) -> None:
     """Eight images of 48 MB each, one at a time; the C library would keep one for each of five threads or more."""
     for name in range(8):

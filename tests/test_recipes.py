@@ -20,6 +20,7 @@ from swift_zoomin.replies import VERDICTS
 SCRIPTS = [*(ROOT / "shell").rglob("*.sh"), *(ROOT / "examples").glob("*.sh")]
 
 
+@pytest.mark.slow
 def test_shellcheck_and_bash_find_no_fault_in_any_script() -> None:
     checker = shutil.which("shellcheck", path=environment()["PATH"])
     assert checker, "shellcheck is not installed; it is part of the package's extra `test`"

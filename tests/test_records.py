@@ -386,6 +386,7 @@ def test_any_text_survives_writing_and_reading(rows: list[tuple[str, str, str]])
     assert [(record.explanation, *record.box_labels, record.extra["source"]) for record in records] == rows
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.sampled_from([*ROW, "explanation", "boxes", "box_labels", "source"]), values))
 @settings(max_examples=300, deadline=None)
 def test_any_row_is_a_record_or_a_fault(row: dict[str, Any]) -> None:

@@ -107,6 +107,34 @@ def test_a_tag_in_letters_that_only_look_alike_is_text(text: str) -> None:
     assert parse_reply(text) == Reply(explanation=text)  # ſ, ı and İ match s and i where case is ignored
 
 
+SAID = "<explanation>Odd.</explanation><regions>[1, 2, 3, 4]</regions><verdict>real</verdict>"
+THOUGHT = "<explanation>No.</explanation> [120, 88, 260, 190] <verdict>generated</verdict>"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"<think>{THOUGHT}</think>{SAID}",
+        f"<think>\n\n</think>\n\n{SAID}",  # none
+        f"{THOUGHT}</think>{SAID}",  # they began in the prompt
+        f"{SAID}<think>{THOUGHT}</think>",
+        f"{SAID}<THINK>{THOUGHT}",  # cut
+        f"<think>a</think>{SAID[:40]}<think>b <think>{THOUGHT}</think>{SAID[40:]}",
+    ],
+)
+def test_thoughts_count_for_nothing(text: str) -> None:
+    assert parse_reply(text) == parse_reply(SAID) == Reply("real", [[1, 2, 3, 4]], [""], "Odd.")
+
+
+@pytest.mark.parametrize("text", [f"<think>{THOUGHT}", f"{THOUGHT}</think>", f"<think>{THOUGHT}</think>"])
+def test_a_reply_of_thoughts_alone_says_nothing(text: str) -> None:
+    assert parse_reply(text) == Reply()
+
+
+def test_a_closing_tag_that_closes_nothing_stays() -> None:
+    assert parse_reply("<think>x</think>a</think>b").explanation == "a</think>b"
+
+
 printable = st.characters(exclude_categories=("Cs", "Cc"))
 texts = st.lists(st.sampled_from(PIECES) | printable, max_size=12).map("".join).filter(lambda t: not text_problem(t))
 finite = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-9999, 9999).map(float)
@@ -131,6 +159,7 @@ def test_the_canonical_form_is_what_is_rendered() -> None:
     [
         (Reply(None), "verdict None; expected one of real, generated"),
         (Reply("real", explanation="see <regions>"), "holds the tag <regions>; remove it"),
+        (Reply("real", explanation="a </think> b"), "holds the tag </think>; remove it"),
         (Reply("real", [[1, 2, 3, 4]], ["</Verdict>"]), "holds the tag </Verdict>; remove it"),
     ],
 )
@@ -148,7 +177,10 @@ def test_what_is_read_from_a_text_can_be_written_as_utf_8(text: str) -> None:
     assert json.loads(json.dumps(read, ensure_ascii=False).encode()) == read
 
 
-LONG = [part * (200_000 // len(part)) for part in ("<explanation>", "[", "{", '{"bbox_2d":', '"label":"', "[1,1,")]
+LONG = [
+    part * (200_000 // len(part))
+    for part in ("<explanation>", "[", "{", '{"bbox_2d":', '"label":"', "[1,1,", "<think>", "</think>")
+]
 LONG += ["[" + " " * 200_000, "[" * 99_999 + "]" * 99_999, "[" + "1" * 5000, "(1" + "1" * 1000 + " " * 50_000]
 
 

@@ -204,6 +204,7 @@ LONG += ['{"label":"a"' + " " * 50_000, "x1:" * 30_000, "{" * 99_999]
 LONG += [MANY[:-5], MANY.replace('"', "'"), MANY.replace("x", "y: '")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", LONG, ids=lambda text: f"{text[:9]!a}")
 def test_hostile_text_is_read_in_time_linear_in_its_length(text: str) -> None:
     """The best of up to three readings: beside other work a processor is slower, in its own time too."""

@@ -187,6 +187,7 @@ float_interval = st.tuples(floats, floats).map(sorted)
 float_boxes = st.tuples(float_interval, float_interval).map(lambda t: [t[0][0], t[1][0], t[0][1], t[1][1]])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reward", [iou_reward, iou_f1_reward, iou_union_reward])
 @given(some_boxes, some_boxes, st.randoms())
 @settings(deadline=None)  # the first call imports scipy
@@ -198,6 +199,7 @@ def test_iou_rewards_are_a_share_and_ignore_order(reward: Reward, predicted: lis
     assert reward(*shuffled) == pytest.approx(share)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reward", [iou_reward, *VARIANTS])
 @given(st.lists(float_boxes, max_size=4), st.lists(float_boxes, max_size=4))
 @settings(deadline=None)
@@ -206,6 +208,7 @@ def test_iou_rewards_are_a_share_of_any_area(reward: Reward, predicted: list, an
         assert 0 <= reward(predicted, annotated) <= 1 + 1e-9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reward", [iou_reward, *VARIANTS])
 @given(st.lists(boxes, min_size=1, max_size=6), st.randoms())
 @settings(deadline=None)

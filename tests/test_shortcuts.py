@@ -116,6 +116,7 @@ def last_query(rows: list[dict[str, Any]], purpose: str) -> list[dict[str, Any]]
     return rows[1::2] if purpose == "sft" else rows
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("files", FILES.values(), ids=FILES)
 @pytest.mark.parametrize("purpose", [purpose for purpose in PURPOSES if purpose != "sft_joint"])
 def test_a_row_does_not_tell_its_label(files: list[list[Record]], purpose: str) -> None:
@@ -141,6 +142,7 @@ def test_the_classifier_finds_words_that_only_right_verdicts_have(monkeypatch: p
     assert guessed_right(rows_of(FILES["one file"], "sft")[1::2]) > 0.95
 
 
+@pytest.mark.slow
 def test_the_classifier_finds_words_that_come_from_the_records_own_file() -> None:
     files = FILES["three files of unequal mixture"]
     marked = [[replace(each, explanation=f"{each.name[0]}-file.") for each in file] for file in files]
@@ -229,6 +231,7 @@ SKEWED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "change"), SKEWED.items(), ids=SKEWED)
 @pytest.mark.parametrize("counts", [(100, 100), (150, 40)], ids=str)
 def test_a_skewed_set_is_named_with_its_figure(name: str, change: Change, counts: tuple[int, int]) -> None:
@@ -271,6 +274,7 @@ def test_rows_of_the_benchmark_do_not_tell_their_labels(tmp_path: Path) -> None:
         assert (guessed_right(rows) > limit) == (purpose == "sft_joint"), purpose
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
 def test_sets_that_are_alike_are_not_named(seed: int) -> None:
     assert find_shortcuts(make(f"alike {seed}", 150, 60, plain_words)) == []

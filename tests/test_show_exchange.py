@@ -96,6 +96,7 @@ def test_crops_are_those_that_made_by_says_were_shown(files: tuple[Path, Path]) 
     assert tuple(page[fourth]) == (255, 255, 255)  # there is no fourth crop
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("made_by", "fault"),
     [

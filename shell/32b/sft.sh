@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SFT of both queries, Qwen2.5-VL-32B or Qwen3-VL-32B, all parameters, the paper's learning rate and batch.
 #
-#   hardware  8 GPUs of 80 GB;  memory 70 GiB a GPU (Qwen3-VL: 69);  disk 1450 GB: three checkpoints with optimiser state
+#   hardware  8 GPUs of 80 GB;  memory 70 GiB a GPU (Qwen3-VL: 69);  disk 1450 GB: three checkpoints with optimiser
+#             state
 #   hours     the paper: 42.6 for all three stages on 8 A100, and at least 600 GB of GPU memory for GRPO
 #   input     DATA: records (.jsonl or .parquet);  MODEL (Qwen/Qwen2.5-VL-32B-Instruct; or Qwen/Qwen3-VL-32B-Instruct)
 #   options   GPUS (8; 0: a CPU), DISK (1450: GB that must be free), MAX_PIXELS (MODEL's, else 262144);

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# GRPO, stage 1, Qwen2.5-VL-7B or Qwen3-VL-8B: query 1 earns a valid verdict tag and IoU. The paper's rate and two generations.
+# GRPO, stage 1, Qwen2.5-VL-7B or Qwen3-VL-8B: query 1 earns a valid verdict tag and IoU. The paper's rate and two
+# generations.
 #
 #   hardware  4 GPUs of 80 GB;  memory 40 GiB a GPU to train, 67 to roll out with vLLM's 40% (Qwen3-VL-8B: 42, 69);
 #             disk 360 GB (370)

@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import asdict, astuple, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
@@ -53,6 +54,7 @@ class Asked:
     max_tokens: int
     temperature: float
 
+    @cached_property
     def key(self) -> bytes:
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).digest()
 
@@ -111,12 +113,12 @@ class Ledger:
 
     def find(self, asked: Asked) -> Paid | None:
         columns = "reply, finish_reason, prompt_tokens, completion_tokens, seconds"
-        found = self._database.execute(f"SELECT {columns} FROM answers WHERE key = ?", (asked.key(),)).fetchone()
+        found = self._database.execute(f"SELECT {columns} FROM answers WHERE key = ?", (asked.key,)).fetchone()
         return Paid(*found) if found else None
 
     async def answer(self, asked: Asked, ask: Callable[[], Awaitable[Paid]]) -> Paid:
         """The answer that was paid for, else a new one, which is kept first. Two who ask the same pay once."""
-        asking = self._asking.setdefault(asked.key(), asyncio.Lock())
+        asking = self._asking.setdefault(asked.key, asyncio.Lock())
         async with asking:
             paid = self.find(asked)
             if paid is None:
@@ -125,7 +127,7 @@ class Ledger:
         return paid
 
     def _keep(self, asked: Asked, paid: Paid) -> None:
-        values = (asked.key(), asked.step, asked.model, asked.prompt_version, asked.attempt, asked.image)
+        values = (asked.key, asked.step, asked.model, asked.prompt_version, asked.attempt, asked.image)
         self._insert("answers", (*values, *astuple(paid)))
 
     def totals(self) -> dict[str, dict[str, int]]:

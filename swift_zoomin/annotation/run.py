@@ -1,6 +1,7 @@
 """One run of `zoomin annotate`: the parts put together, and Ctrl-C."""
 
 import asyncio
+import math
 import signal
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
@@ -22,6 +23,8 @@ from swift_zoomin.served.limits import Limits
 from swift_zoomin.served.models import Model
 from swift_zoomin.served.stopping import Stop
 
+# The library looks at each of its connections for every request: with 64 of them that is an eighth of all work.
+_REQUESTS_A_LIBRARY = 8
 _PATIENCE_S = 2.0
 _WAITING = "waiting for the answers that are on their way; Ctrl-C again drops them"
 
@@ -73,12 +76,13 @@ async def _open_clients(
 ) -> dict[Step, ModelClient]:
     """A client for each step: one for each model, and for all models of one address the same connections."""
     redact = redaction([model.url for model in settings.models.values()])
-    libraries: dict[tuple[str, str], openai.AsyncOpenAI] = {}
+    libraries: dict[tuple[str, str], list[openai.AsyncOpenAI]] = {}
     clients: dict[Model, ModelClient] = {}
     for model in dict.fromkeys(settings.models.values()):
         place = model.url, model.key.value
         if place not in libraries:
-            libraries[place] = await opened.enter_async_context(open_library(model))
+            needed = math.ceil(pacing.concurrency / _REQUESTS_A_LIBRARY)
+            libraries[place] = [await opened.enter_async_context(open_library(model)) for _ in range(needed)]
         clients[model] = ModelClient(libraries[place], model, limits, stop, redact, pacing.retries, pacing.timeout_s)
     return {step: clients[model] for step, model in settings.models.items()}
 

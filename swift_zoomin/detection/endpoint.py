@@ -20,7 +20,7 @@ from swift_zoomin.episode import Answer, Conversation
 from swift_zoomin.images import ImageError, load_references
 from swift_zoomin.records import RecordError
 from swift_zoomin.served.client import FailedError, ModelClient, RefusedError, open_library
-from swift_zoomin.served.data_uris import data_uri
+from swift_zoomin.served.data_uris import data_uri, png
 from swift_zoomin.served.keys import Redaction
 from swift_zoomin.served.limits import Limits
 from swift_zoomin.served.models import Model
@@ -55,7 +55,7 @@ class EndpointEngine:
         self._failures = FailuresInARow(self._stop, redact(model.url))
         self._library = open_library(model)
         pacing = Limits(self._stop)
-        self._client = ModelClient(self._library, model, pacing, self._stop, redact, retries, timeout_s)
+        self._client = ModelClient([self._library], model, pacing, self._stop, redact, retries, timeout_s)
 
     async def answer(
         self, conversation: Conversation, temperature: float = 0.0, seed: int | None = None
@@ -98,7 +98,7 @@ def _pixels(conversation: Conversation) -> int:
 
 def _messages(conversation: Conversation) -> list[dict[str, Any]]:
     """A conversation in the form of OpenAI. Raises ImageError."""
-    pictures = map(data_uri, load_references(conversation.images))
+    pictures = (data_uri(png(picture)) for picture in load_references(conversation.images))
     replies = iter(conversation.episode.replies)
     messages = []
     for message in conversation.messages:

@@ -73,7 +73,8 @@ def run(options: argparse.Namespace) -> int:
         check_figures(OF_AN_EVALUATION, options.out, (options.records, *files))
     records = read_records(options.records, decode=False)
     stated = sources.states(by_method, options.positive, options.threshold)
-    processes = min(len(os.sched_getaffinity(0)), _MOST_PROCESSES)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1  # not on macOS
+    processes = min(cores, _MOST_PROCESSES)
     notes: list[str] = []
     methods, explained = [], []
     for name, of_method in by_method.items():  # one method in memory at a time

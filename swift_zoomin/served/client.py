@@ -10,7 +10,9 @@ The library `openai` speaks HTTP, with its own retries switched off, so that eve
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import cycle
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -92,11 +94,14 @@ def open_library(model: Model) -> openai.AsyncOpenAI:
 
 
 class ModelClient:
-    """Asks one model. Its first question goes out alone, so that a wrong address, key or name costs one call."""
+    """Asks one model, through the libraries in turn.
+
+    Its first question goes out alone, so that a wrong address, key or name costs one call.
+    """
 
     def __init__(
         self,
-        library: openai.AsyncOpenAI,
+        libraries: Sequence[openai.AsyncOpenAI],
         model: Model,
         limits: Limits,
         stop: Stop,
@@ -104,7 +109,7 @@ class ModelClient:
         retries: int,
         timeout_s: float,
     ) -> None:
-        self._library, self._model, self._limits, self._stop = library, model, limits, stop
+        self._libraries, self._model, self._limits, self._stop = cycle(libraries), model, limits, stop
         self._redact, self._retries, self._timeout_s = redact, retries, timeout_s
         self._way = proxy_words(model.url)
         self._dialect = _Dialect()
@@ -165,7 +170,7 @@ class ModelClient:
             async with asyncio.timeout(self._timeout_s):
                 # Raw, because the library takes every JSON for an answer, whatever is in it; and as further fields of
                 # the body, because it checks each part of a message by its types, for a quarter of a request's work.
-                response = await self._library.chat.completions.with_raw_response.create(
+                response = await next(self._libraries).chat.completions.with_raw_response.create(
                     model=self._model.name,
                     messages=[],
                     extra_body={"messages": request.messages, **dialect.parameters(request)},

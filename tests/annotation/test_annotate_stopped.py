@@ -49,6 +49,7 @@ def test_a_file_of_another_origin_is_not_written_over(name: str, zoomin: Command
     assert contents(tmp_path / "out") == {name: b"mine"}
 
 
+@pytest.mark.slow
 def test_a_later_step_that_always_fails_stops_the_run(zoomin: Command, images: Path) -> None:
     """Explanations that succeed in between do not hide it: 20 of 40 are paid."""
     for number in range(3, 41):

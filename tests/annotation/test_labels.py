@@ -302,6 +302,7 @@ def paths_held(images: LabelledImages) -> int:
     return sum(isinstance(thing, Path | os.DirEntry) for thing in gc.get_objects())
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_images(tmp_path: Path) -> None:
     touch(tmp_path / "few", *(f"real/{part}/{number}.png" for part in range(2) for number in range(25)))
     touch(tmp_path / "many", *(f"real/{part}/{number}.png" for part in range(12) for number in range(25)))

@@ -55,7 +55,7 @@ def test_whatever_an_answer_depends_on_makes_it_another(change: dict[str, object
 
 def test_fields_do_not_run_into_each_other() -> None:
     one, other = replace(ASKED, model="m1", prompt="2"), replace(ASKED, model="m", prompt="12")
-    assert one.key() != other.key()
+    assert one.key != other.key
 
 
 @pytest.mark.parametrize(

@@ -2,18 +2,20 @@
 
 import base64
 import io
+import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageCms
+from PIL.PngImagePlugin import PngInfo
 from qwen_vl_utils import vision_process
 
 from swift_zoomin.annotation.sent import LEAST_MAX_PIXELS, MAX_PIXELS, look, png_data_uri, size_to_send
 from swift_zoomin.boxes import Size
-from swift_zoomin.pictures import ImageError
+from swift_zoomin.pictures import ImageError, open_upright
 
 SIDES = st.integers(1, 20_000)
 PATCHES = st.sampled_from([28, 32])
@@ -91,3 +93,62 @@ def test_files_of_one_content_are_known_as_one(tmp_path: Path) -> None:
         Image.new("RGB", (30, 30), (colour, 0, 0)).save(tmp_path / name)
     a, b, c = (look(tmp_path / name).digest for name in ("a.png", "b.png", "c.png"))
     assert a == b != c
+
+
+def chunk_kinds(content: bytes) -> list[bytes]:
+    kinds, start = [], 8
+    while start < len(content):
+        length, kind = struct.unpack_from(">I4s", content, start)
+        kinds.append(kind)
+        start += 12 + length
+    return kinds
+
+
+def test_a_plain_png_is_sent_as_it_is_stored(tmp_path: Path) -> None:
+    Image.new("RGB", (448, 448), "teal").save(tmp_path / "a.png", compress_level=9, dpi=(72, 72))
+    stored = (tmp_path / "a.png").read_bytes()
+    sent = base64.b64decode(png_data_uri(tmp_path / "a.png", (448, 448)).partition(",")[2])
+    assert chunk_kinds(stored) == [b"IHDR", b"pHYs", b"IDAT", b"IEND"]
+    assert sent == stored.replace(stored[33:54], b"")  # the signature's 8 bytes, the header's 25, pHYs's 21
+
+
+@pytest.mark.parametrize("said", ["exif", "icc_profile", "pnginfo", "transparency"])
+def test_what_a_png_says_besides_its_pixels_is_never_sent(tmp_path: Path, said: str) -> None:
+    exif, text = Image.Exif(), PngInfo()
+    exif[0x0112] = 3  # to be turned upside down
+    text.add_text("parameters", "a prompt")
+    value = {
+        "exif": exif,
+        "icc_profile": ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes(),
+        "pnginfo": text,
+        "transparency": (0, 128, 128),
+    }[said]
+    image = Image.new("RGB", (448, 448), "teal")
+    image.paste("red", (0, 0, 448, 10))
+    image.save(tmp_path / "a.png", **{said: value})
+    sent = base64.b64decode(png_data_uri(tmp_path / "a.png", (448, 448)).partition(",")[2])
+    assert set(chunk_kinds(sent)) == {b"IHDR", b"IDAT", b"IEND"}
+    shown = np.asarray(Image.open(io.BytesIO(sent)))
+    assert np.array_equal(shown, np.asarray(open_upright(tmp_path / "a.png")))
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGBA", "I;16"])
+def test_a_png_of_another_mode_arrives_in_rgb(tmp_path: Path, mode: str) -> None:
+    Image.new("L", (448, 448), 77).convert(mode).save(tmp_path / "a.png")
+    sent = decoded(png_data_uri(tmp_path / "a.png", (448, 448)))
+    assert sent.mode == "RGB"
+    assert np.array_equal(np.asarray(sent), np.asarray(open_upright(tmp_path / "a.png")))
+
+
+@pytest.mark.parametrize("damage", ["cut", "bit"])
+def test_a_damaged_png_is_not_sent(tmp_path: Path, damage: str) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (448, 448, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    content = bytearray((tmp_path / "a.png").read_bytes())
+    if damage == "cut":
+        del content[len(content) // 2 :]
+    else:
+        content[len(content) // 2] ^= 1
+    (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(ImageError):
+        png_data_uri(tmp_path / "a.png", (448, 448))

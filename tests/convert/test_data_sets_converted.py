@@ -34,6 +34,7 @@ def figures_of_gold_answers(records: list[Record], folder: Path) -> dict[str, An
     return {name: figure.value for name, figure in figures.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("copy", [[], ["--copy"]], ids=["referred to", "copied"])
 @pytest.mark.parametrize("name", DATA_SETS)
 def test_gold_answers_score_full_marks(zoomin, tmp_path: Path, name: str, copy: list[str]) -> None:

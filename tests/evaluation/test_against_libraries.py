@@ -154,6 +154,7 @@ REFERENCES: dict[str, Callable[[], float]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REFERENCES)
 def test_a_figure_equals_that_of_another_library(values: dict[str, float], name: str) -> None:
     assert values[name] == pytest.approx(float(REFERENCES[name]()), abs=1e-9)

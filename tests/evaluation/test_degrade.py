@@ -165,6 +165,7 @@ def test_a_record_keeps_its_fields_and_gets_its_new_boxes(tmp_path: Path, zoomin
     assert json.loads((tmp_path / "out" / "degrade.json").read_text())["as"] == "half"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chain", ["jpeg80", "half"])
 def test_no_codec_is_a_label_afterwards(chain: str, tmp_path: Path, zoomin: Callable[..., Any]) -> None:
     unfair = data_set(tmp_path / "unfair", generated=jpeg)

@@ -326,6 +326,7 @@ def test_a_name_keeps_all_its_letters_in_lines_that_fit() -> None:
     assert style.wrapped("two\nlines\x01") == r"'two\nlines\x01'"
 
 
+@pytest.mark.slow
 def test_figures_that_cannot_be_are_left_out_said_and_removed(
     zoomin: Callable[..., tuple[int, str, str]], tmp_path: Path
 ) -> None:

@@ -45,7 +45,7 @@ class Asking:
     def run(self, use: Callable[[ModelClient], object]) -> object:
         async def session() -> object:
             async with open_library(self.model) as library:
-                return await use(ModelClient(library, self.model, *self.arguments))  # type: ignore[misc]
+                return await use(ModelClient([library], self.model, *self.arguments))  # type: ignore[misc]
 
         return asyncio.run(session())
 
@@ -77,6 +77,7 @@ def test_an_answer_comes_with_its_price_and_the_request_is_what_was_meant() -> N
     assert (asking.limits.calls, asking.limits.tokens) == (1, 100)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "answer",
     [
@@ -202,7 +203,7 @@ def test_silence_is_broken_off_and_asked_again() -> None:
             url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
             asking = Asking(url, retries=1, timeout_s=0.2)
             async with open_library(asking.model) as library:
-                client = ModelClient(library, asking.model, *asking.arguments)
+                client = ModelClient([library], asking.model, *asking.arguments)
                 with pytest.raises(FailedError, match=r"no answer within 0.2 s \(asked 2 times\)"):
                     await client.ask(ASKED)
         return asking.stop, connections
