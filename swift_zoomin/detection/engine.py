@@ -48,7 +48,9 @@ class SwiftEngine:
                 engine = _open_vllm(checkpoint, settings, self._longest(), gpus, memory_share)
                 self._infer, self._close = engine.infer_async, engine.engine.shutdown
             else:
-                gathering = Gathering(partial(_infer_seeded, _open_transformers(checkpoint, settings)))
+                engine = _open_transformers(checkpoint, settings)
+                gathering = Gathering(partial(_infer_seeded, engine))
+                engine.model.register_forward_pre_hook(gathering.check_open)
                 self._infer, self._close = gathering.infer_async, gathering.close
 
     def _longest(self) -> int:

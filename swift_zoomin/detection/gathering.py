@@ -13,6 +13,8 @@ from typing import Any
 
 _GATHERED_S = 0.05  # without a further request; those of one batch, once answered, come back within a few milliseconds
 
+_CLOSING_S = 20.0  # for the token that a batch is at
+
 
 @dataclass
 class _Waiting:
@@ -27,8 +29,10 @@ class Gathering:
     def __init__(self, infer: Callable[[list[Any], Any], list[Any]]) -> None:
         self._infer = infer
         self._waiting: SimpleQueue[_Waiting | None] = SimpleQueue()
+        self._is_closed = False
         # A daemon: Python would wait at its end for any other thread, and a batch takes minutes.
-        Thread(target=self._work, name="zoomin-batches", daemon=True).start()
+        self._worker = Thread(target=self._work, name="zoomin-batches", daemon=True)
+        self._worker.start()
 
     async def infer_async(self, request: Any, config: Any) -> Any:
         """The response, when its batch is done. Raises what the engine gives or raises instead."""
@@ -37,7 +41,15 @@ class Gathering:
         return await asyncio.wrap_future(waiting.answer)
 
     def close(self) -> None:
+        """End the batch at its next token: Python aborts where it ends while torch still computes in a thread."""
+        self._is_closed = True
         self._waiting.put(None)
+        self._worker.join(_CLOSING_S)
+
+    def check_open(self, *_: Any) -> None:
+        """To be called before each token. Raises RuntimeError once this is closed."""
+        if self._is_closed:
+            raise RuntimeError("closed while a batch was answered")
 
     def _work(self) -> None:
         while (first := self._waiting.get()) is not None:
