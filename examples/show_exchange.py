@@ -35,7 +35,8 @@ from swift_zoomin.families import QWEN2_5_VL, TRAINED, family_named
 from swift_zoomin.images import ImageError, ImageRef, load_references
 from swift_zoomin.pairing import pair
 from swift_zoomin.pictures import open_upright
-from swift_zoomin.predictions import Prediction, read_predictions
+from swift_zoomin.predictions import Prediction
+from swift_zoomin.predictions_parquet import read_any_predictions
 from swift_zoomin.records import Record, RecordError, read_records
 from swift_zoomin.replies import Reply, parse_reply
 from swift_zoomin.scoring import iou_reward
@@ -49,7 +50,7 @@ def main() -> int:
     parser.add_argument("--image", help="the image to show, as the records file names it")
     options = parser.parse_args()
     try:
-        pairs = pair(read_records(options.records, decode=False), read_predictions(options.predictions))
+        pairs = pair(read_records(options.records, decode=False), read_any_predictions(options.predictions))
         record, prediction = choose(pairs, options.image)
         draw_exchange(record, prediction).save(options.out, optimize=True)
     except (RecordError, ImageError) as error:

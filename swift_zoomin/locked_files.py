@@ -9,16 +9,21 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from io import FileIO
 from pathlib import Path
+from weakref import WeakSet
 
 from swift_zoomin.records import RecordError
 
 # What file systems answer that know no locks.
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 _OPENINGS = 10  # tries to open the file: another run may replace it between our opening and our locking
+_locked: WeakSet[FileIO] = WeakSet()
 
 
 def open_locked(path: Path) -> FileIO:
-    """Open a file for reading and appending, made where there is none, and locked until it is closed."""
+    """Open a file for reading and appending, made where there is none, and locked until it is closed.
+
+    A process that is forked meanwhile, as some libraries start their workers, has it closed.
+    """
     for _ in range(_OPENINGS):
         with ExitStack() as undo:
             file = undo.enter_context(open(path, "a+b", buffering=0))
@@ -43,6 +48,17 @@ def lock(file: FileIO, path: Path) -> None:
         if error.errno not in _NO_LOCKS:
             raise
         print(f"zoomin: {path}: no locks on this file system; start no second run that writes to it", file=sys.stderr)
+    _locked.add(file)
+
+
+def _let_go() -> None:
+    """Close the locked files of the parent: its child would keep the locks, however long it outlives it."""
+    for file in list(_locked):
+        file.close()
+
+
+if hasattr(os, "register_at_fork"):  # on Unix
+    os.register_at_fork(after_in_child=_let_go)
 
 
 def is_at(file: FileIO, path: Path) -> bool:

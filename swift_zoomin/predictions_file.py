@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from swift_zoomin.file_kind import parsed_json
 from swift_zoomin.locked_files import is_at, open_locked, replaced, write_all
@@ -81,14 +81,13 @@ class PredictionsFile:
 
     def _read(self) -> None:
         for number, (begins, line) in enumerate(self._lines(), 1):
-            where = f"{self.path}:{number}"
             self._lacks_end = not line.endswith(b"\n")
             if not self._lacks_end or parsed_json(line) is not None:
-                self._take_in(line, where, begins)
+                self._take_in(line, number, begins)
             elif self._has_rows or not line.strip() or _BEGINNING.match(line):
                 self._torn_from = begins
             else:
-                raise self._refusal("no JSON Lines")
+                raise _refusal(self.path, "no JSON Lines")
 
     def _lines(self) -> Iterator[tuple[int, bytes]]:
         """The lines of the file, each with where it begins."""
@@ -99,20 +98,12 @@ class PredictionsFile:
                 yield begins, line
                 begins += len(line)
 
-    def _take_in(self, line: bytes, where: str, begins: int) -> None:
+    def _take_in(self, line: bytes, number: int, begins: int) -> None:
         """Remember a row; of several rows of one image the last one with an answer counts, or else the last one."""
         if not line.strip():
             return
         row = parsed_json(line)
-        fault = "not JSON" if row is None else prediction_fault(row)
-        if fault:
-            raise self._refusal(f"{where}: {fault}")
-        if row.get("made_by") != self._made_by:
-            other = f"holds predictions made by {row.get('made_by')}; this is {self._made_by}"
-            raise RecordError(f"{self.path}: {other}; choose another --out")
-        has_error = "error" in row and isinstance(row["error"], str | None)
-        if not isinstance(row.get("replies"), list) or not has_error:
-            raise self._refusal(f"{where}: expected replies and error, as zoomin detect writes them")
+        check_row(row, self._made_by, self.path, number)
         self._has_rows = True
         self.answered += self._note(image_path(self._home, row["image"]), begins, outcome(row))
 
@@ -125,9 +116,6 @@ class PredictionsFile:
                 return False
         self._rows.put(image, _packed(begins, became))
         return became != Outcome.UNREAD and earlier in (None, Outcome.UNREAD)
-
-    def _refusal(self, fault: str) -> RecordError:
-        return RecordError(f"{self.path}: not a predictions file to go on with ({fault}); choose another --out")
 
     def _mend(self) -> None:
         """Leave out a line that was cut short, end one that lacks only its end, and leave out what was superseded."""
@@ -178,6 +166,24 @@ class PredictionsFile:
         became = outcome(prediction)
         self._note(Path(prediction["image"]), size, became)
         return became
+
+
+def check_row(row: Any, made_by: str, path: Path, number: int) -> None:
+    """Raises RecordError where a row of `path` is none that a run of `made_by` has written."""
+    where = f"{path}:{number}"
+    fault = "not JSON" if row is None else prediction_fault(row)
+    if fault:
+        raise _refusal(path, f"{where}: {fault}")
+    if row.get("made_by") != made_by:
+        other = f"holds predictions made by {row.get('made_by')}; this is {made_by}"
+        raise RecordError(f"{path}: {other}; choose another --out")
+    has_error = "error" in row and isinstance(row["error"], str | None)
+    if not isinstance(row.get("replies"), list) or not has_error:
+        raise _refusal(path, f"{where}: expected replies and error, as zoomin detect writes them")
+
+
+def _refusal(path: Path, fault: str) -> RecordError:
+    return RecordError(f"{path}: not a predictions file to go on with ({fault}); choose another --out")
 
 
 def _packed(begins: int, became: Outcome) -> int:

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from swift_zoomin.files import open_whole
+from swift_zoomin.locked_files import is_at, replaced
 from swift_zoomin.outputs import naming
-from swift_zoomin.predictions import Prediction, Predictions, collect_predictions
-from swift_zoomin.predictions_file import PredictionsFile
+from swift_zoomin.predictions import Outcome, Prediction, Predictions, collect_predictions, read_predictions
+from swift_zoomin.predictions_file import PredictionsFile, check_row
 from swift_zoomin.records import RecordError, json_line, json_rows
 
 SUFFIX = ".parquet"
@@ -42,28 +43,36 @@ def read_rows(path: Path) -> Iterator[Prediction]:
     try:
         for batch in pyarrow.parquet.ParquetFile(path).iter_batches(_ROWS_AT_ONCE):
             for row in batch.to_pylist():
-                name = row.pop(_RAW_NAME)
+                name = row.pop(_RAW_NAME, None)
                 yield row if name is None else {**row, "image": os.fsdecode(name)}
     except (pyarrow.ArrowException, OSError) as error:
         raise RecordError(f"{path}: cannot be read as Parquet ({error})") from error
 
 
-def read_predictions_parquet(path: Path) -> Predictions:
-    """As `predictions.read_predictions`. Raises RecordError."""
+def read_any_predictions(path: Path) -> Predictions:
+    """As `predictions.read_predictions`, also of a file that is named as Parquet. Raises RecordError."""
+    if path.suffix != SUFFIX or not path.is_file():
+        return read_predictions(path)
     return collect_predictions(path, ((f"{path}:{number}", row) for number, row in enumerate(read_rows(path), 1)))
 
 
 def write_rows(path: Path, rows: Iterable[Prediction]) -> None:
-    """Write predictions of one maker, which all have the same fields, whole or not at all. Raises OSError."""
+    """Write predictions of one maker, which all have the same fields, whole or not at all, and through to the disk.
+
+    A link is written through. Raises OSError.
+    """
     import pyarrow.parquet
 
     rows = iter(rows)
     first = next(rows)
     schema = pyarrow.schema([(name, _types()[name]) for name in [*first, _RAW_NAME]])
     rows = chain([first], rows)
-    with naming(path), open_whole(path) as file, pyarrow.parquet.ParquetWriter(file, schema) as writer:
-        while part := list(map(_columns, islice(rows, _ROWS_AT_ONCE))):
-            writer.write_batch(pyarrow.RecordBatch.from_pylist(part, schema))
+    with naming(path), open_whole(Path(os.path.realpath(path))) as file:
+        with pyarrow.parquet.ParquetWriter(file, schema) as writer:
+            while part := list(map(_columns, islice(rows, _ROWS_AT_ONCE))):
+                writer.write_batch(pyarrow.RecordBatch.from_pylist(part, schema))
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _types() -> dict[str, Any]:
@@ -104,6 +113,7 @@ class ParquetPredictions(PredictionsFile):
     def __init__(self, path: Path, made_by: str) -> None:
         super().__init__(path.with_name(f"{path.name}.unfinished.jsonl"), made_by)
         self._parquet = path
+        self._is_copy = False  # the unfinished file says nothing that the Parquet file does not
 
     def __enter__(self) -> Self:
         if self._parquet.exists() and not is_predictions_parquet(self._parquet):
@@ -117,9 +127,31 @@ class ParquetPredictions(PredictionsFile):
         super()._read()
 
     def _restore(self) -> None:
+        """Copy the rows in one step: of a part of them, the next run could not tell that it is one."""
+        import pyarrow.parquet
+
+        if strange := set(pyarrow.parquet.read_schema(self._parquet).names) - _types().keys():
+            column = f"column {min(strange)!r} is none of zoomin detect's"
+            raise RecordError(f"{self._parquet}: {column}; leave it out or choose another --out")
         with naming(self.path):
-            for row in read_rows(self._parquet):
-                self._file.write(json_line(row).encode())
+            self._file = replaced(self._file, Path(os.path.realpath(self.path)), self._restored_lines())
+        self._is_copy = True
+
+    def _restored_lines(self) -> Iterator[bytes]:
+        """The rows of the Parquet file, all of which are this run's to go on with."""
+        for number, row in enumerate(read_rows(self._parquet), 1):
+            check_row(row, self._made_by, self._parquet, number)
+            yield json_line(row).encode()
+
+    def add(self, prediction: Prediction) -> Outcome:
+        self._is_copy = False
+        return super().add(prediction)
+
+    def close(self) -> None:
+        """A mere copy of the Parquet file does not stay behind either."""
+        if self._is_copy and is_at(self._file, self.path):
+            Path(os.path.realpath(self.path)).unlink()
+        super().close()
 
     def _finish(self) -> None:
         super()._finish()

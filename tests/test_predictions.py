@@ -4,14 +4,13 @@ import errno
 import fcntl
 import json
 import os
-import resource
 import stat
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from full_disks import at_most
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -52,17 +51,6 @@ def write(out: Path, *rows: dict) -> bytes:
 
 def files(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-@contextmanager
-def at_most(size: int) -> Iterator[None]:
-    """No file may grow beyond `size` bytes, as on a disk that is full then."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 @pytest.mark.parametrize(

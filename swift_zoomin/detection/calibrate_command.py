@@ -11,7 +11,7 @@ from swift_zoomin.detection.calibration import Calibration, Limit, as_json, cali
 from swift_zoomin.detection.score import made_samples, share
 from swift_zoomin.outputs import write_output
 from swift_zoomin.pairing import Pair, pair
-from swift_zoomin.predictions import read_predictions
+from swift_zoomin.predictions_parquet import read_any_predictions
 from swift_zoomin.records import RecordError, read_records
 from swift_zoomin.replies import GENERATED, REAL, VERDICTS
 
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     _check_out(options.out)
     records = read_records(options.records, decode=False)
-    pairs = pair(records, read_predictions(options.predictions))
+    pairs = pair(records, read_any_predictions(options.predictions))
     sampled = [(record.label, row) for record, row in pairs if row and row.get("sampled_verdicts")]
     if not sampled:
         raise RecordError(

@@ -7,8 +7,9 @@
       reasons    The letters melt into each other.
       at first   A clean photograph.
 
-Lines are as wide as the terminal, or 80 columns. Control characters of replies and names are shown as escapes. The
-verdict has a colour on a terminal alone, and not where NO_COLOR is set (https://no-color.org).
+Lines are as wide as the terminal, or 80 columns; a path stays whole, to be copied. Control
+characters of replies and names are shown as escapes. The verdict has a colour on a terminal alone, and not where
+NO_COLOR is set (https://no-color.org).
 """
 
 import os
@@ -31,7 +32,8 @@ _NARROWEST = 20  # columns of text beside the names, however narrow the terminal
 _COLOURS = {True: "\033[1;32m", False: "\033[1;31m"}  # bold green for real, bold red for all else
 _PLAIN = "\033[0m"
 # What stays on one line, with the space before it: a word, or one character of a script that has no spaces.
-_WORDS = re.compile("( ?)([^ \u1100-\uffdc]+|[\u1100-\uffdc])")
+_UNSPACED = "\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\uff00-\uffdc"  # Chinese, Japanese, Yi, Korean, and full widths
+_WORDS = re.compile(f"( ?)([^ {_UNSPACED}]+|[{_UNSPACED}])")
 
 
 class Printed:
@@ -61,7 +63,10 @@ class Printed:
 
 
 def as_text(prediction: Prediction, width: int, has_colours: bool) -> str:
-    """The lines of the module's example, each of at most `width` columns, with an empty line behind."""
+    """The lines of the module's example, with an empty line behind.
+
+    Each but the path has at most `width` columns, or those that names and _NARROWEST take.
+    """
     lines = [shown_path(Path(prediction["image"]))]
     for name, text in _parts(prediction):
         wrapped = _wrapped(text, max(_NARROWEST, width - len(_INDENT) - _NAMES_WIDTH - len(_BETWEEN)))
@@ -123,10 +128,16 @@ def _wrapped(text: str, width: int) -> list[str]:
 
 
 def _pieces(word: str, width: int) -> list[str]:
-    """A word, or the parts of one that is longer than a line."""
-    if _columns(word) <= width:
-        return [word]
-    return [word[start : start + width] for start in range(0, len(word), width)]
+    """A word, or the parts of one that has more columns than a line."""
+    pieces, used = [""], 0
+    for character in word:
+        columns = _columns(character)
+        if used + columns > width:
+            pieces.append("")
+            used = 0
+        pieces[-1] += character
+        used += columns
+    return pieces
 
 
 def _harmless(character: str) -> str:

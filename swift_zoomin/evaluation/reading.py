@@ -16,8 +16,8 @@ from swift_zoomin.evaluation.path_tails import match_tails
 from swift_zoomin.evaluation.sources import Source, form_of
 from swift_zoomin.files import plain_path
 from swift_zoomin.folder_labels import nearest_label_folder
-from swift_zoomin.predictions import Prediction, Predictions, collect_predictions, named_image, read_predictions
-from swift_zoomin.predictions_parquet import SUFFIX, read_predictions_parquet
+from swift_zoomin.predictions import Prediction, Predictions, collect_predictions, named_image
+from swift_zoomin.predictions_parquet import read_any_predictions
 from swift_zoomin.records import Record, RecordError, list_faults
 
 _Found = dict[str, str]  # by a name as a file has it, the image of a record
@@ -37,7 +37,7 @@ def _read(one: Source, records: Sequence[Record], stated: Stated, notes: list[st
     if form is None and one.path.is_dir():
         raise RecordError(f"{one.path}: a folder; say which detector wrote it, as legion:{one.path}")
     if form is None:
-        return read_predictions_parquet(one.path) if one.path.suffix == SUFFIX else read_predictions(one.path)
+        return read_any_predictions(one.path)
     if not one.path.exists():
         raise RecordError(f"{one.path}: no such predictions")
     rows = list(FORMATS[form](one.path, stated))

@@ -13,7 +13,8 @@ from sklearn.metrics import roc_auc_score
 
 from swift_zoomin.detection.calibration import Calibration, as_json, calibrate, find_limit, read_calibration
 from swift_zoomin.detection.score import made_samples, share, shares
-from swift_zoomin.records import RecordError, write_records
+from swift_zoomin.predictions_parquet import write_rows
+from swift_zoomin.records import RecordError, json_rows, write_records
 from swift_zoomin.replies import GENERATED, REAL
 
 K = 8
@@ -214,6 +215,17 @@ def test_the_command_writes_a_calibration_and_says_what_it_is_worth(zoomin: Zoom
     calibration = read_calibration(tmp_path / "c.json")
     assert (calibration.made_by, calibration.samples) == (MADE_BY, K)
     assert zoomin("calibrate", *data(tmp_path), "--out", tmp_path / "c.json")[0] == 0  # an older one may go
+
+
+def test_predictions_in_parquet_are_calibrated_alike(zoomin: Zoomin, tmp_path: Path) -> None:
+    records, predictions = data(tmp_path)
+    rows = [{"replies": [], **row} for _, row in json_rows(predictions)]
+    write_rows(tmp_path / "p.parquet", rows)
+    for name in ("p.jsonl", "p.parquet"):
+        assert zoomin("calibrate", records, tmp_path / name, "--out", tmp_path / f"{name}.json")[0] == 0
+    assert (tmp_path / "p.parquet.json").read_bytes() == (tmp_path / "p.jsonl.json").read_bytes()
+    err = zoomin("calibrate", records, tmp_path / "gone.parquet", "--out", tmp_path / "c.json")[2]
+    assert err == f"zoomin: {tmp_path / 'gone.parquet'}: no such predictions file\n"
 
 
 def test_predictions_that_were_calibrated_already_are_calibrated_by_their_samples(

@@ -2,15 +2,19 @@
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow.parquet
 import pytest
+from full_disks import at_most
 from scripted_commands import REPLY, make_images, rows
 
+from swift_zoomin import predictions_parquet
 from swift_zoomin.episode import ONE_TURN, Answer, Conversation
-from swift_zoomin.predictions import to_prediction
-from swift_zoomin.predictions_parquet import _types, read_rows
+from swift_zoomin.predictions import Outcome, to_prediction
+from swift_zoomin.predictions_parquet import ParquetPredictions, _types, read_rows, write_rows
+from swift_zoomin.records import RecordError, json_line
 
 
 @pytest.fixture
@@ -107,8 +111,91 @@ def test_another_models_parquet_is_refused_and_left(zoomin, engine, data: Path) 
     zoomin("detect", data, "--model", "hub/none", "--out", out)
     before = out.read_bytes()
     status, _, err = zoomin("detect", data, "--model", "hub/another", "--out", out)
-    assert (status, "holds predictions made by model none" in err) == (1, True)
+    assert (status, err.startswith(f"zoomin: {out}: holds predictions made by model none")) == (1, True)
     assert out.read_bytes() == before
+    assert list(out.parent.iterdir()) == [out]
+
+
+def finished(out: Path) -> list[dict]:
+    """The rows of a Parquet file of more images than are written at a time."""
+    made = [to_prediction(f"{number}.png", None, "no such file", 0.1) | {"made_by": ME} for number in range(1100)]
+    write_rows(out, made)
+    return made
+
+
+ME = "model m"
+
+
+def test_a_parquet_file_is_taken_over_in_one_step(tmp_path: Path, monkeypatch) -> None:
+    """Whenever a run is killed, the unfinished file has no row or all of them."""
+    out = tmp_path / "p.parquet"
+    made = finished(out)
+    before = out.read_bytes()
+    with at_most(len(json_line(made[0])) * 3), pytest.raises(OSError, match="File too large"):
+        ParquetPredictions(out, ME).__enter__()
+    assert list(tmp_path.iterdir()) == [out]
+    unfinished, sizes = tmp_path / "p.parquet.unfinished.jsonl", []
+    monkeypatch.setattr(predictions_parquet, "check_row", lambda *_: sizes.append(unfinished.stat().st_size))
+    with ParquetPredictions(out, ME) as file:
+        assert sizes == [0] * 1100
+        assert file.became(tmp_path / "1099.png") == Outcome.UNREAD
+        assert out.read_bytes() == before
+    assert list(read_rows(out)) == made
+
+
+@pytest.mark.parametrize("has_added", [False, True])
+def test_a_copy_of_the_parquet_file_stays_only_where_it_says_more(tmp_path: Path, has_added: bool) -> None:
+    out = tmp_path / "p.parquet"
+    (first, *_) = made = finished(out)
+    with suppress(KeyboardInterrupt), ParquetPredictions(out, ME) as file:
+        if has_added:
+            file.add({**first, "image": str(tmp_path / "0.png")})  # a row of the same size in the place of another
+        raise KeyboardInterrupt
+    assert (len(list(tmp_path.iterdir())) == 2) == has_added
+    with ParquetPredictions(out, ME):
+        pass
+    assert sorted(read_rows(out), key=lambda row: int(row["image"][:-4])) == made
+
+
+def test_a_parquet_file_without_the_column_of_raw_names_is_read(tmp_path: Path) -> None:
+    out = tmp_path / "p.parquet"
+    made = finished(out)
+    pyarrow.parquet.write_table(pyarrow.parquet.read_table(out).drop_columns(["image_bytes"]), out)
+    assert list(read_rows(out)) == made
+
+
+def test_a_link_to_a_parquet_file_is_written_through(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    real, out = tmp_path / "there" / "real.parquet", tmp_path / "p.parquet"
+    out.symlink_to(real)
+    for _ in range(2):
+        with ParquetPredictions(out, ME) as file:
+            file.add(to_prediction(str(tmp_path / "a.png"), None, "no such file", 0.1))
+        assert out.is_symlink()
+        assert [row["image"] for row in read_rows(real)] == ["a.png"]
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["p.parquet", "real.parquet", "there"]
+
+
+def test_rows_are_on_the_disk_before_the_unfinished_file_goes(tmp_path: Path, monkeypatch) -> None:
+    done, fsync, unlink = [], os.fsync, Path.unlink
+    monkeypatch.setattr(
+        os, "fsync", lambda file: done.append(("kept", os.readlink(f"/proc/self/fd/{file}"))) or fsync(file)
+    )
+    monkeypatch.setattr(Path, "unlink", lambda path, **how: done.append(("gone", str(path))) or unlink(path, **how))
+    with ParquetPredictions(tmp_path / "p.parquet", ME) as file:
+        file.add(to_prediction(str(tmp_path / "a.png"), None, "no such file", 0.1))
+    kept = next(index for index, (what, path) in enumerate(done) if what == "kept" and ".p.parquet." in path)
+    assert kept < done.index(("gone", f"{tmp_path / 'p.parquet.unfinished.jsonl'}"))
+
+
+def test_a_parquet_file_with_a_column_of_somebody_else_is_refused_before_it_costs_anything(tmp_path: Path) -> None:
+    out = tmp_path / "p.parquet"
+    finished(out)
+    table = pyarrow.parquet.read_table(out)
+    pyarrow.parquet.write_table(table.append_column("__index_level_0__", [[0] * len(table)]), out)
+    with pytest.raises(RecordError, match=r"p\.parquet: column '__index_level_0__' is none of zoomin detect's"):
+        ParquetPredictions(out, ME).__enter__()
+    assert list(tmp_path.iterdir()) == [out]
 
 
 @pytest.mark.parametrize("one_turn", [None, *ONE_TURN])

@@ -2,6 +2,7 @@
 
 import os
 import re
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -95,11 +96,27 @@ def test_chinese_is_wrapped_by_the_columns_that_it_takes() -> None:
     assert [len(line) for line in text] == [18, 18, 18, 6]  # of 36 columns
 
 
+def test_typographic_quotes_do_not_break_a_word() -> None:
+    said = "The sign’s “garbled” letters – don’t they melt…? " * 9
+    lines = as_text({**PREDICTION, "explanation": said}, 40, has_colours=False).splitlines()
+    text = [line[14:] for line in lines if not line.startswith("  regions")]
+    assert " ".join(said.split()) in " ".join(text)
+
+
+def columns(line: str) -> int:
+    return sum(1 + (unicodedata.east_asian_width(character) in ("W", "F")) for character in line)
+
+
+def test_sixty_emoji_are_cut_by_their_columns() -> None:
+    lines = as_text({**PREDICTION, "explanation": "😀" * 60}, 40, has_colours=False).splitlines()
+    assert [line.count("😀") for line in lines if "😀" in line] == [13, 13, 13, 13, 8]  # of 26 columns
+
+
 @given(st.text(), st.integers(1, 120))
 def test_no_line_but_the_name_is_wider_than_the_terminal_and_no_letter_is_lost(text: str, width: int) -> None:
     fields = {"explanation": f"!{text}", "initial_explanation": None}
     _, *lines = as_text(PREDICTION | fields, width, has_colours=False).splitlines()
-    assert all(len(line) <= max(width, 14 + 20) for line in lines)
+    assert all(columns(line) <= max(width, 14 + 20) for line in lines)
     (start,) = (index for index, line in enumerate(lines) if line.startswith("  reasons"))
     shown = "".join(line[14:] for line in lines[start:])
     escaped = [
