@@ -12,10 +12,12 @@
 # After `check`, MODEL_TYPE is MODEL's, as ms-swift wants to be told.
 #
 # Every recipe takes from its environment: MODEL, DATA, OUT; MAX_PIXELS (that of the checkpoint in OUT that it goes on
-# from, else what MODEL was trained with, else 262144: 512 x 512); GPUS (0: a CPU, for which the
-# recipe adds arguments), DISK (GB that must be free); DRY_RUN=1 prints the commands instead of running them. Arguments
-# after the script's name go to swift, and win over what stands in the recipe.
+# from, else what MODEL was trained with, else 262144: 512 x 512; left alone where IMAGE_MAX_TOKEN_NUM says it);
+# MODEL_TYPE (what MODEL's folder says, else its name unless it is set); GPUS (0: a CPU, for which the recipe adds
+# arguments), DISK (GB that must be free); DRY_RUN=1 prints the commands instead of running them. Arguments after the
+# script's name go to swift, and win over what stands in the recipe.
 set -euo pipefail
+given=("$@") # after the script's name
 recipe=$(basename "$(dirname "$0")")/$(basename "$0")
 
 stop() { # WORDS ...
@@ -94,21 +96,36 @@ replaced() {
     done
 }
 
+# is_limited_in_tokens: whether the environment or --model_kwargs says how many tokens an image has at most.
+is_limited_in_tokens() {
+    [ -n "${IMAGE_MAX_TOKEN_NUM:-}" ] || [[ ${given[*],,} == *image_max_token_num* ]]
+}
+
 # check NAME ...: stop unless these variables are set, and what they and GPUS and DISK ask for is here. Writes nothing.
 # Leaves the first GPUS of the visible GPUS visible: ms-swift would spread one process over all there are.
 check() {
-    local name home used free visible
+    local name type home used free visible
     replaced LEARNING_RATE --learning_rate BATCH --per_device_train_batch_size STEPS --max_steps \
         GENERATIONS --num_generations TOKENS "--max_completion_length (detect.sh: --max-new-tokens)" \
         REWARDS --reward_funcs DEEPSPEED --deepspeed ROLLOUT "--use_vllm false" ENGINE --engine \
         PURPOSE "--dataset FILE:PURPOSE"
     for name in "$@"; do [ -n "${!name:-}" ] || stop "set $name; the head of shell/$recipe says to what"; done
-    if [ -z "${MAX_PIXELS:-}" ]; then
+    for name in swift zoomin; do # before the package is asked of MODEL
+        [ -n "${DRY_RUN:-}" ] || command -v $name >/dev/null ||
+            stop "no $name here; activate the environment: source .venv/bin/activate"
+    done
+    if [ -z "${MAX_PIXELS:-}" ] && ! is_limited_in_tokens; then
         MAX_PIXELS=$(trained_pixels "$(newest "${OUT:-}")") # a run that goes on keeps its limit
         MAX_PIXELS=${MAX_PIXELS:-$(trained_pixels "$(weights "$MODEL")")}
         export MAX_PIXELS=${MAX_PIXELS:-262144}
     fi
-    MODEL_TYPE=$(model_type "$(weights "$MODEL")")
+    if [ -d "$MODEL" ] || [ -z "${MODEL_TYPE:-}" ]; then # a folder knows better
+        type=$(model_type "$(weights "$MODEL")")
+        MODEL_TYPE=${type:-${MODEL_TYPE:-}}
+    fi
+    if [[ $(basename "$MODEL") == *[Tt]hinking* ]]; then
+        echo "$recipe: MODEL=$MODEL was made to think first; here it is trained and asked without thinking" >&2
+    fi
     if [ -n "${DRY_RUN:-}" ]; then
         MODEL_TYPE=${MODEL_TYPE:-qwen2_5_vl} # the model may not be here yet
         return
@@ -119,7 +136,8 @@ check() {
     if [ ! -d "$MODEL" ]; then
         [[ $MODEL =~ ^[^/.]+/[^/]+$ && ! -d ${MODEL%/*} ]] || stop "MODEL=$MODEL: no such folder;" \
             "expected a model's folder, an earlier stage's OUT, or a name like Qwen/NAME"
-        [ -n "$MODEL_TYPE" ] || stop "MODEL=$MODEL: the name does not say of which family it is; give its folder"
+        [ -n "$MODEL_TYPE" ] || stop "MODEL=$MODEL: the name does not say of which family it is; give its folder," \
+            "or set MODEL_TYPE to the model_type of its config.json"
     fi
     [ "$(gpus_here)" -ge "$GPUS" ] || stop "GPUS=$GPUS wanted, $(gpus_here) found; set GPUS, or CUDA_VISIBLE_DEVICES"
     visible=${CUDA_VISIBLE_DEVICES-$(seq -s , 0 $((GPUS - 1)))}
@@ -133,9 +151,6 @@ check() {
     if [ -d "${OUT:-}" ]; then used=$(($(du -sH --block-size=1 "$OUT" | cut -f 1) / 1000000000)); fi
     [ $((free + used)) -ge "$DISK" ] ||
         stop "OUT=${OUT:-}: $free GB free there, $((DISK - used)) GB needed; set OUT elsewhere, or DISK"
-    for name in swift zoomin; do
-        command -v $name >/dev/null || stop "no $name here; activate the environment: source .venv/bin/activate"
-    done
     # What files give away, in one line. What is wrong with the records, the run itself says and refuses.
     if [ -n "${DATA:-}" ]; then zoomin check --gate "$DATA" 2>/dev/null || [ $? != 130 ]; fi # 130: interrupted
 }
@@ -153,36 +168,41 @@ state = json.load(open(sys.argv[1] + "/trainer_state.json"))
 sys.exit(state["global_step"] < state["max_steps"])' "$1"
 }
 
+# is_flag NAME WORD: whether it is this flag (a pattern) in any way that ms-swift reads: --a_b, --a-b, --a_b=value.
+is_flag() {
+    local flag=${2%%=*}
+    # shellcheck disable=SC2053  # a pattern
+    [[ $2 == --* && ${flag//-/_} == __$1 ]]
+}
+
+# is_given NAME: whether this flag is among the arguments after the script's name.
+is_given() {
+    local word
+    for word in "${given[@]}"; do
+        if is_flag "$1" "$word"; then return; fi
+    done
+    return 1
+}
+
 # is_without_vllm ARGUMENTS ...: whether their last --use_vllm says no, in any of the ways that ms-swift reads.
 is_without_vllm() {
     local word before='' said=''
     for word in "$@"; do
-        if [ "$before" = --use_vllm ]; then said=$word; fi
-        if [[ $word == --use_vllm=* ]]; then said=${word#*=}; fi
+        if [[ $before != *=* ]] && is_flag use_vllm "$before"; then said=$word; fi
+        if [[ $word == *=* ]] && is_flag use_vllm "$word"; then said=${word#*=}; fi
         before=$word
     done
     [[ ${said,,} =~ ^(no|false|f|n|0)$ ]]
 }
 
-# are_weights_of_others ARGUMENTS ...: whether other --reward_funcs follow the last --reward_weights.
-are_weights_of_others() {
-    local word weights=
-    for word in "$@"; do
-        if [ "$word" = --reward_weights ]; then weights=last; fi
-        if [ "$word" = --reward_funcs ] && [ -n "$weights" ]; then weights=others; fi
-    done
-    [ "$weights" = others ]
-}
-
-# leave_out FLAGS COMMAND ...: sets `command`, a local variable of its caller's, to the same words without these flags
+# leave_out NAMES COMMAND ...: sets `command`, a local variable of its caller's, to the same words without these flags
 # (a pattern) and their values.
 leave_out() {
     local word leaving=
     command=()
     for word in "${@:2}"; do
         if [[ $word == --* ]]; then leaving=; fi
-        # shellcheck disable=SC2053  # a pattern
-        if [[ $word == $1 ]]; then leaving=yes; fi
+        if is_flag "$1" "$word"; then leaving=yes; fi
         if [ -z "$leaving" ]; then command+=("$word"); fi
     done
 }
@@ -204,8 +224,8 @@ start_or_resume() {
     if [ -d "$MODEL" ]; then added+=(--check_model false); fi
     command=("$1" "$2" "${added[@]}" "${@:3}")
     # ms-swift refuses both: vLLM's flags with --use_vllm false, and weights of the recipe's rewards for others.
-    if is_without_vllm "$@"; then leave_out '--vllm_*' "${command[@]}"; fi
-    if are_weights_of_others "$@"; then leave_out --reward_weights "${command[@]}"; fi
+    if is_without_vllm "$@"; then leave_out 'vllm_*' "${command[@]}"; fi
+    if is_given reward_funcs && ! is_given reward_weights; then leave_out reward_weights "${command[@]}"; fi
     one_process_a_gpu
     run "${command[@]}"
 }

@@ -21,6 +21,7 @@ import hashlib
 import json
 import os
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,17 @@ _SAMPLE_BYTES, _SAMPLES = 1 << 14, 1 << 10  # 16 MB a file; a smaller one is rea
 _HUB_EXAMPLE = "Qwen/Qwen2.5-VL-7B-Instruct"
 _EXPERTS = re.compile(r"-A\d+B\b", re.IGNORECASE)  # Qwen3-VL-30B-A3B: of so many parameters, so many are active
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+_OTHER_KIND = re.compile(r"omni|embedding|reranker", re.IGNORECASE)  # named after a family, and not trained as it is
+
+
+def _tokens_by_hand() -> frozenset[str]:
+    """The numbers of tokens that the environment or --model_kwargs gives."""
+    arguments = " ".join(sys.argv).upper()
+    names = ("IMAGE_MIN_TOKEN_NUM", "IMAGE_MAX_TOKEN_NUM")
+    return frozenset(name for name in names if os.environ.get(name) or name in arguments)
+
+
+_BY_HAND = _tokens_by_hand()  # asked here, before ms-swift loads a model and leaves numbers of its own
 
 
 def limits_of_tokens(fewest: int, most: int, family: Family) -> PixelLimits:
@@ -204,6 +216,9 @@ def model_type_of(model: str) -> str | None:
         return None
     if not family.model_types:
         raise CheckpointError(f"{model}: a {family.name}; expected one of {trained_types()}")
+    other = _OTHER_KIND.search(model.rpartition("/")[2])
+    if other:
+        raise CheckpointError(f"{model}: of the kind {other[0]}; expected one of {trained_types()}")
     dense, *experts = family.model_types
     return experts[0] if experts and _EXPERTS.search(model) else dense
 
@@ -302,7 +317,7 @@ def _from_environment(end: str, patch_px: int) -> int | None:
     """A limit in pixels as ms-swift reads it, or None: in tokens first, then in pixels, whole tokens of them."""
     in_tokens, in_pixels = f"IMAGE_{end}_TOKEN_NUM", f"{end}_PIXELS"
     tokens, pixels = _whole_number(in_tokens), _whole_number(in_pixels)
-    if tokens is not None and pixels is not None and _is_derived(tokens, pixels):
+    if tokens is not None and pixels is not None and in_tokens not in _BY_HAND and _is_derived(tokens, pixels):
         tokens = None
     if tokens is None and pixels is None:
         return None
@@ -319,8 +334,7 @@ def _from_environment(end: str, patch_px: int) -> int | None:
 def _is_derived(tokens: int, pixels: int) -> bool:
     """Whether ms-swift worked out the number of tokens from that of pixels, for the first model of this process.
 
-    It leaves it in the environment, also for models of other families and for other processes, whose tokens are of
-    other sizes.
+    It leaves it in the environment, also for models of other families, whose tokens are of other sizes.
     """
     return tokens in [pixels // family.patch_px**2 for family in TRAINED]
 

@@ -80,6 +80,20 @@ def test_a_name_of_a_family_that_is_not_trained_is_refused() -> None:
         model_type_of("Qwen/Qwen2-VL-7B-Instruct")
 
 
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("Qwen/Qwen2.5-Omni-7B", "Omni"),
+        ("Qwen/Qwen3-Omni-30B-A3B-Instruct", "Omni"),
+        ("Qwen/Qwen3-VL-Embedding-8B", "Embedding"),
+        ("Qwen/Qwen3-VL-Reranker-2B", "Reranker"),
+    ],
+)
+def test_another_kind_of_model_that_is_named_after_a_family_is_refused(name: str, kind: str) -> None:
+    with pytest.raises(CheckpointError, match=f"{name}: of the kind {kind}; expected one of qwen2_5_vl"):
+        model_type_of(name)
+
+
 def test_a_model_type_says_the_family() -> None:
     known = [family_of_type(name) for name in ("qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe", "qwen2_vl", None, [])]
     assert known == [QWEN2_5_VL, QWEN3_VL, QWEN3_VL, None, None, None]

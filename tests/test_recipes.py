@@ -42,6 +42,9 @@ def test_a_head_says_what_a_user_must_know(recipe: str) -> None:
     head = (ROOT / "shell" / recipe).read_text().split("\n\n")[0].split("source ")[0]
     for word in ("hardware", "memory", "hours", "input", "output", "next"):
         assert re.search(rf"\b{word}\b", head), word
+    if recipe in RECIPES:
+        for variable in ("MODEL", "MODEL_TYPE", "MAX_PIXELS", "GPUS", "DRY_RUN"):
+            assert re.search(rf"\b{variable}\b", head), variable
 
 
 # ---- readable alone
@@ -98,6 +101,8 @@ def test_without_vllm_a_recipe_passes_none_of_its_flags(recipe: str) -> None:
         (["--use_vllm", "0"], False),
         (["--use_vllm", "false", "--use_vllm", "true"], True),  # ms-swift takes the last
         (["--use_vllm=True"], True),
+        (["--use-vllm", "false"], False),
+        (["--use-vllm=no", "--seed", "3"], False),
     ],
 )
 def test_vllm_is_refused_in_every_way_that_ms_swift_reads(arguments: list[str], rolls_out: bool) -> None:
@@ -147,11 +152,15 @@ def test_a_recipe_watches_what_its_stage_has_at_a_weight_of_0(recipe: str, stage
 
 def test_a_recipes_weights_are_left_out_for_other_rewards_and_only_then() -> None:
     recipe, other = "7b/grpo_query2.sh", ["--reward_funcs", "zoomin_accuracy"]
-    command = commands(recipe, *other, "--seed", "3", MODEL="m")[0]
-    assert command[-4:] == [*other, "--seed", "3"]
-    assert "--reward_weights" not in command
-    for told in (["--reward_weights", *"34000000"], [*other, "--reward_weights", "2"]):
-        assert commands(recipe, *told, MODEL="m")[0].count("--reward_weights") == 2  # ms-swift takes the last
+    for told in (other, ["--reward-funcs", "zoomin_accuracy"], ["--reward_funcs=zoomin_accuracy"]):
+        command = commands(recipe, *told, "--seed", "3", MODEL="m")[0]
+        assert command[-len(told) - 2 :] == [*told, "--seed", "3"]
+        assert "--reward_weights" not in command
+    weights = ["--reward_weights", "2"]
+    for told in (["--reward_weights", *"34000000"], [*other, *weights], [*weights, *other], ["--reward-weights=2"]):
+        command = commands(recipe, *told, MODEL="m")[0]
+        assert command[-len(told) :] == told
+        assert "--reward_weights" in command[: -len(told)]  # ms-swift takes the last
 
 
 @pytest.mark.parametrize("recipe", DETECTING)
@@ -222,6 +231,29 @@ def test_a_later_stage_and_a_run_that_goes_on_keep_the_pixel_limit(tmp_path: Pat
         (["7b/sft.sh"], {"OUT": new}, 262144),
     ):
         assert run(*arguments, **{**common, **changes}).stdout.endswith(f"limit {limit}\n"), arguments
+    in_tokens = ["--model_kwargs", '{"image_max_token_num": 256}']
+    for arguments, changes in (["7b/sft.sh"], {"IMAGE_MAX_TOKEN_NUM": "256"}), (["7b/sft.sh", *in_tokens], {}):
+        shown = run(*arguments, **{**common, "MODEL": sft, "OUT": new, **changes}).stdout
+        assert shown.endswith("limit\n"), arguments
+
+
+def test_a_name_that_says_no_family_goes_on_with_the_type_that_it_is_given(model_dir: Path) -> None:
+    folder = commands("7b/sft.sh", MODEL=str(model_dir), MODEL_TYPE="qwen3_vl")[0]
+    assert last(folder, "--model_type") == "qwen2_5_vl"  # its config.json knows better
+    told = commands("7b/sft.sh", MODEL="someone/own", MODEL_TYPE="qwen3_vl")[0]
+    assert last(told, "--model_type") == "qwen3_vl"
+    script = "source common.sh; check MODEL; echo $MODEL_TYPE"
+    needs = {"MODEL": "someone/own", "MODEL_TYPE": "qwen3_vl", "GPUS": "0", "DISK": "0"}
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=ROOT / "shell", env=environment(**needs), capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "qwen3_vl\n", "")
+
+
+def test_a_model_made_to_think_first_is_said_to_be_asked_without() -> None:
+    said = "was made to think first; here it is trained and asked without thinking"
+    for kind, line in (("Thinking", f"7b/sft.sh: MODEL=Qwen/Qwen3-VL-8B-Thinking {said}\n"), ("Instruct", "")):
+        assert run("7b/sft.sh", DRY_RUN="1", DATA="records.jsonl", MODEL=f"Qwen/Qwen3-VL-8B-{kind}").stderr == line
 
 
 # ---- refused with one line
@@ -248,6 +280,12 @@ def test_what_cannot_work_is_refused_with_one_line_and_leaves_nothing(
         ({"GPUS": gpus, "CUDA_VISIBLE_DEVICES": few}, f"GPUS={gpus} wanted, {RECIPES[recipe] - 1} found"),
         ({"DISK": "123456789"}, "123456789 GB needed"),
         ({"PATH": "/usr/bin:/bin"}, "no swift here; activate the environment"),
+        ({"PATH": "/usr/bin:/bin", "MODEL": "Qwen/Qwen3-VL-8B-Instruct"}, "no swift here; activate the environment"),
+        ({"MODEL": "Qwen/Qwen2.5-Omni-7B"}, "MODEL=Qwen/Qwen2.5-Omni-7B: of the kind Omni; expected one of"),
+        (
+            {"MODEL": "someone/own"},
+            "the name does not say of which family it is; give its folder, or set MODEL_TYPE",
+        ),
     ]
     if recipe != "server/rollout.sh":
         cases += [

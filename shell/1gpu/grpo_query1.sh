@@ -6,7 +6,7 @@
 #   hours     not measured
 #   input     DATA;  MODEL (output/1gpu/sft): sft.sh's OUT
 #   options   GPUS (1; 0: a CPU), DISK (30: GB that must be free), MAX_PIXELS (MODEL's, else 262144);
-#             DRY_RUN=1 shows the command; arguments go to swift, and win over those below
+#             MODEL_TYPE (MODEL's); DRY_RUN=1 shows the command; arguments go to swift, and win over those below
 #   output    OUT (output/1gpu/grpo1): checkpoint-N (started again, it goes on from the last), merged: the whole model
 #   next      grpo_query2.sh
 MODEL=${MODEL:-output/1gpu/sft} OUT=${OUT:-output/1gpu/grpo1}

@@ -5,8 +5,8 @@
 #   hours     not measured
 #   input     DATA: records (.jsonl or .parquet);  MODEL (Qwen/Qwen2.5-VL-3B-Instruct)
 #   options   GPUS (1; 0: a CPU), DISK (30: GB that must be free), MAX_PIXELS (MODEL's, else 262144);
-#             DRY_RUN=1 shows the command; arguments go to swift, and win over those below: --dataset FILE:PURPOSE
-#             for the comparisons, with sft_joint, explain, ground or verdict as PURPOSE
+#             MODEL_TYPE (MODEL's); DRY_RUN=1 shows the command; arguments go to swift, and win over those below:
+#             --dataset FILE:PURPOSE for the comparisons, with sft_joint, explain, ground or verdict as PURPOSE
 #   output    OUT (output/1gpu/sft): checkpoint-N (started again, it goes on from the last), merged: the whole model
 #   next      grpo_query1.sh
 MODEL=${MODEL:-Qwen/Qwen2.5-VL-3B-Instruct} OUT=${OUT:-output/1gpu/sft}

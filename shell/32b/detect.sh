@@ -5,7 +5,7 @@
 #   hours     the paper: 24.0 s an image
 #   input     DATA: records.jsonl of held-out images;  MODEL (output/32b/grpo2): a stage's OUT
 #   options   GPUS (4; 0: a CPU), DISK (1: GB that must be free), MAX_PIXELS (MODEL's, else 262144);
-#             DRY_RUN=1 shows the commands; arguments go to `zoomin detect`, and win over those below
+#             MODEL_TYPE (MODEL's); DRY_RUN=1 shows the commands; arguments go to `zoomin detect`, and win over those below
 #   output    OUT (output/32b/detect): predictions.jsonl (started again, it goes on where it stopped), metrics.json, table.*
 #   next      nothing
 MODEL=${MODEL:-output/32b/grpo2} OUT=${OUT:-output/32b/detect}

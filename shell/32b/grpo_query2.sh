@@ -8,7 +8,7 @@
 #   hours     the paper: 42.6 for all three stages on 8 A100, and at least 600 GB of GPU memory for GRPO
 #   input     DATA;  MODEL (output/32b/grpo1): grpo_query1.sh's OUT
 #   options   GPUS (8; 0: a CPU), DISK (1450: GB that must be free), MAX_PIXELS (MODEL's, else 262144);
-#             DRY_RUN=1 shows the command; arguments go to swift, and win over those below
+#             MODEL_TYPE (MODEL's); DRY_RUN=1 shows the command; arguments go to swift, and win over those below
 #   output    OUT (output/32b/grpo2): checkpoint-N; started again, it goes on from the last
 #   next      detect.sh
 MODEL=${MODEL:-output/32b/grpo1} OUT=${OUT:-output/32b/grpo2}

@@ -6,8 +6,8 @@
 #   hours     the paper: 42.6 for all three stages on 8 A100, and at least 600 GB of GPU memory for GRPO
 #   input     DATA: records (.jsonl or .parquet);  MODEL (Qwen/Qwen2.5-VL-32B-Instruct; or Qwen/Qwen3-VL-32B-Instruct)
 #   options   GPUS (8; 0: a CPU), DISK (1450: GB that must be free), MAX_PIXELS (MODEL's, else 262144);
-#             DRY_RUN=1 shows the command; arguments go to swift, and win over those below: --dataset FILE:PURPOSE
-#             for the comparisons, with sft_joint, explain, ground or verdict as PURPOSE
+#             MODEL_TYPE (MODEL's); DRY_RUN=1 shows the command; arguments go to swift, and win over those below:
+#             --dataset FILE:PURPOSE for the comparisons, with sft_joint, explain, ground or verdict as PURPOSE
 #   output    OUT (output/32b/sft): checkpoint-N; started again, it goes on from the last
 #   next      grpo_query1.sh
 MODEL=${MODEL:-Qwen/Qwen2.5-VL-32B-Instruct} OUT=${OUT:-output/32b/sft}

@@ -5,7 +5,7 @@
 #   hours     the paper: 8.94 s an image
 #   input     DATA: records.jsonl of held-out images;  MODEL (output/7b/grpo2): a stage's OUT
 #   options   GPUS (1; 0: a CPU), DISK (1: GB that must be free), MAX_PIXELS (MODEL's, else 262144);
-#             DRY_RUN=1 shows the commands; arguments go to `zoomin detect`, and win over those below
+#             MODEL_TYPE (MODEL's); DRY_RUN=1 shows the commands; arguments go to `zoomin detect`, and win over those below
 #   output    OUT (output/7b/detect): predictions.jsonl (started again, it goes on where it stopped), metrics.json, table.*
 #   next      nothing
 MODEL=${MODEL:-output/7b/grpo2} OUT=${OUT:-output/7b/detect}

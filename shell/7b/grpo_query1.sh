@@ -7,7 +7,7 @@
 #   hours     the paper: 35.3 for all three stages on 4 A100
 #   input     DATA;  MODEL (output/7b/sft): sft.sh's OUT
 #   options   GPUS (4; 0: a CPU), DISK (360: GB that must be free), MAX_PIXELS (MODEL's, else 262144);
-#             DRY_RUN=1 shows the command; arguments go to swift, and win over those below
+#             MODEL_TYPE (MODEL's); DRY_RUN=1 shows the command; arguments go to swift, and win over those below
 #   output    OUT (output/7b/grpo1): checkpoint-N; started again, it goes on from the last
 #   next      grpo_query2.sh
 MODEL=${MODEL:-output/7b/sft} OUT=${OUT:-output/7b/grpo1}

@@ -7,8 +7,8 @@
 #   input     DATA;  MODEL: the earlier stage's OUT, the same as the server's
 #   options   STAGE (query2, or query1; as the server's), CUDA_VISIBLE_DEVICES: GPUs that the server does not use;
 #             GPUS (4; 0: a CPU), DISK (360: GB that must be free), MAX_PIXELS (MODEL's, else 262144);
-#             DRY_RUN=1 shows the command; arguments go to swift, and win over those below. Several servers share the
-#             rollouts with --vllm_server_host 10.0.0.2 10.0.0.3 --vllm_server_port 8000 8000
+#             MODEL_TYPE (MODEL's); DRY_RUN=1 shows the command; arguments go to swift, and win over those below.
+#             Several servers share the rollouts with --vllm_server_host 10.0.0.2 10.0.0.3 --vllm_server_port 8000 8000
 #   output    OUT (output/server/STAGE): checkpoint-N; started again, it goes on from the last
 #   next      the same with STAGE=query2, or ../7b/detect.sh
 STAGE=${STAGE:-query2}

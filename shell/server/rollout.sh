@@ -5,7 +5,7 @@
 #   hours     as long as the training
 #   input     MODEL (Qwen/Qwen2.5-VL-7B-Instruct): an earlier stage's OUT, as the trainer's; and the
 #             trainer's image files, under the same paths
-#   options   STAGE (query2, or query1), GPUS (1), CUDA_VISIBLE_DEVICES;
+#   options   STAGE (query2, or query1), GPUS (1), CUDA_VISIBLE_DEVICES, MODEL_TYPE (MODEL's);
 #             MAX_PIXELS (MODEL's, else 262144), the same as the trainer's; DRY_RUN=1 shows the command;
 #             arguments go to swift, and win over those below. --host 0.0.0.0 listens on every interface. ms-swift's
 #             server asks for no key: whoever reaches it has the model described any image file that this process can

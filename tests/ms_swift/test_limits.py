@@ -258,6 +258,22 @@ def test_a_number_of_tokens_that_ms_swift_has_left_for_another_family_is_not_hee
     assert settings_in_force(Settings(PixelLimits(4096, 262144, QWEN3_VL))).limits.max_pixels == expected
 
 
+@pytest.mark.parametrize(
+    ("tokens", "arguments"), [("256", []), ("", ["--model_kwargs", '{"image_max_token_num": 256}']), ("", [])]
+)
+def test_a_number_of_tokens_that_is_given_by_hand_is_heeded_beside_pixels(tokens: str, arguments: list[str]) -> None:
+    """262144 pixels would be as many of Qwen3-VL's; what comes later is ms-swift's."""
+    script = """import os
+from swift_zoomin.boxes import PixelLimits
+from swift_zoomin.checkpoints import Settings, settings_in_force
+from swift_zoomin.families import QWEN2_5_VL
+os.environ["IMAGE_MAX_TOKEN_NUM"] = "256"
+print(settings_in_force(Settings(PixelLimits(3136, 12544, QWEN2_5_VL))).limits.max_pixels)"""
+    given = child_environment(MAX_PIXELS="262144", IMAGE_MAX_TOKEN_NUM=tokens)
+    done = subprocess.run([sys.executable, "-c", script, *arguments], env=given, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == (f"{256 * 784 if tokens or arguments else 334 * 784}\n", "")
+
+
 @pytest.mark.parametrize("text", ["many", "-1", "1e6", "²"])
 def test_a_limit_that_is_no_number_is_refused(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MAX_PIXELS", text)
