@@ -23,7 +23,7 @@ from plan import QWEN3_VL_SIZES, SIZES, load_config
 from tokenizers import Tokenizer
 from transformers import AutoModelForImageTextToText, AutoProcessor, GenerationConfig
 
-from swift_zoomin.families import family_of_type
+from swift_zoomin.families import QWEN2_5_VL, QWEN3_VL, family_of, family_of_type
 
 FIRST_SPECIAL_ID = 151643  # <|endoftext|> of Qwen2.5
 REPLY_TOKENS = 256
@@ -33,13 +33,18 @@ def known_size(name: str) -> str:
     """A folder as it is; of a size or a hub's name the size that plan.py knows. Raises ValueError."""
     if (Path(name) / "config.json").exists():
         return name
-    for size in (*QWEN3_VL_SIZES, *SIZES):
-        # Of Qwen2.5-VL the size alone is enough, and means no other family's.
-        others = r"(?<![a-z0-9])" if size in QWEN3_VL_SIZES else r"(?<!qwen3-vl-)(?<![a-z0-9])"
-        if re.search(rf"{others}{size}(?![a-z0-9])", name.lower()):
-            return size
+    if name.lower() in (*QWEN3_VL_SIZES, *SIZES):
+        return name.lower()
+    sizes_of = {QWEN2_5_VL: SIZES, QWEN3_VL: QWEN3_VL_SIZES}
+    family = family_of(name)
+    if family in sizes_of and "omni" not in name.lower():  # which hears too
+        for size in sizes_of[family]:
+            if re.search(rf"(?<![a-z0-9]){size}(?![a-z0-9])", name.lower().replace("_", "-")):
+                return size
     sizes = ", ".join([*SIZES, *QWEN3_VL_SIZES])
-    raise ValueError(f"{name}: expected a folder with config.json, or a name with one of {sizes} in it")
+    raise ValueError(
+        f"{name}: expected a folder with config.json, one of {sizes}, or a name like Qwen/Qwen2.5-VL-7B-Instruct"
+    )
 
 
 def widen(tokenizer: Any, first_special_id: int) -> None:

@@ -91,6 +91,8 @@ _BY_STAGE = {
 _KILLED = (-9, 137)
 _OWN = re.compile(r"^(?:\w+/\w+\.sh|zoomin|swift_zoomin): (?P<said>.*)|^\S*RecordError: (?P<raised>.*)")
 _ERROR = re.compile(r"^(?:\[rank\d+\]: ?)?(?P<said>[\w.]*(?:Error|Exception|Interrupt)\b.*)")
+# What a recipe says before it goes on, and what torchrun says of any process that failed.
+_NO_REASON = re.compile(r"^\w+/\w+\.sh: going on from |^\S*\bChildFailedError\b")
 
 
 def diagnose(log: str, status: int, stage: str) -> str:
@@ -111,11 +113,12 @@ def diagnose(log: str, status: int, stage: str) -> str:
 
 
 def _last_words(lines: list[str]) -> str | None:
-    """What our own programs said in one line, else the last error."""
-    for pattern in (_OWN, _ERROR):
-        for line in reversed(lines):
-            if found := pattern.match(line):
-                return _short(next(group for group in found.groups() if group is not None))
+    """The last line that is an error, or that our own programs said."""
+    for line in reversed(lines):
+        if _NO_REASON.match(line):
+            continue
+        if found := _OWN.match(line) or _ERROR.match(line):
+            return _short(next(group for group in found.groups() if group is not None))
     return None
 
 

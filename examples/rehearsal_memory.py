@@ -1,6 +1,8 @@
 """What examples/plan.py says of the memory of a rehearsed stage, asked with the settings that ms-swift resolved."""
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 GIB = 2**30
@@ -15,11 +17,13 @@ class Planned:
 
 
 def planned(args: dict[str, Any], model: str, max_pixels: int, deepspeed: str) -> Planned | None:
-    """None where plan.py does not know such a run: another DeepSpeed configuration, or another tuner."""
+    """None where plan.py does not know such a run: another DeepSpeed configuration, tuner or architecture."""
     if deepspeed not in ("", "none", "zero3", "zero3_offload") or args["tuner_type"] not in ("full", "lora"):
         return None
-    from plan import load_config, plan  # which load torch
+    from plan import ARCHITECTURES, load_config, plan  # which load torch
 
+    if json.loads((Path(model) / "config.json").read_text())["model_type"] not in ARCHITECTURES:
+        return None
     patch_px = load_config(model).vision_config.patch_size
     is_grpo = args.get("rlhf_type") == "grpo"
     is_colocated = is_grpo and args["use_vllm"] and args["vllm_mode"] == "colocate"

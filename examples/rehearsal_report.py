@@ -29,8 +29,14 @@ CHANGE_PACKAGES = "packages"
 def stages_of(folder: Path) -> list[Stage]:
     """Those that were begun, in their order."""
     sample = read_json(folder / "sample.json")
-    begun = [folder / name for name in STAGES if (folder / name / "whole").exists()]
+    begun = [folder / name for name in STAGES if was_begun(folder / name)]
     return [Stage(each, sample["sampled"], sample["total"]) for each in begun]
+
+
+def was_begun(folder: Path) -> bool:
+    """Whether the recipe of a stage, or of the detection, had said what it would run."""
+    file = folder / "whole"
+    return file.exists() and file.stat().st_size > 0
 
 
 # ---- what must be changed
@@ -39,13 +45,15 @@ def stages_of(folder: Path) -> list[Stage]:
 def findings(folder: Path, stages: list[Stage]) -> Iterator[str]:
     """One line each."""
     commands = [stage.command for stage in stages]
-    if (folder / "detect" / "whole").exists():
+    if was_begun(folder / "detect"):
         commands.append(shown_command(folder / "detect"))
     yield from (f"{CHANGE_PACKAGES}: {fault}" for fault in wrong_packages(commands))
     for stage in stages:
         yield from (f"{stage.name}: {fault}" for fault in faults_of(stage))
-    if (folder / "detect" / "whole").exists():
+    if was_begun(folder / "detect"):
         yield from (f"detect: {fault}" for fault in faults_of_detection(folder / "detect"))
+    for refused in sorted(folder.glob("*/refused.log")):
+        yield f"{refused.parent.name}: {diagnose(refused.read_text(errors='replace'), 2, refused.parent.name)}"
     free, needed = disk_bytes(folder, stages)
     if needed > free:
         yield (
@@ -216,7 +224,7 @@ def rests_on(name: str, figures: dict[str, Any], totals: dict[str, Any]) -> str:
     """What the hours of a stage were computed from."""
     whole = figures["whole"]
     if whole is None:
-        return f"{name}: no step was seen, or the rows are streamed"
+        return f"{name}: no step was seen, or its rows cannot be counted: streamed, or DATA mixed with other rows"
     parts = [
         f"{totals['total']} records, {whole['rows']} rows x {whole['epochs']:g} epochs",
         f"{whole['rows_a_step']:g} rows a step",

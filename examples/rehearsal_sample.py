@@ -1,4 +1,4 @@
-"""A few of a file's records for a rehearsal, half of each label, and fewer of them for its detection.
+"""A few of a file's records for a rehearsal, half of each label, and of them fewer for its detection, halves too.
 
     python examples/rehearsal_sample.py data512/records.jsonl output/rehearsal/7b --records 16
 
@@ -35,10 +35,10 @@ def row_of(record: Record) -> dict[str, Any]:
 def write_sample(path: Path, folder: Path, number: int) -> None:
     """Raises RecordError for a fault of a record drawn."""
     sample = draw_balanced(path, number)
-    rows = [row_of(record) for record in sample.records]
-    write_records(folder / "records.jsonl", rows)
-    write_records(folder / "detect.jsonl", rows[:: max(1, len(rows) // DETECTED)][:DETECTED])
-    counts = {"sampled": len(rows), "total": sample.total}
+    write_records(folder / "records.jsonl", map(row_of, sample.records))
+    detected = draw_balanced(folder / "records.jsonl", DETECTED)
+    write_records(folder / "detect.jsonl", map(row_of, detected.records))
+    counts = {"sampled": len(sample.records), "total": sample.total}
     (folder / "sample.json").write_text(json.dumps(counts) + "\n")
 
 

@@ -143,13 +143,10 @@ class Stage:
 
     @cached_property
     def whole(self) -> Whole | None:
-        """None where the rehearsal did not come to its first step, or the rows are streamed and nobody counts them."""
-        counted = re.search(r"train_dataset: Dataset\(\{[^}]*num_rows: (\d+)", self.log(BEFORE_STOP))
-        if not self.steps or not counted:
+        """None where the rehearsal did not come to its first step, or nobody can count the rows."""
+        rows = self._rows() if self.steps else None
+        if rows is None:
             return None
-        rows_here = int(counted[1])
-        is_sampled = any("#" in name for name in self.args["dataset"])  # a number of rows, whatever the file holds
-        rows = rows_here if is_sampled else round(rows_here * self.total / self.sampled)
         epochs = float(self.args["num_train_epochs"])
         rows_a_step = self._rows_a_step()
         steps = math.ceil(epochs * math.ceil(rows / rows_a_step))
@@ -159,6 +156,25 @@ class Stage:
         limit = last_value(self.command, "--save_total_limit")
         kept = min(saves, int(limit) + 1) if limit else saves
         return Whole(rows, epochs, rows_a_step, steps, saves, kept)
+
+    def _rows(self) -> int | None:
+        """Rows of the whole training. None where they are streamed, or where only some of them come from the sample."""
+        counted = re.search(r"train_dataset: Dataset\(\{[^}]*num_rows: (\d+)", self.log(BEFORE_STOP))
+        if not counted:
+            return None
+        rows_here = int(counted[1])
+        grows = {self._is_of_the_sample(name) for name in self.args["dataset"]}
+        if len(grows) > 1:
+            return None  # ms-swift logs the number of all rows together
+        return round(rows_here * self.total / self.sampled) if grows == {True} else rows_here
+
+    def _is_of_the_sample(self, dataset: str) -> bool:
+        """Whether a data set is all rows of the sample, where the whole training has those of the user's file.
+
+        Of any other file the rehearsal takes what the training takes, and of `FILE#500` so many rows whatever it holds.
+        """
+        file = re.sub(r":\w+$", "", dataset)
+        return Path(file) == self.folder.parent / "records.jsonl"
 
     def _rows_a_step(self) -> float:
         """Rows of the data set that an optimiser step takes; several replies to one row are generated in GRPO."""
@@ -189,7 +205,8 @@ class Stage:
     def disk_bytes(self) -> int:
         """What the whole training will have on the disk at most; of the merged LoRA, as much as it has here."""
         merged = self.folder / "merged_bytes"
-        kept = self.whole.kept_checkpoints if self.whole else 0
+        limit = last_value(self.command, "--save_total_limit")
+        kept = self.whole.kept_checkpoints if self.whole else int(limit or 0) + 1
         return kept * self.checkpoint_bytes + (int(merged.read_text()) if merged.exists() else 0)
 
     @property

@@ -23,9 +23,11 @@ ls "$shell/${name:-none}"/*grpo*.sh >/dev/null 2>&1 ||
 [ -n "$data" ] || stop "set DATA; the head of shell/rehearse.sh says to what"
 [ -s "$data" ] || stop "DATA=$data: no such file, or it is empty; expected a file that ends in .jsonl or .parquet"
 [ "$name" != server ] || [ -n "${MODEL:-}" ] || stop "set MODEL; the head of shell/rehearse.sh says to what"
-[ ! -e "$out" ] || [ -e "$out/sample.json" ] || stop "OUT=$out: is there and is no rehearsal's; set OUT to a new folder"
+[ ! -e "$out" ] || [ -e "$out/.zoomin_rehearsal" ] ||
+    stop "OUT=$out: is there and is no rehearsal's; set OUT to a new folder"
 rm -rf "$out"
 mkdir -p "$out/detect"
+touch "$out/.zoomin_rehearsal" # the next rehearsal may remove this folder
 python "$examples/rehearsal_sample.py" "$data" "$out" --records "${RECORDS:-16}"
 few=$out/records.jsonl
 
@@ -38,16 +40,52 @@ for word in "${@:2}"; do
     esac
 done
 steps=${STEPS:-2}
+unset STEPS # which recipes refuse
 watching=(--logging_steps 1 --logging_nan_inf_filter false --report_to none --save_steps "$steps" --save_total_limit 1)
-gpus=() # to watch
-if [ "${GPUS:-}" != 0 ] && nvidia-smi -L >/dev/null 2>&1; then gpus=(--gpus "${CUDA_VISIBLE_DEVICES:-all}"); fi
+
+# watch_gpus RECIPE: sets `gpus`, arguments of watched.py, to those that the recipe takes: as `check` of common.sh has
+# it, the first GPUS of the visible ones. Of others nobody knows what runs there.
+watch_gpus() {
+    local number=${GPUS:-} visible=${CUDA_VISIBLE_DEVICES:-}
+    gpus=()
+    # shellcheck disable=SC2016  # the recipe's own words
+    number=${number:-$(sed -n 's/.*GPUS=${GPUS:-\([0-9]*\)}.*/\1/p' "$1" | head -n 1)}
+    if [ "$number" = 0 ] || ! nvidia-smi -L >/dev/null 2>&1; then return; fi
+    if [ -n "$number" ]; then visible=$(cut -d , -f "1-$number" <<<"${visible:-$(seq -s , 0 $((number - 1)))}"); fi
+    gpus=(--gpus "${visible:-all}") # a recipe of your own may not say how many
+}
+
+# show_whole RECIPE ARGUMENTS ...: OUT/whole, what the recipe would run; where it refuses to, OUT/refused.log instead.
+show_whole() {
+    if DRY_RUN=1 bash "$@" >"$OUT/whole" 2>"$OUT/refused.log"; then
+        rm "$OUT/refused.log"
+    else
+        rm "$OUT/whole"
+        return 1
+    fi
+}
+
+# on_sample ARGUMENTS ...: sets `arguments`, a local variable of its caller's, to the same words with the sample where
+# they name DATA: alone, or with a purpose or a number of rows behind it.
+on_sample() {
+    local word named
+    arguments=()
+    for word in "$@"; do
+        named=${word#--*=}
+        case $named in
+            "$data" | "$data":* | "$data"#*) word=${word%"$named"}$few${named#"$data"} ;;
+        esac
+        arguments+=("$word")
+    done
+}
 
 # rehearse STAGE RECIPE ARGUMENTS ...: train on the sample, be stopped, and go on.
 rehearse() {
-    local stage=$1 file=$shell/$2 folder=$out/$1 last arguments=("${@:3}")
+    local stage=$1 file=$shell/$2 folder=$out/$1 last arguments
     mkdir -p "$folder"
-    DRY_RUN=1 DATA=$data OUT=$folder bash "$file" "${arguments[@]}" >"$folder/whole" || exit
-    arguments=("${arguments[@]//"$data"/"$few"}" "${watching[@]}") # where they name DATA
+    DATA=$data OUT=$folder show_whole "$file" "${@:3}" || return
+    on_sample "${@:3}" "${watching[@]}"
+    watch_gpus "$file"
     export DATA=$few OUT=$folder
     echo "== $stage"
     python "$examples/watched.py" "$folder/first" --until-checkpoint "$folder" "${gpus[@]}" -- \
@@ -94,7 +132,8 @@ detect() {
     local file=$shell/$name/detect.sh
     [ -e "$file" ] || file=$shell/7b/detect.sh
     export DATA=$out/detect.jsonl OUT=$out/detect
-    DRY_RUN=1 bash "$file" "${of_detect[@]}" >"$OUT/whole" || exit
+    show_whole "$file" "${of_detect[@]}" || return
+    watch_gpus "$file"
     echo "== detection"
     python "$examples/watched.py" "$OUT/run" "${gpus[@]}" -- bash "$file" "${of_detect[@]}"
 }
@@ -121,7 +160,7 @@ if [ -n "${RANDOM_WEIGHTS:-}" ]; then
     MODEL=$out/model
 fi
 if [ "$name" = server ]; then two_stages_beside_a_server || true; else three_stages || true; fi
-pixels=${MAX_PIXELS:-$(trained_pixels "$(newest "$MODEL")")}
+pixels=${MAX_PIXELS:-$(trained_pixels "$(newest "$MODEL")")} || true # what is wrong there, CHANGE says
 status=0
 python "$examples/rehearsal_report.py" "$out" --name "$name" --max-pixels "${pixels:-262144}" \
     ${RANDOM_WEIGHTS:+--random-weights} || status=$?

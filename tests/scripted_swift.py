@@ -2,8 +2,9 @@
 
     write_programs(tmp_path / "bin")    # for PATH
 
-`swift sft` and `swift rlhf` write args.json, and one line and one checkpoint a step; `swift rollout` listens to nobody;
-`zoomin detect` writes one prediction. FAILS=rlhf makes `swift rlhf` run out of memory in the words of torch.
+`swift sft` and `swift rlhf` print their command, and write args.json, and one line and one checkpoint a step; `swift
+rollout` listens to nobody; `zoomin detect` writes one prediction; `nvidia-smi` shows the GPUs that it is asked for.
+FAILS=rlhf makes `swift rlhf` run out of memory in the words of torch.
 """
 
 import sys
@@ -17,6 +18,7 @@ if kind == "rollout":
         file.write(os.environ["STAGE"] + " on " + os.environ["CUDA_VISIBLE_DEVICES"] + "\n")
     print("INFO:     Application startup complete.", flush=True)
     time.sleep(600)
+print("swift", *sys.argv[1:], flush=True)
 if os.environ.get("FAILS") == kind:
     sys.exit("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.63 GiB.")
 value = lambda flag: words[len(words) - 1 - words[::-1].index(flag) + 1]
@@ -51,11 +53,17 @@ if sys.argv[1] == "detect":
     out = pathlib.Path(sys.argv[sys.argv.index("--out") + 1])
     out.write_text(json.dumps(dict(image="a.png", verdict=None)) + "\n")
 """
+_NVIDIA_SMI = r"""#!{python}
+import sys
+for word in sys.argv:
+    if word.startswith("--id="):
+        print("".join(f"{{index}}, 1024, 81559\n" for index in word[5:].split(",")))
+"""
 
 
 def write_programs(folder: Path) -> Path:
     folder.mkdir()
-    for name, text in (("swift", _SWIFT), ("zoomin", _ZOOMIN)):
+    for name, text in (("swift", _SWIFT), ("zoomin", _ZOOMIN), ("nvidia-smi", _NVIDIA_SMI)):
         program = folder / name
         program.write_text(text.format(python=sys.executable))
         program.chmod(0o755)

@@ -67,6 +67,7 @@ def make_stage(
     """A stage's folder as a rehearsal with 16 of 7500 records leaves it; a `status` ends its first part."""
     stage = folder / name
     stage.mkdir()
+    args = {**args, "dataset": [str(folder / name) for name in args.get("dataset", [])]}
     seen = {"status": 0, "stopped": False, "seconds": 12.1, "host_gib": 2.0, "gpus": {}}
     if status:
         (stage / "first.json").write_text(json.dumps({**seen, "status": status}))
@@ -103,6 +104,8 @@ def test_hours_are_steps_checkpoints_and_the_start(tmp_path: Path) -> None:
         ({"global_world_size": 4}, COMMAND, 32, 469),  # 468.75
         ({}, f"{COMMAND} --max_steps 30", 32, 30),
         ({"dataset": ["records.jsonl:sft#500"]}, COMMAND, 500, 63),  # 62.5, of however many records
+        ({"dataset": ["/other/records.jsonl:sft"]}, COMMAND, 500, 63),  # which is whole in the rehearsal already
+        ({"dataset": ["records.jsonl:ground", "records.jsonl:sft"]}, COMMAND, 32, 1875),
         (GRPO, COMMAND, 16, 3750),  # four GPUs share two prompts a step
         ({**GRPO, "per_device_train_batch_size": 8, "num_generations": 8}, COMMAND, 16, 1875),
         ({**GRPO, "num_iterations": 2}, COMMAND, 16, 7500),
@@ -114,6 +117,15 @@ def test_the_steps_of_the_whole_run_follow_from_what_ms_swift_resolved(
     stage = make_stage(tmp_path, args={**ARGS, **changes}, command=command, rows=rows)
     assert stage.whole
     assert stage.whole.steps == steps
+
+
+@pytest.mark.parametrize("other", ["/other/records.jsonl:sft", "records.jsonl:sft#16", "swift/self-cognition#16"])
+def test_of_rows_mixed_with_others_no_hours_are_told_but_the_disk_is(other: str, tmp_path: Path) -> None:
+    stage = make_stage(tmp_path, args={**ARGS, "dataset": ["records.jsonl:sft", other]})
+    assert stage.whole is None
+    assert math.isnan(stage.hours)
+    assert stage.disk_bytes == 3 * 5_000_000_000
+    assert "its rows cannot be counted" in rests_on("sft", measured(stage), {"total": 7500})
 
 
 def test_streamed_rows_are_not_counted(tmp_path: Path) -> None:
@@ -203,6 +215,23 @@ def test_the_disk_holds_one_checkpoint_more_while_it_is_written(limit: str, kept
         (  # what is not known is told in its own words
             "Traceback (most recent call last):\nsomething.strange.OddError: an odd thing\nTrain: 1/2\n",
             "something.strange.OddError: an odd thing",
+        ),
+        (  # two GPUs, after a stop
+            "7b/grpo_query1.sh: going on from output/rehearsal/7b/grpo_query1/checkpoint-2\n"
+            "[rank0]: Traceback (most recent call last):\n[rank0]: something.OddError: an odd thing\n"
+            "torch.distributed.elastic.multiprocessing.errors.ChildFailedError: \n",
+            "something.OddError: an odd thing",
+        ),
+        ("7b/grpo_query1.sh: going on from out/checkpoint-2\n", "it ended with status 1, and said nothing"),
+        (  # what was only said is no reason
+            "zoomin: out: no locks on this file system; start no second run that writes to it\n"
+            "Traceback (most recent call last):\nsomething.OddError: an odd thing\n",
+            "something.OddError: an odd thing",
+        ),
+        (  # a traceback that a program survived is none either
+            "Traceback (most recent call last):\nsomething.OddError: an odd thing\n"
+            "zoomin: out/predictions.jsonl: No space here\n",
+            "out/predictions.jsonl: No space here",
         ),
         (  # the same with vLLM 0.6.3's name and nothing of vLLM 0.32 in it
             "[rank0]: RuntimeError: Failed to import trl.trainer.grpo_trainer because of the following error (look up "
@@ -299,6 +328,18 @@ def test_a_stage_that_failed_is_reported_as_far_as_it_came(tmp_path: Path) -> No
     text = as_text(result)
     assert "hours of the whole run: -" in text
     assert text.endswith("CHANGE sft: more disk\n")
+
+
+def test_what_a_recipe_refused_before_it_began_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_stage(tmp_path)
+    (tmp_path / "grpo_query1").mkdir()
+    (tmp_path / "grpo_query1" / "whole").touch()
+    (tmp_path / "grpo_query1" / "refused.log").write_text("7b/grpo_query1.sh: MODEL=out: a Gemma; expected another\n")
+    monkeypatch.setattr("rehearsal_report.wrong_packages", lambda commands: iter(()))
+    stages = stages_of(tmp_path)
+    assert [stage.name for stage in stages] == ["sft"]
+    monkeypatch.setattr("rehearsal_report.disk_bytes", lambda *_: (1, 0))
+    assert list(findings(tmp_path, stages)) == ["grpo_query1: MODEL=out: a Gemma; expected another"]
 
 
 # ---- packages and GPUs

@@ -9,6 +9,7 @@ import psutil
 import pytest
 from conftest import ROOT
 from random_model import FIRST_SPECIAL_ID, REPLY_TOKENS, ends, known_size, load_processor, make
+from rehearsal_memory import planned
 from run_recipe import environment
 from scripted_swift import write_programs
 
@@ -113,7 +114,8 @@ def test_what_cannot_be_rehearsed_is_refused_with_one_line(
 def test_a_folder_that_is_no_rehearsals_is_left_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "records.jsonl").write_text("{}\n")
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "precious").touch()
+    for name in ("precious", "sample.json"):
+        (tmp_path / "out" / name).touch()
     done = rehearse("7b", DATA=str(tmp_path / "records.jsonl"), OUT=str(tmp_path / "out"))
     assert done.returncode == 2
     assert "is there and is no rehearsal's" in done.stderr
@@ -143,6 +145,7 @@ def test_beside_a_server_each_stage_has_its_own_which_ends_with_it(scripted: dic
     assert Path(scripted["SEEN"]).read_text() == "query1 on 4\nquery2 on 4\n"
     stages = read(Path(scripted["OUT"]))["stages"]
     assert list(stages) == ["grpo_query1", "grpo_query2"]
+    assert [list(stage["gpus_gib"]) for stage in stages.values()] == [["6", "7"]] * 2  # not the server's
     assert all(stage["goes_on"] for stage in stages.values()), done.stdout + done.stderr
     assert "detection: 1 images, 0 with a verdict" in done.stdout
     left = [" ".join(process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"])]
@@ -150,13 +153,35 @@ def test_beside_a_server_each_stage_has_its_own_which_ends_with_it(scripted: dic
 
 
 def test_a_stage_that_fails_ends_the_rehearsal_with_a_report(scripted: dict[str, str]) -> None:
-    done = rehearse("7b", FAILS="rlhf", **scripted)
+    done = rehearse("7b", FAILS="rlhf", STEPS="1", **scripted)
     assert done.returncode == 1
     seen = read(Path(scripted["OUT"]))
     assert (seen["stages"]["sft"]["is_whole"], seen["stages"]["grpo_query1"]["is_whole"]) == (True, False)
     assert "grpo_query2" not in seen["stages"]
     (change,) = [line for line in seen["change"] if not line.startswith("packages")]
     assert change.startswith("grpo_query1: GPU memory ran out: --vllm_gpu_memory_utilization lower")
+
+
+def test_what_names_data_in_an_argument_is_the_sample_and_what_only_looks_so_stays(scripted: dict[str, str]) -> None:
+    data = scripted["DATA"]
+    words = ["--dataset", f"{data}:explain", f"{data}#4", f"--val_dataset={data}", "--other", f"{data}.idx"]
+    out, few = Path(scripted["OUT"]), f"{scripted['OUT']}/records.jsonl"
+    rehearse("7b", *words, **scripted, FAILS="sft")
+    assert f"{data}:explain {data}#4 --val_dataset={data} --other {data}.idx" in (out / "sft" / "whole").read_text()
+    told = (out / "sft" / "first.log").read_text()
+    assert f"{few}:explain {few}#4 --val_dataset={few} --other {data}.idx" in told
+
+
+def test_what_a_recipe_refuses_before_it_is_started_is_in_the_report_too(scripted: dict[str, str]) -> None:
+    done = rehearse("7b", **scripted, LEARNING_RATE="1")
+    assert done.returncode == 1
+    assert "CHANGE sft: LEARNING_RATE is no option any more; unset it, and give --learning_rate" in done.stdout
+    assert read(Path(scripted["OUT"]))["stages"] == {}
+
+
+def test_nothing_is_planned_for_an_architecture_that_the_plan_does_not_know(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "qwen3_5_moe"}')
+    assert planned({"tuner_type": "full"}, str(tmp_path), 262144, "zero3") is None
 
 
 # ---- random weights
@@ -188,7 +213,7 @@ def test_a_made_tokenizer_has_qwens_special_tokens_and_a_token_for_every_id(tmp_
     [
         ("Qwen/Qwen2.5-VL-7B-Instruct", "7b"),
         ("32b", "32b"),
-        ("x/My-3B", "3b"),
+        ("3B", "3b"),
         ("Qwen/Qwen3-VL-8B-Instruct", "qwen3-vl-8b"),
         ("Qwen/Qwen3-VL-32B-Instruct", "qwen3-vl-32b"),
     ],
@@ -197,7 +222,14 @@ def test_a_size_is_read_from_a_name(name: str, size: str) -> None:
     assert known_size(name) == size
 
 
-@pytest.mark.parametrize("name", ["Qwen/Qwen2.5-VL-72B-Instruct", "Qwen/Qwen3-VL-7B", "output/7b2x/sft", "model"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("Qwen/Qwen2.5-VL-72B-Instruct", "Qwen/Qwen3-VL-7B", "output/7b2x/sft", "model"),
+        *("Qwen/Qwen2-VL-7B-Instruct", "Qwen/Qwen3-32B", "Qwen/Qwen2.5-Omni-7B", "Qwen/Qwen3-VL-30B-A3B-Instruct"),
+        *("x/My-3B", "Qwen3-32B"),
+    ],
+)
 def test_a_name_without_a_known_size_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match="or a name with one of 3b, 7b, 32b, qwen3-vl-2b,"):
+    with pytest.raises(ValueError, match=r"one of 3b, 7b, 32b, qwen3-vl-2b, .* or a name like"):
         known_size(name)
