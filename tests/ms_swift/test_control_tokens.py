@@ -3,7 +3,6 @@
 from typing import Any
 
 from swift.template import Template
-from swift.template.template_inputs import StdTemplateInputs
 from swift.template.utils import split_str_parts_by
 
 from swift_zoomin.control_tokens import broken
@@ -19,13 +18,6 @@ def test_a_server_of_ms_swift_finds_nothing_but_text_in_a_broken_reply(processor
             assert [part["key"] for part in parts if part["key"]] == [], mark
             ids = tokenizer(broken(reply), add_special_tokens=False)["input_ids"]
             assert not special & set(tokenizer.convert_ids_to_tokens(ids)), mark
-
-
-def test_no_file_that_a_broken_reply_names_is_opened() -> None:
-    """ms-swift takes what stands between these tags for the name of a file or an address."""
-    reply = "".join(f"<{kind}>/etc/{kind}</{kind}>" for kind in ("img", "audio", "video"))
-    inputs = StdTemplateInputs.from_dict({"messages": [{"role": "assistant", "content": broken(reply)}]})
-    assert (inputs.images, inputs.audios, inputs.videos) == ([], [], [])
 
 
 def test_only_marks_are_broken() -> None:
