@@ -150,6 +150,7 @@ def main() -> int:
     options = parser.parse_args()
     if options.out is None:
         parser.error("--out: expected a file of predictions, JSON Lines")
+    command.check_options(options)
     import ray
 
     ray.init()

@@ -223,6 +223,13 @@ def model_type_of(model: str) -> str | None:
     return experts[0] if experts and _EXPERTS.search(model) else dense
 
 
+def is_of_other_family(folder: Path | str) -> bool:
+    """Whether a folder, or an adapter's base, holds a model that is not trained or run here. Raises CheckpointError."""
+    base = _read_json(Path(folder) / "adapter_config.json").get("base_model_name_or_path") or folder
+    model_type = _read_json(Path(base) / "config.json").get("model_type")
+    return model_type is not None and family_of_type(model_type) is None
+
+
 def trained_max_pixels(folder: Path | str) -> int | None:
     """The MAX_PIXELS that a folder says it was trained with; None where it does not say. Raises CheckpointError."""
     kept = _kept(Path(folder))

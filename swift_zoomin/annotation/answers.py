@@ -4,6 +4,7 @@ import re
 import unicodedata
 
 from swift_zoomin.annotation.steps import Answer, Unusable
+from swift_zoomin.control_tokens import CONTROL_TOKEN
 from swift_zoomin.replies import text_problem
 
 MAX_LABEL_CHARACTERS = 120  # a few words; longer ones are cut, since they hide the picture they are drawn on
@@ -17,7 +18,6 @@ _CUT = {"length", "max_tokens"}
 _BLOCKED = {"content_filter", "safety"}
 # Servers that do not separate reasoning send it before the answer, some of them without the opening tag.
 _REASONING = re.compile(r"\A.*</think(?:ing)?>|<think(?:ing)?>.*\Z", re.DOTALL | re.IGNORECASE)
-CONTROL_TOKEN = re.compile(r"<\|[^|<>\s]{1,40}\|>|<(?:image|video|audio|bbox|ref-object)>|</?s>", re.IGNORECASE)
 
 _THE_PICTURE = r"(?: (?:the|this|any|an?|your))? (?:images?|pictures?|photos?|photographs?)\b(?! (?:noise|grain|of)\b)"
 # Seeing is declined of the whole picture alone: a report says "I cannot see a single seam".

@@ -7,10 +7,11 @@ whether the reasons are true, and refusals in other languages, which the languag
 import re
 import unicodedata
 
-from swift_zoomin.annotation.answers import CONTROL_TOKEN, is_refusal, usable_text
+from swift_zoomin.annotation.answers import is_refusal, usable_text
 from swift_zoomin.annotation.language import WORD, is_english
 from swift_zoomin.annotation.leaning import leaning_phrase
 from swift_zoomin.annotation.steps import Answer, Unusable
+from swift_zoomin.control_tokens import CONTROL_TOKEN
 from swift_zoomin.replies import text_problem
 
 MIN_WORDS = 5  # "It looks generated." gives no reason

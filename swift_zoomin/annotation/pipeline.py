@@ -221,8 +221,14 @@ class Pipeline:
         request = Request(messages, width * height, asked.max_tokens, {"temperature": asked.temperature})
         try:
             paid = await self._clients[step].ask(request)
-        except (RefusedError, FailedError) as error:
-            self._failures[step].add(error)
+        except RefusedError as error:
+            if self._clients[step].is_proven:  # then it is about this image alone
+                self._failures[step].end()
+            else:
+                self._failures[step].add(asked.image, error)
+            raise
+        except FailedError as error:
+            self._failures[step].add(asked.image, error)
             raise
         self._failures[step].end()
         if all(client.is_proven for client in self._clients.values()):

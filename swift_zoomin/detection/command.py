@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--url", type=arguments.text, help="the endpoint's address, as http://localhost:8000/v1")
     parser.add_argument("--frame", choices=tuple(Frame), help="how its model writes boxes; else by the model's name")
     parser.add_argument(
-        "--timeout", type=arguments.count, default=TIMEOUT_S, metavar="SECONDS", help="for one request to an endpoint"
+        "--timeout", type=arguments.count, metavar="SECONDS", help=f"for one request to an endpoint ({TIMEOUT_S})"
     )
     parser.add_argument("--gpus", type=arguments.count, default=1, help="GPUs that vLLM spreads the model over")
     parser.add_argument(
@@ -77,6 +77,7 @@ def _image_source(value: str) -> Path | str:
 
 
 def run(options: argparse.Namespace) -> int:
+    check_options(options)
     sources, summary = sources_of(options), Summary()
     images = walk_images(sources, summary.left_out)
     first = next(images, None)
@@ -89,19 +90,34 @@ def run(options: argparse.Namespace) -> int:
         complain(f"{options.model}: {difference}")
     made_by = made_by_of(options, checkpoint)
     options.deciding = deciding.read_deciding(options, made_by)
-    with _destination(options, made_by + options.deciding.made_by()) as out:
-        if out.answered:
-            print(f"{options.out}: {counted(out.answered, 'image')} done already", flush=True)
-        todo = (image for image in chain([first], images) if summary.is_todo(out.became(image)))
-        with quiet_libraries(), Bar(_count(sources)) as bar:
-            for prediction in _predictions(options, checkpoint, todo):
-                summary.add(out.add(prediction), prediction["error"])
-                bar.update(summary.done_before)
+    try:
+        with _destination(options, made_by + options.deciding.made_by()) as out:
+            if out.answered:
+                print(f"{options.out}: {counted(out.answered, 'image')} done already", flush=True)
+            todo = (image for image in chain([first], images) if summary.is_todo(out.became(image)))
+            with quiet_libraries(), Bar(_count(sources)) as bar:
+                for prediction in _predictions(options, checkpoint, todo):
+                    summary.add(out.add(prediction), prediction["error"])
+                    bar.update(summary.done_before)
+    except Exception:  # what was done until then is said before what ended it
+        if summary.outcomes.total() > (options.out is None):
+            print(summary, flush=True)
+        raise
     if options.out or summary.outcomes.total() > 1:
         print(summary)
     for fault in summary.faults():
         complain(fault)
     return summary.status()
+
+
+def check_options(options: argparse.Namespace) -> None:
+    """Raises RecordError for what was asked for and would do nothing."""
+    if options.engine != "endpoint" and (options.url or options.frame or options.timeout):
+        raise RecordError("--url, --frame and --timeout are about --engine endpoint; leave them out, or set that")
+    if options.null and _STDIN not in options.images:
+        raise RecordError("-0 is about names from standard input; leave it out, or read them with -")
+    if options.false_alarms is not None and options.calibration is None:
+        raise RecordError("--false-alarms is about --calibration; leave it out, or set that")
 
 
 def sources_of(options: argparse.Namespace) -> list[Source]:
@@ -138,8 +154,6 @@ def _open_model(options: argparse.Namespace) -> Checkpoint | ServedModel:
     """Looked at before it is loaded, or asked."""
     if options.engine == "endpoint":
         return open_served(options.model, options.url, options.frame)
-    if options.url or options.frame:
-        raise RecordError("--url and --frame are about --engine endpoint; leave them out, or set that")
     return open_checkpoint(options.model)
 
 
@@ -177,7 +191,8 @@ def _endpoint(options: argparse.Namespace, served: ServedModel) -> Engine:
     from swift_zoomin.detection.endpoint import EndpointEngine
 
     limits = settings_in_force(served.settings).limits
-    return EndpointEngine(served.model, limits, options.max_new_tokens, options.timeout)
+    timeout_s = options.timeout or TIMEOUT_S
+    return EndpointEngine(served.model, limits, options.max_new_tokens, timeout_s, concurrency=options.concurrency)
 
 
 def detector_of(options: argparse.Namespace, engine: str | Engine) -> Detector:

@@ -38,7 +38,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--false-alarms",
         type=float,
         choices=FALSE_ALARMS,
-        default=FALSE_ALARMS[0],
         help="share of real images that --calibration may call generated, and of generated ones real (0.01)",
     )
     parser.add_argument(
@@ -145,9 +144,10 @@ def read_deciding(options: argparse.Namespace, made_by: str) -> Deciding:
             f"{options.calibration}: calibrated on predictions made by {calibration.made_by}; this is {wanted}; "
             "calibrate on predictions of this model with these settings"
         )
-    limit = calibration.limit(options.false_alarms)
+    false_alarms = options.false_alarms or FALSE_ALARMS[0]
+    limit = calibration.limit(false_alarms)
     if limit is None:
-        raise RecordError(f"{options.calibration}: no limit at --false-alarms {options.false_alarms}")
+        raise RecordError(f"{options.calibration}: no limit at --false-alarms {false_alarms}")
     for note in calibration.notes:
         complain(f"{options.calibration}: {note}")
     return Deciding(samples, calibration, limit, options.stable)

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cache
 from queue import SimpleQueue
-from threading import Event, Semaphore, Thread
+from threading import Lock, Semaphore, Thread
 from typing import Any, TypeVar
 
 _T = TypeVar("_T")
@@ -32,9 +32,8 @@ def _loop_of(process: int) -> asyncio.AbstractEventLoop:
 
 @dataclass(frozen=True)
 class _Fed:
-    """All items are taken: how many they were, and what ended them before their end."""
+    """All items are taken; what ended them before their end."""
 
-    count: int
     error: BaseException | None
 
 
@@ -42,29 +41,35 @@ def in_flight(work: Callable[[_T], Coroutine[Any, Any, _R]], items: Iterable[_T]
     """What `work` makes of each item, in order of completion, with at most `most` begun and not yet given.
 
     Items are taken in a thread of their own, so that results come while the next item is still waited for. What `work`
-    raises is raised here, what the items raise after the results of those before. Closing gives up what is in flight.
+    raises first, or the items raise, is raised here after the results of what is in flight then; nothing new begins.
+    Closing gives up what is in flight.
     """
     events: SimpleQueue[Future[_R] | _Fed] = SimpleQueue()
     feeding = _Feeding(work, items, Semaphore(most), events)
     Thread(target=feeding.run, name="zoomin-items", daemon=True).start()
-    fed, given = None, 0
+    is_fed, given = False, 0
+    error: BaseException | None = None
     try:
-        while fed is None or given < fed.count:
+        while not is_fed or given < feeding.count:
             event = events.get()
             if isinstance(event, _Fed):
-                fed = event
+                is_fed, error = True, error or event.error
                 continue
             given += 1
+            if raised := event.exception():
+                is_fed, error = True, error or raised
+                feeding.end()
+                continue
             feeding.slots.release()
             yield event.result()
     finally:
         feeding.stop()
-    if fed.error:
-        raise fed.error
+    if error:
+        raise error
 
 
 class _Feeding:
-    """The thread that takes items and begins their work."""
+    """The thread that takes items and begins their work. `count` is how many it has begun."""
 
     def __init__(
         self,
@@ -75,29 +80,29 @@ class _Feeding:
     ) -> None:
         self.slots = slots
         self._work, self._items, self._events = work, items, events
-        self._stopped = Event()
+        self.count = 0
+        self._is_ended, self._beginning = False, Lock()
         self._begun: set[Future[Any]] = set()
 
     def run(self) -> None:
-        count, error = 0, None
+        error = None
         try:
             for item in self._items:
                 self.slots.acquire()
-                if self._stopped.is_set():
-                    return
-                self._begin(item)
-                count += 1
+                with self._beginning:
+                    if self._is_ended:
+                        return
+                    self._begin(item)
+                    self.count += 1
         except BaseException as raised:  # it belongs to the caller, whose thread is another
             error = raised
-        self._events.put(_Fed(count, error))
+        self._events.put(_Fed(error))
 
     def _begin(self, item: Any) -> None:
         future = asyncio.run_coroutine_threadsafe(self._contained(item), event_loop())
         self._begun.add(future)
         future.add_done_callback(self._begun.discard)
         future.add_done_callback(self._events.put)
-        if self._stopped.is_set():  # meanwhile, and then `stop` may not have seen this one
-            future.cancel()
 
     async def _contained(self, item: Any) -> Any:
         """The work, of which no exception ends the loop that all share: asyncio lets these two do so."""
@@ -106,9 +111,15 @@ class _Feeding:
         except (KeyboardInterrupt, SystemExit) as error:
             raise RuntimeError(f"{type(error).__name__}: {error}") from error
 
-    def stop(self) -> None:
-        self._stopped.set()
+    def end(self) -> None:
+        """Begin nothing more. The thread is not waited for: the next item may never come."""
+        with self._beginning:
+            self._is_ended = True
         self.slots.release()
+
+    def stop(self) -> None:
+        """Give up what is begun, too."""
+        self.end()
         for future in list(self._begun):
             future.cancel()
 

@@ -39,16 +39,24 @@ class Stop:
 
 
 class FailuresInARow:
-    """Stops a run whose server fails for every image: it is down, or the same is wrong with each request."""
+    """Stops a run whose server fails for every image: it is down, or the same is wrong with each request.
+
+    An image is known by `image`, and counts once, however many questions about it fail.
+    """
 
     def __init__(self, stop: Stop, server: str) -> None:
-        self._stop, self._server, self._failures = stop, server, 0
+        self._stop, self._server = stop, server
+        self._images: set[str] = set()
 
-    def add(self, error: Exception) -> None:
-        self._failures += 1
-        if self._failures == _MOST_FAILURES_IN_A_ROW:
+    def is_next_last(self, image: str) -> bool:
+        """Whether a failure of this image would stop the run."""
+        return len(self._images | {image}) >= _MOST_FAILURES_IN_A_ROW
+
+    def add(self, image: str, error: Exception) -> None:
+        if self.is_next_last(image):
             self._stop.request(f"{_MOST_FAILURES_IN_A_ROW} images in a row failed at {self._server}; the last: {error}")
+        self._images.add(image)
 
     def end(self) -> None:
-        """An answer came."""
-        self._failures = 0
+        """The server does answer, or its refusal is about one image alone."""
+        self._images.clear()

@@ -11,9 +11,9 @@ from made_images import TURNS
 from PIL import Image, ImageDraw
 from scripted_dialogue import EXPLANATION, boxes_json, decisions_json, grounded
 
-from swift_zoomin.annotation.answers import CONTROL_TOKEN
 from swift_zoomin.annotation.dialogue import Annotation, Answer, Seen, annotate
 from swift_zoomin.boxes import Size, to_model
+from swift_zoomin.control_tokens import CONTROL_TOKEN
 from swift_zoomin.families import Frame
 from swift_zoomin.pictures import open_upright
 from swift_zoomin.records import json_line, read_records

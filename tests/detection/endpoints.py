@@ -2,6 +2,7 @@
 
 from swift_zoomin.boxes import PixelLimits
 from swift_zoomin.checkpoints import limits_of_tokens
+from swift_zoomin.detection.detector import CONCURRENCY
 from swift_zoomin.detection.endpoint import EndpointEngine
 from swift_zoomin.families import QWEN2_5_VL
 from swift_zoomin.served.keys import SHARED_KEY, key_from
@@ -11,6 +12,11 @@ LIMITS = limits_of_tokens(4, 256, QWEN2_5_VL)
 
 
 def engine_at(
-    url: str, name: str = "m", limits: PixelLimits = LIMITS, retries: int = 0, timeout_s: float = 20
+    url: str,
+    name: str = "m",
+    limits: PixelLimits = LIMITS,
+    retries: int = 0,
+    timeout_s: float = 20,
+    concurrency: int = CONCURRENCY,
 ) -> EndpointEngine:
-    return EndpointEngine(Model(name, url, key_from(SHARED_KEY)), limits, 100, timeout_s, retries)
+    return EndpointEngine(Model(name, url, key_from(SHARED_KEY)), limits, 100, timeout_s, retries, concurrency)

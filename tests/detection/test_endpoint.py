@@ -13,7 +13,8 @@ from PIL import Image, ImageChops
 
 from swift_zoomin import prompts
 from swift_zoomin.checkpoints import limits_of_tokens
-from swift_zoomin.detection import Detector
+from swift_zoomin.detection import Detector, endpoint
+from swift_zoomin.detection.deciding import Deciding
 from swift_zoomin.detection.in_flight import event_loop
 from swift_zoomin.episode import Conversation, Episode
 from swift_zoomin.families import QWEN3_VL, Frame
@@ -22,12 +23,17 @@ from swift_zoomin.predictions import Prediction
 from swift_zoomin.records import RecordError
 from swift_zoomin.replies import GENERATED, REAL, render_reply
 from swift_zoomin.replies import Reply as Said
+from swift_zoomin.served.client import ModelClient
+from swift_zoomin.served.data_uris import data_uri
+from swift_zoomin.served.requests import Paid, Request
+from swift_zoomin.served.stopping import FailuresInARow, Stop
 
 KEY = "sk-secret-0123456789"
 # 1000 x 700 is shown as 532 x 364: this is the right half of a region of 125 x 125 pixels, and one at the right edge
 BOXES = [[53.2, 36.4, 119.7, 101.4], [505.4, 0.0, 532.0, 364.0]]
 FIRST = said(render_reply(Said(REAL, BOXES, ["sign", "edge"], "Not <image> nor <|im_end|>.")))
 FINAL = said(render_reply(Said(GENERATED, [], [], "It melts.")))
+REFUSED = fault(400, "flagged by content policy")
 
 
 @pytest.fixture(autouse=True)
@@ -65,7 +71,7 @@ def pictures(body: dict[str, Any]) -> list[Image.Image]:
     return [sent_image(part["image_url"]["url"]) for part in parts if part["type"] == "image_url"]
 
 
-def test_the_exchange_is_the_same_as_elsewhere_and_the_first_reply_goes_back_as_it_came(photo: Path) -> None:
+def test_the_exchange_is_the_same_as_elsewhere_and_the_first_reply_goes_back_as_text(photo: Path) -> None:
     with answering(FIRST, FINAL) as server:
         [row] = detect(server, photo)
     first, second = server.asked
@@ -79,8 +85,10 @@ def test_the_exchange_is_the_same_as_elsewhere_and_the_first_reply_goes_back_as_
     assert ("".join(texts(question)), texts(question)[0]) == (prompts.query1(Frame.ABSOLUTE), "<image>")
     again, reply, close_ups = second["messages"]
     assert again == question
-    assert reply == {"role": "assistant", "content": row["replies"][0]}
-    assert "<|im_end|>" in reply["content"]
+    # A server would look for a picture behind <image>, and end the turn at <|im_end|>.
+    as_text = row["replies"][0].replace("Not <image> nor <|im_end|>.", "Not < image> nor < |im_end|>.")
+    assert reply == {"role": "assistant", "content": as_text}
+    assert "Not <image> nor <|im_end|>." in row["replies"][0]
     assert "".join(texts(close_ups)) == prompts.query2(2)
     assert (row["initial_verdict"], row["verdict"], row["error"]) == (REAL, GENERATED, None)
     assert row["boxes"] == [[100.0, 70.0, 225.0, 195.0], [950.0, 0.0, 1000.0, 700.0]]
@@ -156,11 +164,86 @@ def test_what_is_wrong_for_all_images_ends_the_run_after_one_call(photo: Path, a
     assert len(server.asked) == 1
 
 
-def test_a_server_that_fails_for_every_image_is_left_in_peace(photo: Path) -> None:
+@pytest.fixture
+def many(tmp_path: Path) -> list[Path]:
+    """Small pictures, each in a file of its own."""
+    paths = [tmp_path / f"{number}.png" for number in range(31)]
+    for path in paths:
+        Image.new("RGB", (56, 56), "grey").save(path)
+    return paths
+
+
+def test_a_server_that_fails_for_every_image_is_left_in_peace(many: list[Path]) -> None:
     with answering(fault(500, "down")) as server, pytest.raises(RecordError) as raised:
-        detect(server, *[photo] * 30)
+        detect(server, *many)
     assert str(raised.value) == f"20 images in a row failed at {server.url}; the last: 500 down (asked once)"
     assert len(server.asked) == 20
+
+
+def test_a_server_that_refuses_a_plain_picture_too_is_left_in_peace(many: list[Path]) -> None:
+    with answering(REFUSED) as server, pytest.raises(RecordError) as raised:
+        detect(server, *many)
+    expected = f"20 images in a row failed at {server.url}; the last: 400 flagged by content policy"
+    assert (str(raised.value), len(server.asked)) == (expected, 20 + 1)
+
+
+def test_images_that_are_refused_end_no_run_even_where_they_are_its_first(many: list[Path]) -> None:
+    """A later run begins with them: it would never get past them."""
+    with answering(*[REFUSED] * 20, FIRST, *[REFUSED] * 10, FIRST, FINAL) as server:
+        rows = detect(server, *many)
+    assert [row["error"] for row in rows] == ["the server: 400 flagged by content policy"] * 30 + [None]
+    plain = pictures(server.asked[20])
+    assert [picture.getcolors() for picture in plain] == [[(224 * 224, (128, 128, 128))]]
+    assert "".join(texts(server.asked[20]["messages"][0])) == prompts.query1(Frame.ABSOLUTE)
+
+
+def test_a_server_that_answered_once_refuses_for_the_image_alone(many: list[Path]) -> None:
+    with answering(FIRST, FINAL, REFUSED) as server:
+        rows = detect(server, *many)
+    assert (len(rows), len(server.asked)) == (31, 2 + 30)
+
+
+def test_failures_are_counted_by_image() -> None:
+    stop = Stop()
+    failures = FailuresInARow(stop, "it")
+    for _ in range(8):
+        for number in range(19):
+            failures.add(f"{number}.png", ValueError("down"))
+    assert stop.reason is None
+    failures.add("19.png", ValueError("down"))
+    assert stop.reason == "20 images in a row failed at it; the last: down"
+
+
+def test_samples_are_asked_with_the_same_pictures_and_no_more_at_a_time_than_told(
+    many: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded: list[Image.Image] = []
+    running: list[int] = [0]
+    ask = ModelClient.ask
+
+    async def counted(client: ModelClient, request: Request) -> Paid:
+        running.append(running[-1] + 1)
+        try:
+            return await ask(client, request)
+        finally:
+            running.append(running[-1] - 1)
+
+    def encode(picture: Image.Image) -> str:
+        encoded.append(picture)
+        return data_uri(picture)
+
+    monkeypatch.setattr(endpoint, "data_uri", encode)
+    monkeypatch.setattr(ModelClient, "ask", counted)
+    with answering(FINAL) as server:
+        engine = engine_at(server.url, concurrency=2)
+        detector = Detector(engine=engine, concurrency=3, deciding=Deciding(samples=8))
+        rows = list(detector.detect(map(str, many[:3])))
+        engine.close()
+    assert [row["sampled_verdicts"] for row in rows] == [[GENERATED] * 8] * 3
+    assert len(server.asked) == 3 * (2 + 8)
+    assert max(running) == 2
+    assert len(encoded) == 3 * 3  # once for each question: the first, the second, and the one that is sampled
+    assert not engine._asked_about  # nothing of it stays
 
 
 def test_rows_made_before_the_run_ended_are_not_lost(photo: Path) -> None:

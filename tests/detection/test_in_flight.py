@@ -1,6 +1,8 @@
 """Which images are in flight: none waits for another, no more than told, and what ends a run ends them too."""
 
 import asyncio
+import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -10,7 +12,7 @@ import pytest
 from scripted_engine import ScriptedEngine, answer, five_images, name_of
 
 from swift_zoomin.detection import Detector
-from swift_zoomin.detection.in_flight import SharedClock
+from swift_zoomin.detection.in_flight import SharedClock, event_loop
 from swift_zoomin.episode import Answer, Conversation
 from swift_zoomin.images import ImageError
 from swift_zoomin.predictions import Prediction
@@ -79,21 +81,87 @@ def test_images_are_taken_as_there_is_room_and_results_come_before_the_next_is_k
         next(predictions)
 
 
-def test_what_an_engine_raises_ends_the_run_and_what_is_in_flight(images: dict[str, str]) -> None:
-    ended = threading.Event()
+class FailingForB(ScriptedEngine):
+    """Fails for `b`; `a` has its replies once `go_on` is set."""
 
+    def __init__(self) -> None:
+        super().__init__({name: [answer("real"), answer("generated")] for name in "acde"})
+        self.go_on, self.has_failed, self.a_ended = asyncio.Event(), threading.Event(), threading.Event()
+
+    async def answer(self, conversation: Conversation, *how: object) -> Answer | ImageError:
+        if name_of(conversation) == "b":
+            self.has_failed.set()
+            raise RuntimeError("out of memory")
+        if name_of(conversation) == "a":
+            try:
+                await asyncio.wait_for(self.go_on.wait(), 60)
+            finally:
+                self.a_ended.set()
+        return await super().answer(conversation)
+
+
+def test_after_what_an_engine_raises_nothing_begins_and_what_is_in_flight_is_kept(images: dict[str, str]) -> None:
+    engine = FailingForB()
+    taken: list[str] = []
+
+    def names() -> Iterator[str]:
+        for name in "ab":
+            taken.append(name)
+            yield images[name]
+        engine.has_failed.wait(20)
+        event_loop().call_soon_threadsafe(event_loop().call_later, 0.1, engine.go_on.set)
+        for name in "cde":
+            taken.append(name)
+            yield images[name]
+
+    kept: list[Prediction] = []
+    with pytest.raises(RuntimeError, match="out of memory"):
+        kept.extend(Detector(engine=engine, concurrency=2).detect(names()))
+    # `list.extend` keeps what came before an error
+    assert [(Path(prediction["image"]).stem, prediction["verdict"]) for prediction in kept] == [("a", "generated")]
+    assert engine.names() == "aa"
+
+
+def test_after_what_an_engine_raises_a_list_that_says_nothing_is_not_waited_for(images: dict[str, str]) -> None:
+    go_on = threading.Event()
+
+    def names() -> Iterator[str]:
+        yield images["b"]
+        go_on.wait(60)
+
+    start = time.monotonic()
+    with pytest.raises(RuntimeError, match="out of memory"):
+        list(Detector(engine=FailingForB(), concurrency=2).detect(names()))
+    go_on.set()
+    assert time.monotonic() - start < 30
+
+
+def test_an_interruption_waits_for_nothing_in_flight(images: dict[str, str]) -> None:
+    """Also after an error, while what is in flight is waited for."""
+    engine = FailingForB()
+
+    def interrupt() -> None:
+        engine.has_failed.wait(20)
+        time.sleep(0.1)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(KeyboardInterrupt):
+        list(Detector(engine=engine, concurrency=2).detect([images["a"], images["b"]]))
+    assert engine.a_ended.wait(20)
+    assert not engine.go_on.is_set()
+
+
+def test_an_engine_that_fails_for_everything_ends_the_run_at_once(images: dict[str, str]) -> None:
     class Failing(ScriptedEngine):
         async def answer(self, conversation: Conversation, *how: object) -> Answer | ImageError:
-            if name_of(conversation) == "a":
-                try:
-                    await asyncio.sleep(60)
-                finally:
-                    ended.set()
-            raise RuntimeError("out of memory")
+            self.asked.append(conversation)
+            raise RuntimeError(f"out of memory at {name_of(conversation)}")
 
-    with pytest.raises(RuntimeError, match="out of memory"):
-        list(Detector(engine=Failing({}), concurrency=2).detect([images["a"], images["b"]]))
-    assert ended.wait(20)
+    engine = Failing({})
+    with pytest.raises(RuntimeError, match="out of memory at"):
+        list(Detector(engine=engine, concurrency=2).detect(list(images.values()) * 100))
+    assert len(engine.asked) <= 2
 
 
 @pytest.mark.parametrize("raised", [SystemExit("no more"), KeyboardInterrupt("no more")])
