@@ -4,9 +4,10 @@
     python examples/ray_detect.py PICTURES --model output/7b/grpo2/checkpoint-3000 --engine vllm \
         --out /shared/predictions.jsonl --workers 8
 
-Takes the arguments of `zoomin detect`, and `--workers`; joins the cluster of RAY_ADDRESS, or makes one of this machine.
-Pictures, model and --out lie where all machines see them under the same names. Each worker loads the model once, takes
-the GPUs that --gpus says, and is given CHUNK images at a time. An image that cannot be read is a row with `error`.
+Takes the arguments of `zoomin detect`, and `--workers`, but no endpoint: one machine can ask it. Joins the cluster of
+RAY_ADDRESS, or makes one of this machine. Pictures, model and --out lie where all machines see them under the same
+names. Each worker loads the model once, takes the GPUs that --gpus says, and is given CHUNK images at a time. An image
+that cannot be read is a row with `error`. What is said at the end, and the exit status, are those of `zoomin detect`.
 
 Beside --out a folder `predictions.jsonl.ray` holds the list of images, the answers (Parquet) and Ray's checkpoint. The
 images of a block are noted as pending before its answers are written, and as done afterwards; whoever comes next takes
@@ -31,13 +32,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from swift_zoomin import arguments
-from swift_zoomin.arguments import INCOMPLETE, counted
+from swift_zoomin.arguments import NOTHING_DONE, complain
+from swift_zoomin.checkpoints import CheckpointError
 from swift_zoomin.detection import Detector, command
 from swift_zoomin.detection.deciding import read_deciding
 from swift_zoomin.detection.detector import open_checkpoint
-from swift_zoomin.listing import LeftOut, walk_images
+from swift_zoomin.detection.summary import STATUS_HELP, Summary
+from swift_zoomin.images import ImageError
 from swift_zoomin.predictions import Outcome, Prediction
 from swift_zoomin.predictions_file import PredictionsFile
+from swift_zoomin.predictions_parquet import SUFFIX
 from swift_zoomin.records import RecordError, json_line
 
 CHUNK = 256  # images that a worker is given at a time, and that are done again where it is killed
@@ -59,26 +63,31 @@ class Looker:
 
 
 def detect(
-    images: Iterable[Path], out: Path, made_by: str, make_detector: MakeDetector, workers: int, gpus: int = 0
-) -> Counter[Outcome]:
-    """Answer all images that `out` has no answer of, each once; what became of those."""
+    images: Iterable[Path],
+    out: Path,
+    made_by: str,
+    make_detector: MakeDetector,
+    summary: Summary,
+    workers: int,
+    gpus: int = 0,
+) -> None:
+    """Answer all images that `out` has no answer of, each once, and count what became of all."""
     folder = out.with_name(f"{out.name}.ray")
-    outcomes: Counter[Outcome] = Counter()
     with PredictionsFile(out, made_by) as file:
         if (folder / "images").exists():
             print(f"{folder}: going on with an interrupted run", file=sys.stderr)
-            outcomes += _finish(folder, file, made_by, make_detector, workers, gpus)
-            del outcomes[Outcome.UNREAD]  # they are tried again now
-        todo = (path for path in images if file.became(path) in (None, Outcome.UNREAD))
+            # Counted below: those answered as done before this run, and those unread when they are tried again.
+            _finish(folder, file, made_by, make_detector, Summary(), workers, gpus)
+        todo = (path for path in images if summary.is_todo(file.became(path)))
         if _list(todo, folder, made_by):
-            outcomes += _finish(folder, file, made_by, make_detector, workers, gpus)
-    return outcomes
+            _finish(folder, file, made_by, make_detector, summary, workers, gpus)
 
 
 def _list(images: Iterable[Path], folder: Path, made_by: str) -> int:
     """Write down which images are to be answered, all or none of them; how many they are."""
     unfinished = folder / "listing"
-    shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed before its list was whole
+    # Of a run that was killed before its list was whole, or when all was done but for this.
+    shutil.rmtree(folder, ignore_errors=True)
     unfinished.mkdir(parents=True)
     (folder / "made_by").write_text(made_by)
     names = (json.dumps(str(path)) for path in images)
@@ -94,8 +103,14 @@ def _list(images: Iterable[Path], folder: Path, made_by: str) -> int:
 
 
 def _finish(
-    folder: Path, file: PredictionsFile, made_by: str, make_detector: MakeDetector, workers: int, gpus: int
-) -> Counter[Outcome]:
+    folder: Path,
+    file: PredictionsFile,
+    made_by: str,
+    make_detector: MakeDetector,
+    summary: Summary,
+    workers: int,
+    gpus: int,
+) -> None:
     """Answer what is listed and not yet answered, and add all answers to the predictions file."""
     other = (folder / "made_by").read_text()
     if other != made_by:
@@ -105,15 +120,14 @@ def _finish(
     answered = Counter(_column(folder / "answers", "image"))
     if answered.keys() != listed or answered.total() != len(listed):
         raise RuntimeError(f"{folder}: {answered.total()} answers for {len(listed)} images; expected one each")
-    outcomes: Counter[Outcome] = Counter()
     for line in _column(folder / "answers", "prediction"):
         prediction: Prediction = json.loads(line)
         became = file.became(Path(prediction["image"]))  # where this very loop was killed before
         if became in (None, Outcome.UNREAD):
             became = file.add(prediction)
-        outcomes[became] += 1
+        summary.add(became, prediction["error"])
+    os.rename(folder / "images", folder / "listing")  # a list that is whole goes on, and this may be killed half-way
     shutil.rmtree(folder)
-    return outcomes
 
 
 def _answer(folder: Path, make_detector: MakeDetector, workers: int, gpus: int) -> None:
@@ -143,27 +157,45 @@ def _column(folder: Path, name: str) -> Iterator[str]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser()
+    options = _read_options()
+    try:
+        return _run(options)
+    except (RecordError, ImageError, CheckpointError, OSError) as error:
+        complain(str(error))
+        return NOTHING_DONE
+
+
+def _read_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(formatter_class=argparse.RawDescriptionHelpFormatter)
     command.add_arguments(parser)
-    parser.description, parser.epilog = __doc__, None
+    parser.description, parser.epilog = __doc__, STATUS_HELP
     parser.add_argument("--workers", type=arguments.count, default=1, help="of the cluster, each with a model")
     options = parser.parse_args()
-    if options.out is None:
+    if options.out is None or options.out.suffix == SUFFIX:
         parser.error("--out: expected a file of predictions, JSON Lines")
+    if options.engine == "endpoint" or options.url or options.frame:
+        parser.error("--engine endpoint, --url, --frame: ask an address by zoomin detect; here each worker has a model")
     command.check_options(options)
+    return options
+
+
+def _run(options: argparse.Namespace) -> int:
+    summary = Summary()
+    images = command.found_images(options, command.sources_of(options), summary)
+    checkpoint = open_checkpoint(options.model)
+    made_by = command.made_by_of(options, checkpoint)
+    options.deciding = read_deciding(options, made_by)
+    made_by += options.deciding.made_by()
     import ray
 
     ray.init()
     gpus = options.gpus if ray.cluster_resources().get("GPU") else 0
-    checkpoint = open_checkpoint(options.model)
-    images = walk_images(command.sources_of(options), LeftOut())
-    made_by = command.made_by_of(options, checkpoint)
-    options.deciding = read_deciding(options, made_by)
-    made_by += options.deciding.made_by()
     make_detector = partial(command.detector_of, options, options.engine)
-    outcomes = detect(images, options.out.absolute(), made_by, make_detector, options.workers, gpus)
-    print(f"{counted(outcomes.total(), 'image')}: {', '.join(f'{outcomes[one]} {one.value}' for one in outcomes)}")
-    return INCOMPLETE if outcomes[Outcome.UNREAD] else 0
+    detect(images, options.out.absolute(), made_by, make_detector, summary, options.workers, gpus)
+    print(summary)
+    for fault in summary.faults():
+        complain(fault)
+    return summary.status()
 
 
 if __name__ == "__main__":

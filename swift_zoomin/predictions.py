@@ -6,17 +6,19 @@
 
 `image` is relative to the file. Boxes are pixels of the upright original; raw replies keep the model's own frame, which
 the family in `made_by` says. A verdict is null where the reply had none. `error` says why an image could not be read,
-or which reply was cut by the length limit; the first is tried again by the next run, the second is an answer. A
-one-turn variant has no field that it never asks for. `made_by` is the model and the settings; `zoomin detect` goes on
-only in a file that has the same. A detector that is not ours joins in with `image` and `verdict` alone.
+or which reply was cut by the length limit; the first is tried again by the next run, the second is an answer. Where
+only a further look failed (below), the row has a verdict and an error that is tried again. A one-turn variant has no
+field that it never asks for. `made_by` is the model and the settings; `zoomin detect` goes on only in a file that has
+the same. A detector that is not ours joins in with `image` and `verdict` alone.
 
 Where they were asked for, a row of ours has further fields; `verdict` stays the model's own:
 
-    "score": 0.93, "sampled_verdicts": ["generated", null, ...], "decision": "cannot tell", "decision_reason": "..."
+    "sampled_verdicts": ["generated", null, ...], "score": 0.93, "decision": "cannot tell", "decision_reason": "..."
 
-`score` is the probability of "generated": calibrated, where `made_by` names a calibration, and else the bare share of
-`sampled_verdicts` (null: without a verdict, half a vote), which is no probability yet. It is null where nothing could
-be sampled. `decision` is real, generated or "cannot tell", of which `decision_reason` says why; null where it can.
+`sampled_verdicts` are those of sampled last looks, null for one without a verdict; null where nothing could be sampled.
+`score` is the probability of "generated", calibrated on held-out images; there is none without a calibration, which
+`made_by` then names. `decision` is real, generated or "cannot tell", of which `decision_reason` says why; null where it
+can.
 """
 
 import math
@@ -127,6 +129,7 @@ def collect_predictions(path: Path, rows: Iterable[tuple[str, Any]]) -> Predicti
     """The predictions in rows of `path`, each with its `file:line`; a ValueError among them is a row's fault.
 
     Of several rows of one image the last one with a verdict counts, and else the last one. Two verdicts are a fault.
+    A row with an error has none here: the run that tries the image again may come to another.
     Raises RecordError with all faults.
     """
     home = home_of(path)
@@ -136,8 +139,8 @@ def collect_predictions(path: Path, rows: Iterable[tuple[str, Any]]) -> Predicti
         if fault := prediction_fault(prediction):
             faults.append(f"{where}: {fault}")
             continue
-        image, verdict = image_path(home, prediction["image"]), prediction["verdict"]
-        earlier = predictions[image]["verdict"] if image in predictions else None
+        image, verdict = image_path(home, prediction["image"]), _verdict_to_keep(prediction)
+        earlier = _verdict_to_keep(predictions[image]) if image in predictions else None
         predictions.doubled += image in predictions
         if verdict is not None or earlier is None:
             predictions[image] = prediction
@@ -146,6 +149,10 @@ def collect_predictions(path: Path, rows: Iterable[tuple[str, Any]]) -> Predicti
     if faults:
         raise RecordError(list_faults(faults))
     return predictions
+
+
+def _verdict_to_keep(prediction: Prediction) -> str | None:
+    return None if has_failed(prediction) else prediction["verdict"]
 
 
 def named_image(path: Path, name: str) -> Path:
@@ -170,6 +177,9 @@ def prediction_fault(prediction: Any) -> str | None:
             return f'{name} {prediction[name]!r}; expected "{REAL}", "{GENERATED}" or null'
     if prediction.get("decision") not in (*VERDICTS, CANNOT_TELL, None):
         return f'decision {prediction["decision"]!r}; expected "{REAL}", "{GENERATED}", "{CANNOT_TELL}" or null'
+    sampled = prediction.get("sampled_verdicts")
+    if sampled is not None and not _are_verdicts(sampled):
+        return f'sampled_verdicts {sampled!r}; expected a list of "{REAL}", "{GENERATED}" and null, or null'
     for name, (most, expected) in _NUMBERS.items():
         if not _is_number(prediction.get(name), most):
             return f"{name} {prediction[name]!r}; expected {expected} or null"
@@ -180,6 +190,10 @@ def prediction_fault(prediction: Any) -> str | None:
     if not isinstance(boxes, list) or not all(as_box(box) for box in boxes):
         return f"boxes {boxes}; expected a list of [x1, y1, x2, y2]"
     return None
+
+
+def _are_verdicts(value: Any) -> bool:
+    return isinstance(value, list) and all(verdict in (*VERDICTS, None) for verdict in value)
 
 
 def _is_number(value: Any, most: float) -> bool:

@@ -37,3 +37,21 @@ def test_a_path_that_steps_out_of_the_folder_is_plain(tmp_path: Path) -> None:
     for name in ("../a.png", "..//a.png", ".././a.png", "x/../../a.png", "../../" + tmp_path.name + "/a.png"):
         (tmp_path / "run" / "p.jsonl").write_text(json_line({"image": name, "verdict": "real"}))
         assert list(read_predictions(tmp_path / "linked" / "p.jsonl")) == [tmp_path / "a.png"]
+
+
+def test_a_verdict_beside_an_error_contradicts_no_later_one(tmp_path: Path) -> None:
+    """The image was to be tried again, and the run that did so was killed before it left out the earlier row."""
+    path = tmp_path / "p.jsonl"
+    failed = {"image": "a.png", "verdict": "real", "error": "the server: 503 busy"}
+    for later in ({"image": "a.png", "verdict": "generated", "error": None}, {**failed, "verdict": "generated"}):
+        path.write_text(json_line(failed) + json_line(later))
+        assert read_predictions(path) == {tmp_path / "a.png": later}
+
+
+@pytest.mark.parametrize("sampled", [5, "real", ["fake"], [["real"]], {"real": 1}])
+def test_sampled_verdicts_that_are_none_are_a_fault(sampled: object, tmp_path: Path) -> None:
+    path = tmp_path / "p.jsonl"
+    path.write_text(json_line({"image": "a.png", "verdict": "real", "sampled_verdicts": sampled}))
+    with pytest.raises(RecordError) as caught:
+        read_predictions(path)
+    assert str(caught.value).startswith(f"{path}:1: sampled_verdicts {sampled!r}; expected a list of ")

@@ -17,8 +17,9 @@ short of 0 and 1, so that classes that separate perfectly have a finite slope. N
 
 Limits are conformal. With N real images, one that is new reaches a share that k of them reach with a probability of at
 most (k + 1) / (N + 1), whatever the samples are worth. "generated" is said from the lowest share on at which that is at
-most `false_alarms`; "real" up to the highest share at which a generated image is called real at most as often. Between
-them, or beyond both, the answer is "cannot tell". null says that there is no such share: too few images, or samples
+most `false_alarms`; "real" up to the highest share at which a generated image is called real at most as often. Shares
+for which both would hold, as of a good model, whose images seldom come there, are neither's: each limit is moved past
+the other. Between them the answer is "cannot tell". null says that there is no such share: too few images, or samples
 that say "generated" of too many real ones. `wrong` are the images of the other label beyond a share, among the
 calibration's; their interval is exact (Clopper and Pearson), 95%.
 """
@@ -68,11 +69,9 @@ class Limit:
 
     def decide(self, share: float) -> tuple[str, str | None]:
         """Real, generated or cannot tell; and why it cannot."""
-        is_generated = self.generated is not None and share >= self.generated.share
-        is_real = self.real is not None and share <= self.real.share
-        if is_generated and not is_real:
+        if self.generated and share >= self.generated.share:
             return GENERATED, None
-        if is_real and not is_generated:
+        if self.real and share <= self.real.share:
             return REAL, None
         generated = f"from {self.generated.share:.3g} on" if self.generated else "at no share"
         real = f"up to {self.real.share:.3g}" if self.real else "at no share"
@@ -200,9 +199,10 @@ def _auc(seen: np.ndarray, is_generated: np.ndarray) -> tuple[float, float]:
 
 
 def find_limit(rate: float, real: np.ndarray, generated: np.ndarray, every: np.ndarray) -> Limit:
-    """The outermost shares that images of the other label reach seldom enough."""
-    loud = [share for share in every if _is_seldom((real >= share).sum(), len(real), rate)]
-    quiet = [share for share in every if _is_seldom((generated <= share).sum(), len(generated), rate)]
+    """The outermost shares that images of the other label reach seldom enough, and where only one label would do."""
+    seldom_real = {share for share in every if _is_seldom((real >= share).sum(), len(real), rate)}
+    seldom_generated = {share for share in every if _is_seldom((generated <= share).sum(), len(generated), rate)}
+    loud, quiet = sorted(seldom_real - seldom_generated), sorted(seldom_generated - seldom_real)
     return Limit(
         rate,
         _bound(loud[0], real >= loud[0], generated >= loud[0]) if loud else None,
@@ -269,6 +269,9 @@ def _from_json(value: Any) -> Calibration:
         for limit in value["limits"]
     ]
     calibration = Calibration(**{**value, "limits": limits})
+    for limit in limits:
+        if limit.generated and limit.real and limit.real.share >= limit.generated.share:
+            raise ValueError(f"limits {limit.generated.share} and {limit.real.share} overlap")
     numbers = calibration.probabilities
     if len(numbers) != 2 * calibration.samples + 1 or not all(0 <= number <= 1 for number in numbers):
         raise ValueError(f"probabilities {numbers}; expected 2 * samples + 1 numbers from 0 to 1")

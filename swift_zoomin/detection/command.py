@@ -19,7 +19,7 @@ from swift_zoomin.detection.quiet import quiet_libraries
 from swift_zoomin.detection.served_model import TIMEOUT_S, ServedModel, open_served
 from swift_zoomin.detection.summary import STATUS_HELP, Summary
 from swift_zoomin.episode import CHOOSERS, ONE_TURN, Engine
-from swift_zoomin.families import QWEN2_5_VL, Frame
+from swift_zoomin.families import Frame
 from swift_zoomin.images import ImageError, ImageRef
 from swift_zoomin.listing import LeftOut, Names, Source, images_of_records, is_records_file, walk_images
 from swift_zoomin.predictions import Prediction, to_prediction
@@ -79,12 +79,7 @@ def _image_source(value: str) -> Path | str:
 def run(options: argparse.Namespace) -> int:
     check_options(options)
     sources, summary = sources_of(options), Summary()
-    images = walk_images(sources, summary.left_out)
-    first = next(images, None)
-    if first is None:
-        left_out = summary.left_out.summary()
-        end = f"; left out: {left_out}" if left_out else ""
-        raise ImageError(f"{', '.join(map(str, options.images))}: no image found{end}")
+    images = found_images(options, sources, summary)
     checkpoint = _open_model(options)
     for difference in differences(checkpoint.settings):
         complain(f"{options.model}: {difference}")
@@ -94,7 +89,7 @@ def run(options: argparse.Namespace) -> int:
         with _destination(options, made_by + options.deciding.made_by()) as out:
             if out.answered:
                 print(f"{options.out}: {counted(out.answered, 'image')} done already", flush=True)
-            todo = (image for image in chain([first], images) if summary.is_todo(out.became(image)))
+            todo = (image for image in images if summary.is_todo(out.became(image)))
             with quiet_libraries(), Bar(_count(sources)) as bar:
                 for prediction in _predictions(options, checkpoint, todo):
                     summary.add(out.add(prediction), prediction["error"])
@@ -134,6 +129,17 @@ def sources_of(options: argparse.Namespace) -> list[Source]:
     return sources
 
 
+def found_images(options: argparse.Namespace, sources: list[Source], summary: Summary) -> Iterator[Path]:
+    """The images of the sources. Raises ImageError where there is none, before anything is loaded."""
+    images = walk_images(sources, summary.left_out)
+    first = next(images, None)
+    if first is None:
+        left_out = summary.left_out.summary()
+        end = f"; left out: {left_out}" if left_out else ""
+        raise ImageError(f"{', '.join(map(str, options.images))}: no image found{end}")
+    return chain([first], images)
+
+
 def _destination(options: argparse.Namespace, made_by: str) -> Printed | PredictionsFile:
     if options.out is None:
         return Printed(write)
@@ -161,9 +167,7 @@ def made_by_of(options: argparse.Namespace, checkpoint: Checkpoint | ServedModel
     """What a prediction depends on besides its image; it stands in each, so that no file mixes two of them."""
     asked = options.one_turn or f"regions {options.regions}"
     settings = settings_in_force(checkpoint.settings)
-    family = settings.limits.family
-    told = "" if family == QWEN2_5_VL else f"family {family.name}|"  # no family is told in older predictions
-    limits = f"{told}pixels {settings.limits}|tokens {options.max_new_tokens}"
+    limits = f"family {settings.limits.family.name}|pixels {settings.limits}|tokens {options.max_new_tokens}"
     ours = f"prompts {settings.prompts}|zoomin {version('swift-zoomin')}"
     return f"model {checkpoint.name_with_hash()}|{asked}|{limits}|{ours}"
 

@@ -1,14 +1,16 @@
 """What `zoomin detect` says beyond the model's verdict, where it is asked to: samples, a score, and a decision.
 
---samples 8                    "sampled_verdicts" and "score", the bare share of them
---calibration calibration.json a calibrated "score", and "decision": real, generated or cannot tell
+--samples 8                    "sampled_verdicts", for zoomin calibrate
+--calibration calibration.json these, a calibrated "score", and "decision": real, generated or cannot tell
 --stable                       "decision": the verdict (or what the calibration decides), or cannot tell where a
-                               mild re-encoding of the image changes the verdict
+                               mild re-encoding of the image changes the verdict, or cannot be looked at
+
+Where one of these looks fails, the server's answer or the image's file being gone, the row has that as its `error`, and
+the next run tries the image again.
 """
 
 import argparse
 import hashlib
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,20 +18,22 @@ from swift_zoomin import arguments
 from swift_zoomin.arguments import complain
 from swift_zoomin.detection.calibration import FALSE_ALARMS, Calibration, Limit, as_json, read_calibration
 from swift_zoomin.detection.score import CALIBRATED, STABLE, how_sampled, sample, share
-from swift_zoomin.detection.stability import flips
+from swift_zoomin.detection.stability import Look, seen_again
 from swift_zoomin.episode import Conversation, Engine
 from swift_zoomin.images import ImageError
-from swift_zoomin.predictions import CANNOT_TELL
+from swift_zoomin.predictions import CANNOT_TELL, has_failed
 from swift_zoomin.records import RecordError
 from swift_zoomin.replies import parse_reply
 
 Decision = tuple[str, str | None]  # and why it is none
-Look = Callable[[str], Awaitable[Conversation | ImageError]]  # at the image file of this path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--samples", type=arguments.count, metavar="K", help="sample the last look K times for a score (8 is a start)"
+        "--samples",
+        type=arguments.count,
+        metavar="K",
+        help="sample the last look K times, for zoomin calibrate (8 is a start)",
     )
     parser.add_argument(
         "--calibration", type=arguments.path, metavar="FILE", help="of zoomin calibrate: a probability, and a decision"
@@ -69,13 +73,19 @@ class Deciding:
     async def further_fields(
         self, engine: Engine, path: str, seen: Conversation | ImageError, look: Look
     ) -> dict[str, Any]:
-        """The fields of a row that are asked for, of an image whose exchange is over."""
+        """The fields of a row that are asked for, of an image whose exchange is over; with an `error` if they fail."""
         if isinstance(seen, ImageError):
             return self.unread_fields()
-        sampled = await sample(engine, seen, self.samples) if self.samples else None
-        decision = self._decide(seen, sampled)
-        if decision[0] != CANNOT_TELL and self.is_stable_wanted:
-            decision = await _held(path, seen, look, decision)
+        sampled = None
+        try:
+            if self.samples:
+                sampled = await sample(engine, seen, self.samples)
+            decision = self._decide(seen, sampled)
+            if decision[0] != CANNOT_TELL and self.is_stable_wanted:
+                decision = await _held(path, seen, look, decision)
+        except ImageError as error:
+            decision = CANNOT_TELL, f"it could not be looked at again: {error}"
+            return self._fields(sampled, decision) | {"error": str(error)}
         return self._fields(sampled, decision)
 
     def unread_fields(self) -> dict[str, Any]:
@@ -85,21 +95,18 @@ class Deciding:
     def _fields(self, sampled: list[str | None] | None, decision: Decision) -> dict[str, Any]:
         fields: dict[str, Any] = {}
         if self.samples:
-            fields |= {"score": self._score(sampled), "sampled_verdicts": sampled}
+            fields["sampled_verdicts"] = sampled
+        if self.calibration:
+            fields["score"] = None if sampled is None else self.calibration.probability(share(sampled))
         if self.limit or self.is_stable_wanted:
             fields |= {"decision": decision[0], "decision_reason": decision[1]}
         return fields
-
-    def _score(self, sampled: list[str | None] | None) -> float | None:
-        if sampled is None:
-            return None
-        return self.calibration.probability(share(sampled)) if self.calibration else share(sampled)
 
     def _decide(self, seen: Conversation, sampled: list[str | None] | None) -> Decision:
         if self.limit and sampled is not None:
             return self.limit.decide(share(sampled))
         if self.limit:
-            return CANNOT_TELL, f"nothing could be sampled: {seen.error or 'its file can no longer be read'}"
+            return CANNOT_TELL, f"nothing could be sampled: {seen.error}"
         verdict = verdict_of(seen)
         return (verdict, None) if verdict else (CANNOT_TELL, "no verdict")
 
@@ -108,17 +115,19 @@ NOTHING_FURTHER = Deciding()
 
 
 async def _held(path: str, seen: Conversation, look: Look, decision: Decision) -> Decision:
-    """The decision, if the verdict holds after re-encodings."""
-
-    async def verdict_again(file: str) -> str | None:
-        return verdict_of(await look(file))
-
-    try:
-        flipped = await flips(path, verdict_of(seen), verdict_again)
-    except ImageError as error:
-        return CANNOT_TELL, f"it could not be looked at again: {error}"
+    """The decision, if the verdict holds after re-encodings. Raises ImageError where a look at one fails."""
+    flipped, unseen = [], []
+    for name, again in (await seen_again(path, look)).items():
+        if isinstance(again, ImageError):
+            unseen.append(f"{name} ({again})")
+        elif has_failed({"error": again.error}):
+            raise ImageError(f"as {name}: {again.error}")
+        elif verdict_of(again) != verdict_of(seen):
+            flipped.append(name)
     if flipped:
         return CANNOT_TELL, f"the verdict changes under {' and '.join(flipped)}"
+    if unseen:
+        return CANNOT_TELL, f"it could not be looked at again as {' and '.join(unseen)}"
     return decision
 
 

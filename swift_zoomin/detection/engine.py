@@ -29,16 +29,21 @@ _PROMPT_TOKENS = 2048
 _ALL_TOKENS = 1 << 20  # more than any vocabulary has; 0 and -1 mean all too, but ms-swift puts the model's own in place
 
 
+KINDS = ("transformers", "vllm")
+
+
 class SwiftEngine:
     """TransformersEngine or vLLM on one model folder, with the template `zoomin`.
 
     `limits` are the pixels of an image that the model is shown. vLLM spreads over `gpus` GPUs and takes `memory_share`
-    of each. Raises CheckpointError for a folder that the engine cannot serve.
+    of each. Raises CheckpointError for a folder that the engine cannot serve, and ValueError for another `kind`.
     """
 
     def __init__(
         self, checkpoint: Checkpoint, kind: str, max_new_tokens: int, gpus: int = 1, memory_share: float = 0.9
     ) -> None:
+        if kind not in KINDS:
+            raise ValueError(f"engine {kind!r}; expected {' or '.join(KINDS)}, or an Engine")
         register()
         settings = settings_in_force(checkpoint.settings)
         self.limits = settings.limits

@@ -75,6 +75,8 @@ class Gathering:
             return
         try:
             answers = self._infer([waiting.request for waiting in wanted], config)
+            if len(answers) != len(wanted):
+                raise RuntimeError(f"{len(answers)} answers to {len(wanted)} requests; expected one each")
         except BaseException as error:  # it belongs to those who wait, whose thread is another
             answers = [error] * len(wanted)
         for waiting, answer in zip(wanted, answers, strict=True):

@@ -24,7 +24,7 @@ from typing import Self
 
 from swift_zoomin.listing import shown_path
 from swift_zoomin.predictions import Outcome, Prediction, outcome
-from swift_zoomin.replies import REAL
+from swift_zoomin.replies import GENERATED, REAL
 
 _NAMES_WIDTH = 10  # of "decision"
 _INDENT, _BETWEEN = "  ", "  "
@@ -83,6 +83,8 @@ def _parts(prediction: Prediction) -> Iterator[tuple[str, str]]:
         yield "verdict", _verdicts(prediction)
     if prediction.get("score") is not None:
         yield "score", f"{prediction['score']:.2f}"
+    elif prediction.get("sampled_verdicts"):
+        yield "samples", _samples(prediction["sampled_verdicts"])
     if prediction.get("decision") is not None:
         reason = prediction.get("decision_reason")
         yield "decision", f"{prediction['decision']} ({reason})" if reason else prediction["decision"]
@@ -104,6 +106,12 @@ def _verdicts(prediction: Prediction) -> str:
     if "initial_verdict" not in prediction:  # one question was asked
         return verdict
     return f"{verdict} (at first sight: {prediction['initial_verdict'] or 'none'})"
+
+
+def _samples(verdicts: list[str | None]) -> str:
+    """`6 of 8 sampled looks say generated`, and how many say nothing."""
+    said = f"{verdicts.count(GENERATED)} of {len(verdicts)} sampled looks say {GENERATED}"
+    return f"{said}, {verdicts.count(None)} without a verdict" if None in verdicts else said
 
 
 def _coloured(line: str, verdict: str | None) -> str:

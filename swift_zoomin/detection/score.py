@@ -1,4 +1,4 @@
-"""The raw score of an image: what share of its sampled second looks says "generated".
+"""Samples of an image's second look, and the share of them that says "generated": what a score is made from.
 
 The question of the last look is asked again, K times, at temperature 1: the model's own distribution, not a sharpened
 one. The exchange up to it stays as it was, so that an engine with a prefix cache reads it once. The seed of a sample is
@@ -7,7 +7,7 @@ its number, for every image the same, so that engines which draw for a batch hav
 A sample without a verdict stays in the denominator, and speaks for neither side: it counts as half a vote. A row keeps
 all verdicts as `sampled_verdicts`, null where there was none, so it can be seen how many they were.
 
-The share is no probability before `calibration.py` has seen held-out images. Sampling the first look too costs 2K
+The share is no score before `calibration.py` has seen held-out images. Sampling the first look too costs 2K
 replies an image instead of K + 2, and ranks no better: on 200 images of the fading benchmark, K = 8, the AUC was 0.892
 against 0.894 (tests/benchmarks/score.py measures both).
 """
@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from swift_zoomin.episode import Answer, Conversation, Engine
+from swift_zoomin.images import ImageError
 from swift_zoomin.replies import GENERATED, parse_reply
 
 TEMPERATURE = 1.0
@@ -26,16 +27,20 @@ CALIBRATED, STABLE = "calibration ", "stable "  # how those parts of made_by beg
 async def sample(engine: Engine, conversation: Conversation, samples: int) -> list[str | None] | None:
     """The verdicts of so many sampled answers to the last question of a conversation, each a word or None.
 
-    None where it never came to that question: the image could not be read, or the first reply was cut.
+    None where it never came to that question: the image could not be read, or the first reply was cut. Raises
+    ImageError where one of them could not be had: the image's file has gone meanwhile, or a server failed.
     """
     if conversation.episode.next_question() is not None:
         return None
     asked = without_last_reply(conversation)
     answers = await asyncio.gather(*(engine.answer(asked, TEMPERATURE, number) for number in range(samples)))
-    given = [answer for answer in answers if isinstance(answer, Answer)]
-    if len(given) < samples:  # the image's file has gone meanwhile
-        return None
-    return [parse_reply(answer.text).verdict for answer in given]
+    return [_verdict(answer) for answer in answers]
+
+
+def _verdict(answer: Answer | ImageError) -> str | None:
+    if isinstance(answer, ImageError):
+        raise answer
+    return parse_reply(answer.text).verdict
 
 
 def without_last_reply(conversation: Conversation) -> Conversation:

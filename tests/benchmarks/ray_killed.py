@@ -28,6 +28,7 @@ from ray_detect import detect  # noqa: E402
 
 from swift_zoomin.boxes import PixelLimits  # noqa: E402
 from swift_zoomin.detection import Detector  # noqa: E402
+from swift_zoomin.detection.summary import Summary  # noqa: E402
 from swift_zoomin.episode import Answer, Conversation  # noqa: E402
 from swift_zoomin.families import QWEN2_5_VL  # noqa: E402
 from swift_zoomin.listing import LeftOut, walk_images  # noqa: E402
@@ -62,8 +63,9 @@ def run(folder: Path) -> None:
 
     ray.init("local", num_cpus=4, include_dashboard=False, log_to_driver=False)
     images = walk_images([folder / "images"], LeftOut())
-    outcomes = detect(images, folder / "p.jsonl", "scripted", partial(make_detector, folder), workers=2)
-    print(f"  {dict(outcomes)}", flush=True)
+    summary = Summary()
+    detect(images, folder / "p.jsonl", "scripted", partial(make_detector, folder), summary, workers=2)
+    print(f"  {summary}", flush=True)
 
 
 def start(folder: Path) -> subprocess.Popen[bytes]:

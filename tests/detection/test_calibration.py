@@ -1,17 +1,27 @@
 """Calibration: what shares of sampled verdicts are worth, and what it says where they are worth nothing."""
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from sklearn.isotonic import IsotonicRegression
 from sklearn.metrics import roc_auc_score
 
-from swift_zoomin.detection.calibration import Calibration, as_json, calibrate, find_limit, read_calibration
+from swift_zoomin.detection.calibration import (
+    FALSE_ALARMS,
+    Calibration,
+    as_json,
+    calibrate,
+    find_limit,
+    read_calibration,
+)
 from swift_zoomin.detection.score import made_samples, share, shares
 from swift_zoomin.predictions_parquet import write_rows
 from swift_zoomin.records import RecordError, json_rows, write_records
@@ -126,7 +136,9 @@ def test_a_rate_that_so_few_images_cannot_show_has_no_share_and_says_so() -> Non
     one, five = calibration.limits
     assert (one.generated, one.real) == (None, None)  # 1 / 61 > 0.01
     assert five.generated
-    assert five.generated.share == 1 / 16  # 1 / 61 <= 0.05, though no real image has a share above 0
+    assert five.generated.share == 1.0  # 1 / 61 <= 0.05 from 1/16 on; up to 15/16 "real" would do as well
+    assert five.real
+    assert five.real.share == 0.0
     assert calibration.notes == ["1% false alarms need 99 images of each label; there are 60 real and 60 generated"]
 
 
@@ -140,15 +152,47 @@ def test_limits_and_intervals_by_hand() -> None:
     assert (one.generated.right, one.generated.right_of) == (150, 199)
     assert one.generated.wrong_interval == pytest.approx((0.00013, 0.02768), abs=1e-5)  # R: binom.test(1, 199)
     assert five.generated
-    assert (five.generated.share, five.generated.wrong) == (1 / 16, 9)
+    assert (five.generated.share, five.generated.wrong) == (14 / 16, 9)  # 1/16 would do, and 13/16 for "real"
     assert one.real is None  # 9 of 199 generated images have a share of 0: (9 + 1) / 200 = 5%
     assert five.real
-    assert (five.real.share, five.real.wrong, five.real.right) == (13 / 16, 9, 190)
+    assert (five.real.share, five.real.wrong, five.real.right) == (0.0, 9, 190)
     assert one.decide(7 / 8) == (
         "cannot tell",
         "share 0.875 of sampled verdicts; generated is said from 0.938 on, real at no share",
     )
-    assert five.decide(0.5)[0] == "cannot tell"  # beyond both: no image of either label looked so
+    assert five.decide(0.5)[0] == "cannot tell"  # no image of either label looked so
+
+
+@given(st.data(), st.integers(1, 4), st.sampled_from(FALSE_ALARMS))
+def test_the_counts_of_a_limit_are_those_of_its_decisions(data: st.DataObject, samples: int, rate: float) -> None:
+    """Over the images that it was found on, whatever their shares: none, few or many of each."""
+    every = np.array(shares(samples))
+    numbers = st.lists(st.sampled_from((0, 1, 200)), min_size=len(every), max_size=len(every)).filter(any)
+    images = {label: np.repeat(every, data.draw(numbers)) for label in (REAL, GENERATED)}
+    limit = find_limit(rate, images[REAL], images[GENERATED], every)
+    decided = {label: Counter(limit.decide(value)[0] for value in values) for label, values in images.items()}
+    for bound, said, other in ((limit.generated, GENERATED, REAL), (limit.real, REAL, GENERATED)):
+        counts = (bound.wrong, bound.right) if bound else (0, 0)
+        assert counts == (decided[other][said], decided[said][said])
+        assert counts[0] <= rate * len(images[other])
+
+
+def test_a_good_models_limits_do_not_overlap_and_count_what_they_decide() -> None:
+    real, generated = [0.0] * 96 + [0.5] * 4, [1.0] * 96 + [0.5] * 4
+    limit = find_limit(0.05, np.array(real), np.array(generated), np.array(shares(K)))
+    assert limit.generated
+    assert limit.real
+    assert (limit.real.share, limit.generated.share) == (0.0, 1.0)
+    assert (limit.generated.wrong, limit.generated.right) == (limit.real.wrong, limit.real.right) == (0, 96)
+    assert limit.decide(0.5)[0] == "cannot tell"
+
+
+def test_limits_that_overlap_are_no_calibration(tmp_path: Path) -> None:
+    value = json.loads(as_json(fit([0.0, 1.0] * 60, [REAL, GENERATED] * 60)))
+    value["limits"][1]["real"]["share"] = 1.0
+    (tmp_path / "c.json").write_text(json.dumps(value))
+    with pytest.raises(RecordError, match=r"c\.json: no calibration \(ValueError: limits 1\.0 and 1\.0 overlap\)"):
+        read_calibration(tmp_path / "c.json")
 
 
 def test_new_images_raise_no_more_false_alarms_than_promised() -> None:

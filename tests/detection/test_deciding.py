@@ -1,5 +1,6 @@
 """What `zoomin detect` says beyond a verdict: sampled looks, a score, a decision, and what takes it back."""
 
+import asyncio
 import json
 import random
 from collections.abc import Callable
@@ -17,11 +18,12 @@ from swift_zoomin.detection import Detector
 from swift_zoomin.detection.calibration import Calibration, as_json, calibrate
 from swift_zoomin.detection.deciding import Deciding
 from swift_zoomin.detection.score import shares
-from swift_zoomin.episode import Answer, Conversation
+from swift_zoomin.detection.stability import seen_again
+from swift_zoomin.episode import CHOOSERS, Answer, Conversation
 from swift_zoomin.families import QWEN2_5_VL
 from swift_zoomin.images import ImageError
 from swift_zoomin.pictures import open_upright
-from swift_zoomin.predictions import Prediction
+from swift_zoomin.predictions import Outcome, Prediction, outcome
 from swift_zoomin.records import write_records
 from swift_zoomin.replies import GENERATED, REAL
 
@@ -81,7 +83,7 @@ def test_samples_ask_the_last_question_again_at_temperature_1_each_with_its_seed
         assert (messages, images) == second[:2]  # query 2 after the greedy first reply, and nothing after it
     assert second[2:] == (0.0, None)
     assert prediction["sampled_verdicts"] == [GENERATED, REAL, None, GENERATED]
-    assert prediction["score"] == (2 + 0.5) / 4
+    assert "score" not in prediction  # a share is none before it is calibrated
     assert (prediction["verdict"], len(prediction["replies"])) == (REAL, 2)
     assert "decision" not in prediction
 
@@ -97,7 +99,7 @@ def test_a_one_turn_question_is_sampled_itself(picture: str) -> None:
     engine = SampledEngine([answer(GENERATED)] * 2)
     prediction = seen(engine, picture, Deciding(samples=2), one_turn="ground")
     assert [len(messages) for messages, *_ in engine.asked] == [1, 1, 1]
-    assert (prediction["verdict"], prediction["score"]) == (REAL, 1.0)
+    assert (prediction["verdict"], prediction["sampled_verdicts"]) == (REAL, [GENERATED] * 2)
 
 
 def test_an_exchange_that_was_cut_has_no_score_and_no_decision(picture: str) -> None:
@@ -114,10 +116,33 @@ def test_an_exchange_that_was_cut_has_no_score_and_no_decision(picture: str) -> 
     assert prediction["decision_reason"] == "nothing could be sampled: reply 1 was cut by the length limit"
 
 
-def test_an_image_that_goes_between_the_samples_has_no_score(picture: str) -> None:
-    engine = SampledEngine([answer(GENERATED), ImageError("a.png: no such image file")])
-    prediction = seen(engine, picture, Deciding(samples=2))
-    assert (prediction["verdict"], prediction["score"], prediction["sampled_verdicts"]) == (REAL, None, None)
+FAILED = ImageError("the server: 503 busy")
+
+
+def test_a_sample_that_fails_is_the_rows_error_and_the_image_is_tried_again(picture: str) -> None:
+    calibration = calibrated(samples=2)
+    sampled = [answer(GENERATED), FAILED]
+    prediction = seen(SampledEngine(list(sampled)), picture, Deciding(2, calibration, calibration.limits[0]))
+    assert (prediction["error"], prediction["verdict"]) == ("the server: 503 busy", REAL)
+    assert outcome(prediction) == Outcome.UNREAD
+    assert (prediction["score"], prediction["sampled_verdicts"]) == (None, None)
+    assert prediction["decision"] == "cannot tell"
+    assert prediction["decision_reason"] == "it could not be looked at again: the server: 503 busy"
+
+
+def test_an_image_whose_sample_failed_has_its_samples_after_the_next_run(
+    zoomin: Zoomin, engine: Any, picture: str
+) -> None:
+    folder = Path(picture).parent
+    answers = [answer(REAL), answer(REAL), FAILED, answer(REAL)]  # both looks, and two samples
+    engine.answer = lambda conversation: answers.pop(0)
+    status, err, (row,) = run(zoomin, folder, "--samples", 2)
+    assert (status, row["verdict"], row["sampled_verdicts"]) == (1, REAL, None)
+    assert "the server: 503 busy" in err
+    engine.answer = lambda conversation: answer(GENERATED)
+    status, _, (row,) = run(zoomin, folder, "--samples", 2)
+    assert (status, row["error"], row["verdict"]) == (0, None, GENERATED)
+    assert row["sampled_verdicts"] == [GENERATED, GENERATED]
 
 
 def test_an_image_that_cannot_be_read_has_the_fields_too(tmp_path: Path) -> None:
@@ -174,17 +199,81 @@ def test_stable_flips_nothing_on_clear_images_and_catches_planted_flips(tmp_path
     assert len(predictions) == 30
 
 
+class StableEngine(SampledEngine):
+    """Sees the image and its re-encodings alike, but for the last look at the re-encoding of this name."""
+
+    def __init__(self, name: str, last: Answer | ImageError) -> None:
+        super().__init__([])
+        self.name, self.last = name, last
+
+    async def answer(
+        self, conversation: Conversation, temperature: float = 0.0, seed: int | None = None
+    ) -> Answer | ImageError:
+        is_other = Path(conversation.images[0].path).parent.name == self.name
+        return self.last if is_other and conversation.episode.replies else FIRST
+
+
 def test_a_verdict_that_is_lost_by_an_encoding_is_not_kept(picture: str) -> None:
-    def greedy(path: str) -> str:
-        return REAL if path.endswith(".png") else "none"
-
-    class Losing(SampledEngine):
-        async def answer(self, conversation: Conversation, temperature: float = 0.0, seed: int | None = None) -> Answer:
-            lost = len(conversation.episode.replies) == 1 and conversation.images[0].path.endswith(".jpg")
-            return NO_VERDICT if lost else answer(REAL)
-
-    prediction = seen(Losing([], greedy), picture, Deciding(is_stable_wanted=True))
+    prediction = seen(StableEngine("jpeg90", NO_VERDICT), picture, Deciding(is_stable_wanted=True))
     assert prediction["decision_reason"] == "the verdict changes under jpeg90"
+    assert prediction["error"] is None
+
+
+@pytest.mark.parametrize("name", ["jpeg90", "scale75"])
+def test_a_look_at_a_re_encoding_that_fails_is_the_rows_error_and_no_flip(name: str, picture: str) -> None:
+    prediction = seen(StableEngine(name, FAILED), picture, Deciding(is_stable_wanted=True))
+    assert (prediction["verdict"], prediction["error"]) == (REAL, f"as {name}: the server: 503 busy")
+    assert (prediction["decision"], outcome(prediction)) == ("cannot tell", Outcome.UNREAD)
+    assert prediction["decision_reason"] == f"it could not be looked at again: as {name}: the server: 503 busy"
+
+
+def test_an_image_too_thin_to_be_scaled_is_no_flip_and_says_so(tmp_path: Path) -> None:
+    Image.new("RGB", (597, 3), "grey").save(tmp_path / "a.png")  # 199 to 1, and scaled 448 to 2
+    prediction = seen(SampledEngine([]), str(tmp_path / "a.png"), Deciding(is_stable_wanted=True))
+    assert (prediction["verdict"], prediction["error"], prediction["decision"]) == (REAL, None, "cannot tell")
+    reason = "scale75 (448x2 pixels; expected an aspect ratio of at most 200)"
+    assert prediction["decision_reason"] == f"it could not be looked at again as {reason}"
+
+
+def test_an_image_that_no_jpeg_can_hold_is_looked_at_in_the_other_re_encoding(tmp_path: Path) -> None:
+    looked: list[str] = []
+
+    async def look(path: str) -> ImageError:
+        looked.append(Path(path).parent.name)
+        return ImageError(f"{path}: looked at")
+
+    for side, fault in ((65_501, "a JPEG has sides of at most 65500 pixels"), (65_500, "looked at")):
+        Image.new("RGB", (side, 1), "grey").save(tmp_path / "a.png")
+        again = asyncio.run(seen_again(str(tmp_path / "a.png"), look))
+        assert {name: str(one) for name, one in again.items()} == {"jpeg90": fault, "scale75": "looked at"}
+    assert sorted(looked) == ["jpeg90", "scale75", "scale75"]
+
+
+class WindowsEngine(SampledEngine):
+    """Marks the same quarter of each image, and remembers by its folder what it is shown of it again."""
+
+    def __init__(self) -> None:
+        super().__init__([])
+        self.windows: dict[str, list[int]] = {}
+
+    async def answer(
+        self, conversation: Conversation, temperature: float = 0.0, seed: int | None = None
+    ) -> Answer | ImageError:
+        image = conversation.images[0]
+        if conversation.episode.replies:
+            self.windows[Path(image.path).parent.name] = list(conversation.images[1].window or [])
+        width, height = image.size_model
+        return answer(REAL, [0, 0, width / 2, height / 2])
+
+
+def test_random_regions_of_a_re_encoding_are_those_of_the_image(tmp_path: Path) -> None:
+    Image.new("RGB", (1000, 700), "grey").save(tmp_path / "a.png")
+    engine = WindowsEngine()
+    seen(engine, str(tmp_path / "a.png"), Deciding(is_stable_wanted=True), choose=CHOOSERS["random"])
+    of_image = np.array(engine.windows.pop(tmp_path.name))
+    assert engine.windows.keys() == {"jpeg90", "scale75"}
+    assert engine.windows["jpeg90"] == of_image.tolist()
+    assert np.abs(np.array(engine.windows["scale75"]) - 0.75 * of_image).max() < 2
 
 
 def test_re_encodings_are_looked_at_only_where_there_is_a_decision_to_lose(picture: str) -> None:

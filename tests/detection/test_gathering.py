@@ -43,6 +43,13 @@ def test_an_error_belongs_to_its_request_or_to_its_batch() -> None:
     assert [str(answer) for answer in answers] == ["2", "unreadable", "no memory"]
 
 
+def test_a_batch_with_fewer_answers_than_requests_is_an_error_of_each() -> None:
+    gathering = Gathering(lambda requests, config: requests[1:])
+    answers = asyncio.run(asyncio.wait_for(ask_all(gathering, (1, "greedy"), (2, "greedy")), 20))
+    gathering.close()
+    assert [str(answer) for answer in answers] == ["1 answers to 2 requests; expected one each"] * 2
+
+
 def test_a_batch_ends_at_its_next_token_when_closed() -> None:
     begun = threading.Event()
 

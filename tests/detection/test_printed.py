@@ -67,6 +67,14 @@ def test_the_verdict_alone_has_a_colour() -> None:
         ({"initial_verdict": None}, ["generated (at first sight: none)"]),
         ({"decision": "cannot tell", "decision_reason": "it flips"}, ["  decision    cannot tell (it flips)"]),
         ({"score": None, "decision": "real"}, ["  decision    real\n"]),
+        (
+            {"score": None, "sampled_verdicts": ["generated"] * 6 + ["real"] * 2},
+            ["  samples     6 of 8 sampled looks say generated\n"],
+        ),
+        (
+            {"score": None, "sampled_verdicts": ["generated", None, "real"]},
+            ["  samples     1 of 3 sampled looks say generated, 1 without a verdict\n"],
+        ),
         ({"replies": [], "error": "a.jpg: no such image file", "boxes": []}, ["error       a.jpg: no such"]),
     ],
 )

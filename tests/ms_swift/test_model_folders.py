@@ -198,6 +198,11 @@ def test_an_adapter_is_not_given_to_vllm(model_dir: Path, tmp_path: Path) -> Non
         SwiftEngine(read_checkpoint(tmp_path), "vllm", max_new_tokens=4)
 
 
+def test_a_kind_of_engine_that_is_none_is_refused(model_dir: Path) -> None:
+    with pytest.raises(ValueError, match=r"engine 'vLLM'; expected transformers or vllm, or an Engine"):
+        Detector(str(model_dir), engine="vLLM")
+
+
 def test_a_damaged_model_is_one_line(model_dir: Path, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     shutil.copytree(model_dir, folder)
