@@ -175,11 +175,11 @@ def _read_options() -> argparse.Namespace:
         parser.error("--out: expected a file of predictions, JSON Lines")
     if options.engine == "endpoint" or options.url or options.frame:
         parser.error("--engine endpoint, --url, --frame: ask an address by zoomin detect; here each worker has a model")
-    command.check_options(options)
     return options
 
 
 def _run(options: argparse.Namespace) -> int:
+    command.check_options(options)
     summary = Summary()
     images = command.found_images(options, command.sources_of(options), summary)
     checkpoint = open_checkpoint(options.model)
