@@ -31,7 +31,7 @@ from swift_zoomin.drawing import (
     put_number,
 )
 from swift_zoomin.episode import CHOOSERS, BoxChooser, Episode
-from swift_zoomin.families import TRAINED, family_named
+from swift_zoomin.families import QWEN2_5_VL, TRAINED, family_named
 from swift_zoomin.images import ImageError, ImageRef, load_references
 from swift_zoomin.pairing import pair
 from swift_zoomin.pictures import open_upright
@@ -96,9 +96,9 @@ def draw_exchange(record: Record, prediction: Prediction) -> Image.Image:
 def _limits(prediction: Prediction) -> PixelLimits:
     """The pixel limits of the model that made a prediction."""
     names = "|".join(family.name for family in TRAINED)
-    pattern = rf"\|family ({names})\|pixels (\d+)-(\d+)\|"
-    name, least, most = _stated(prediction, pattern, "family NAME|pixels LEAST-MOST")
-    family = family_named(name)
+    pattern = rf"\|(?:family ({names})\|)?pixels (\d+)-(\d+)\|"
+    name, least, most = _stated(prediction, pattern, "pixels LEAST-MOST")
+    family = family_named(name) if name else QWEN2_5_VL
     assert family
     return PixelLimits(int(least), int(most), family)
 

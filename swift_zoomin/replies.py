@@ -99,20 +99,26 @@ def parse_reply(text: str) -> Reply:
 def without_thoughts(text: str) -> str:
     """The text without what stands between `<think>` and `</think>`, up to its end where it is never closed.
 
-    A closing tag that comes first ends thoughts that began in the prompt. One further on that closes nothing stays.
+    A closing tag that comes first ends thoughts that began in the prompt. Thoughts inside thoughts end at the first
+    closing tag, or, where there is one for each, at the last of them. One that closes nothing stays.
     """
     tags = list(_THOUGHT_TAG.finditer(text))
     if not tags:
         return text
     kept = []
-    is_thinking = _is_closing(tags[0])
+    is_thinking, inner = _is_closing(tags[0]), 0
     position = 0  # where the text begins that is kept next
     for tag in tags:
-        if is_thinking and _is_closing(tag):
-            is_thinking, position = False, tag.end()
-        elif not is_thinking and not _is_closing(tag):
+        if _is_closing(tag):
+            if is_thinking:
+                is_thinking, position = False, tag.end()
+            elif inner:
+                inner, position = inner - 1, tag.end()
+        elif is_thinking:
+            inner += 1
+        else:
             kept.append(text[position : tag.start()])
-            is_thinking = True
+            is_thinking, inner = True, 0
     if not is_thinking:
         kept.append(text[position:])
     return "".join(kept)

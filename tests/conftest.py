@@ -25,6 +25,7 @@ LIMITS = PixelLimits(4 * 28 * 28, int(FIRST_LOOK_PIXELS), QWEN2_5_VL)  # of the 
 _cache = tempfile.TemporaryDirectory(prefix="zoomin-tests-")  # removed with this process
 os.environ["XDG_CACHE_HOME"] = _cache.name  # no test leaves anything in the user's own
 os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")  # GiB
+VLLM_MEMORY_SHARE = 0.2  # of the machine's, which must be free when vLLM starts; other tests run beside
 os.environ["MAX_PIXELS"] = FIRST_LOOK_PIXELS
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["OMP_NUM_THREADS"] = "1"  # tiny matrices gain nothing from threads

@@ -120,6 +120,7 @@ THOUGHT = "<explanation>No.</explanation> [120, 88, 260, 190] <verdict>generated
         f"{SAID}<think>{THOUGHT}</think>",
         f"{SAID}<THINK>{THOUGHT}",  # cut
         f"<think>a</think>{SAID[:40]}<think>b <think>{THOUGHT}</think>{SAID[40:]}",
+        f"<think>a <think>b</think> {THOUGHT}</think>{SAID}",  # one inside the other, both closed
     ],
 )
 def test_thoughts_count_for_nothing(text: str) -> None:

@@ -19,7 +19,7 @@ from swift_zoomin.detection.quiet import quiet_libraries
 from swift_zoomin.detection.served_model import TIMEOUT_S, ServedModel, open_served
 from swift_zoomin.detection.summary import STATUS_HELP, Summary
 from swift_zoomin.episode import CHOOSERS, ONE_TURN, Engine
-from swift_zoomin.families import Frame
+from swift_zoomin.families import QWEN2_5_VL, Frame
 from swift_zoomin.images import ImageError, ImageRef
 from swift_zoomin.listing import LeftOut, Names, Source, images_of_records, is_records_file, walk_images
 from swift_zoomin.predictions import Prediction, to_prediction
@@ -167,7 +167,9 @@ def made_by_of(options: argparse.Namespace, checkpoint: Checkpoint | ServedModel
     """What a prediction depends on besides its image; it stands in each, so that no file mixes two of them."""
     asked = options.one_turn or f"regions {options.regions}"
     settings = settings_in_force(checkpoint.settings)
-    limits = f"family {settings.limits.family.name}|pixels {settings.limits}|tokens {options.max_new_tokens}"
+    family = settings.limits.family
+    told = "" if family == QWEN2_5_VL else f"family {family.name}|"  # no family is told in older predictions
+    limits = f"{told}pixels {settings.limits}|tokens {options.max_new_tokens}"
     ours = f"prompts {settings.prompts}|zoomin {version('swift-zoomin')}"
     return f"model {checkpoint.name_with_hash()}|{asked}|{limits}|{ours}"
 

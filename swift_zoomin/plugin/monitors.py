@@ -143,9 +143,9 @@ class zoomin_watch_changed(SecondLookMonitor):
     """Share of the second looks that end with another verdict than query 1's."""
 
     warning = (
-        "query 2 changes no verdict of query 1, though it is wrong in {rests_on} that tell: it copies. So does "
-        "a model after SFT on sft_joint rows, and one that is certain never samples the other verdict, so GRPO finds "
-        "nothing to reward: start from SFT on sft rows, or from an earlier checkpoint"
+        "query 2 changed no verdict of query 1 in {rests_on} where that was wrong: it may copy. Where this reward "
+        "stays near 0 it does, as after SFT on sft_joint rows: a model that is certain never samples the other verdict, so "
+        "GRPO finds nothing to reward; then start from SFT on sft rows, or from an earlier checkpoint"
     )
 
     def share_of(self, trajectory: Trajectory) -> float:

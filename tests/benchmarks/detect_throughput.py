@@ -115,7 +115,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as home:
         folder, count, most = Path(home), options.images, options.concurrency
         subprocess.run([sys.executable, EXAMPLES / "make_model.py", folder / "model"], check=True)
-        engine = VariedLengths(SwiftEngine(read_checkpoint(folder / "model"), options.engine, LONGEST))
+        engine = VariedLengths(
+            SwiftEngine(read_checkpoint(folder / "model"), options.engine, LONGEST, memory_share=0.5)
+        )
         warm, first, second, third, fourth = (
             list(pictures(folder / name, number))
             for name, number in (("w", most), ("a", count), ("b", count), ("c", count // 8), ("d", count))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from sklearn.isotonic import IsotonicRegression
@@ -163,6 +163,7 @@ def test_limits_and_intervals_by_hand() -> None:
     assert five.decide(0.5)[0] == "cannot tell"  # no image of either label looked so
 
 
+@settings(deadline=None)  # the first example loads SciPy
 @given(st.data(), st.integers(1, 4), st.sampled_from(FALSE_ALARMS))
 def test_the_counts_of_a_limit_are_those_of_its_decisions(data: st.DataObject, samples: int, rate: float) -> None:
     """Over the images that it was found on, whatever their shares: none, few or many of each."""

@@ -25,7 +25,7 @@ from typing import Any
 
 import psutil
 import requests
-from conftest import child_environment
+from conftest import VLLM_MEMORY_SHARE, child_environment
 from requests.adapters import HTTPAdapter
 from swift.infer_engine import RequestConfig
 from swift.infer_engine.protocol import RolloutInferRequest, RolloutOutput
@@ -75,6 +75,7 @@ class RolloutServer:
             *("--custom_register_path", "swift_zoomin", "--multi_turn_scheduler", scheduler, "--model", str(model)),
             *("--model_type", "qwen2_5_vl", "--template", "zoomin", "--torch_dtype", "float32"),
             *("--vllm_use_async_engine", "true", "--vllm_enforce_eager", "true"),
+            *("--vllm_gpu_memory_utilization", str(VLLM_MEMORY_SHARE)),
             *("--vllm_max_model_len", str(max_model_len), "--vllm_limit_mm_per_prompt", limits),
             *("--host", _HOST, "--port", str(self.port), *more),
         ]

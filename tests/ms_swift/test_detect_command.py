@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import COMMON, SFT, checkpoint, child_environment, run_swift
+from conftest import COMMON, SFT, VLLM_MEMORY_SHARE, checkpoint, child_environment, run_swift
 from safetensors.torch import load, save_file
 
 
@@ -36,6 +36,7 @@ def test_both_engines_say_the_same_and_a_stopped_run_goes_on(
     out = {engine: tmp_path / f"{engine}.jsonl" for engine in ("transformers", "vllm")}
     for engine, path in out.items():
         options = ["--model", trained_dir, "--engine", engine, "--max-new-tokens", 100, "--out", path]
+        options += ["--memory-share", VLLM_MEMORY_SHARE]
         zoomin("detect", records, *options, knows_limit=engine == "transformers")  # vLLM asks the checkpoint
     of_transformers, of_vllm = (sorted(predictions(path), key=lambda p: p["image"]) for path in out.values())
     assert len(of_transformers) == 8

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from conftest import VLLM_MEMORY_SHARE
 from encoded_rows import encode_for_training, labelled, paths, second_question
 from make_model import make_processor, make_tokenizer
 from swift.infer_engine import RequestConfig, TransformersEngine
@@ -69,6 +70,7 @@ def vllm(engine: TransformersEngine) -> Iterator[Any]:
         template_type="zoomin",
         torch_dtype=torch.float32,
         max_model_len=1024,
+        gpu_memory_utilization=VLLM_MEMORY_SHARE,
         enforce_eager=True,
         limit_mm_per_prompt={"image": 1 + MAX_CROPS, "video": 0},
     )

@@ -206,7 +206,7 @@ class Run:
 PLANTED = {
     "regions": ({"boxes_px": []}, "names a region, so query 2 has nothing to look at"),
     "covered": ({"boxes_px": WHOLE_IMAGE}, "cover 90% of the image or more"),
-    "changed": ({"copies": 1}, "changes no verdict of query 1"),
+    "changed": ({"copies": 1}, "changed no verdict of query 1"),
     "corrected": ({"spoils": True}, "is wrong whenever it changes a verdict"),
 }
 
