@@ -144,8 +144,8 @@ class zoomin_watch_changed(SecondLookMonitor):
 
     warning = (
         "query 2 changed no verdict of query 1 in {rests_on} where that was wrong: it may copy. Where this reward "
-        "stays near 0 it does, as after SFT on sft_joint rows: a model that is certain never samples the other verdict, so "
-        "GRPO finds nothing to reward; then start from SFT on sft rows, or from an earlier checkpoint"
+        "stays near 0 it does, as after SFT on sft_joint rows: a model that is certain never samples the other "
+        "verdict, so GRPO finds nothing to reward; then start from SFT on sft rows, or from an earlier checkpoint"
     )
 
     def share_of(self, trajectory: Trajectory) -> float:
