@@ -93,6 +93,8 @@ def _free_corner(outline: tuple[int, int, int, int], size: tuple[int, int], take
         places.append((left, top))
     places += [(left, bottom + 1), (right + 1, top), (left - NUMBER_PX, top), (right + 1 - NUMBER_PX, bottom + 1)]
     places += [(left, top), (right + 1 - NUMBER_PX, bottom + 1 - NUMBER_PX)]
+    for x, y in taken:  # where boxes crowd, beside another's number
+        places += [(x + NUMBER_PX, y), (x - NUMBER_PX, y), (x, y + NUMBER_PX), (x, y - NUMBER_PX)]
     for x, y in places:
         is_inside = 0 <= x <= size[0] - NUMBER_PX and 0 <= y <= size[1] - NUMBER_PX
         if is_inside and all(max(abs(x - other_x), abs(y - other_y)) >= NUMBER_PX for other_x, other_y in taken):
