@@ -18,6 +18,7 @@ from scipy import ndimage
 from scipy.stats import chi2_contingency, chisquare, ks_2samp
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
+from swift_zoomin.families import Frame
 from swift_zoomin.images import ImageRef, load_references
 from swift_zoomin.records import Record, read_records
 from swift_zoomin.replies import render_reply
@@ -375,7 +376,7 @@ def test_the_tiny_tokenizer_knows_every_word_of_the_benchmark(made: dict[str, Pa
 
     from swift_zoomin.rows import gold_reply
 
-    tokenizer = make_tokenizer()
+    tokenizer = make_tokenizer(Frame.ABSOLUTE)
     sentences = [
         sentence.format(colour=colour, weave=weave)
         for sentence in make_benchmark.SENTENCES

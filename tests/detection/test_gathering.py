@@ -68,4 +68,4 @@ def test_a_batch_ends_at_its_next_token_when_closed() -> None:
 
     gathering = Gathering(write_for_ever)
     asyncio.run(ask())
-    assert "zoomin-batches" not in {thread.name for thread in threading.enumerate()}
+    assert not gathering._worker.is_alive()

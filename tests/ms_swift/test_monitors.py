@@ -18,6 +18,7 @@ from swift.utils import logger as swift_logger
 
 import swift_zoomin.register.swift_zoomin_register  # noqa: F401  registers the monitors
 from swift_zoomin import prompts
+from swift_zoomin.families import Frame
 from swift_zoomin.images import ImageRef
 from swift_zoomin.plugin.monitors import MONITORS
 from swift_zoomin.plugin.scheduler import ZoomInQuery2Scheduler, ZoomInScheduler
@@ -109,7 +110,7 @@ def test_each_value_is_what_one_counts_by_hand(infos: dict, row: dict, expected:
 
 def rolled_out(scheduler: ZoomInScheduler, *replies: str) -> dict[str, Any]:
     """A row after its rollout on a server: what the scheduler says of it travels as JSON."""
-    request = RolloutInferRequest([{"role": "user", "content": prompts.QUERY1}], images=[REF])
+    request = RolloutInferRequest([{"role": "user", "content": prompts.query1(Frame.ABSOLUTE)}], images=[REF])
     infos: dict[str, Any] = {"num_turns": len(replies)}
     for turn, reply in enumerate(replies, 1):
         choice = ChatCompletionResponseChoice(0, ChatMessage("assistant", reply), "stop", token_ids=[1])
