@@ -183,6 +183,7 @@ rows = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(rows, min_size=1, max_size=6))
 @settings(max_examples=60, deadline=None)
 def test_each_warning_is_one_line_and_counted(tmp_path_factory: pytest.TempPathFactory, rows: list[dict]) -> None:

@@ -85,6 +85,7 @@ def test_whole_numbers_and_others_are_one_kind(path: Path) -> None:
 deep = st.recursive(st.none() | st.integers() | st.text(max_size=3), lambda inner: st.lists(inner, max_size=3))
 
 
+@pytest.mark.slow
 @given(st.lists(st.dictionaries(st.text(max_size=2), deep, max_size=3), max_size=4))
 def test_faults_are_of_further_fields_only(rows: list[dict[str, Any]]) -> None:
     own = dict.fromkeys(OWN_FIELDS, 2**70)

@@ -54,6 +54,7 @@ def flags(words: list[str]) -> list[str]:
     return [word for word in words if word.startswith("--")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", [*TRAINING, "server/rollout.sh"])
 def test_a_recipe_shows_every_flag_that_it_passes(recipe: str) -> None:
     shown = re.findall(r"--\w+", (ROOT / "shell" / recipe).read_text().split("source ")[-1])
@@ -77,6 +78,7 @@ def test_no_variable_repeats_a_flag_of_swift() -> None:
         assert set(re.findall(r"\$\{(\w+):?[-=]", body)) <= variables, recipe
 
 
+@pytest.mark.slow
 def test_the_arguments_of_a_recipe_stand_behind_its_own() -> None:
     two = ["--vllm_server_host", "one", "two", "--vllm_server_port", "8000", "8001"]
     assert commands("server/grpo.sh", *two, MODEL="m")[0][-6:] == two
@@ -84,6 +86,7 @@ def test_the_arguments_of_a_recipe_stand_behind_its_own() -> None:
         assert commands(recipe, "--learning_rate", "3e-4", MODEL="m")[0][-2:] == ["--learning_rate", "3e-4"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", [recipe for recipe in TRAINING if "grpo" in recipe])
 def test_without_vllm_a_recipe_passes_none_of_its_flags(recipe: str) -> None:
     kept = commands(recipe, "--use_vllm", "false", "--seed", "3", MODEL="m")[0]
@@ -115,6 +118,7 @@ def last(command: list[str], flag: str) -> str | None:
     return next((value for word, value in reversed(list(pairwise(command))) if word == flag), None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", TRAINING)
 def test_on_a_cpu_alone_a_training_needs_no_argument(recipe: str) -> None:
     command = commands(recipe, MODEL="m", GPUS="0")[0]
@@ -328,6 +332,7 @@ def test_a_variable_that_an_argument_has_replaced_is_not_ignored(variable: str, 
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"server/grpo.sh: {wanted}\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_recipe_knows_the_variables_of_old_and_leaves_the_systems_alone(recipe: str) -> None:
     common = {"DRY_RUN": "1", "DATA": "records.jsonl", "MODEL": "m"}

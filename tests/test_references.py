@@ -102,6 +102,7 @@ def test_crops_without_a_path_are_cut_from_the_first_image(tmp_path: Path) -> No
         load_references([ImageRef("", (40, 30), limits=limits()).crop(window)])
 
 
+@pytest.mark.slow
 def test_a_whole_image_is_shrunk_to_what_the_model_sees(tmp_path: Path) -> None:
     across = Image.linear_gradient("L").resize((3000, 2000))
     photo = Image.merge("RGB", (across, across.rotate(180), noise(30, 20).resize(across.size).getchannel(0)))

@@ -185,6 +185,7 @@ LONG = [
 LONG += ["[" + " " * 200_000, "[" * 99_999 + "]" * 99_999, "[" + "1" * 5000, "(1" + "1" * 1000 + " " * 50_000]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", LONG, ids=lambda text: text[:12])
 def test_reading_takes_time_linear_in_the_text(text: str) -> None:
     start = time.thread_time()

@@ -63,6 +63,7 @@ def test_a_small_file_is_drawn_whole(tmp_path: Path) -> None:
     assert (numbers(sample.records), sample.total) == ([0, 1, 2, 3, 4], 5)
 
 
+@pytest.mark.slow
 def test_every_place_of_the_file_is_drawn_alike(tmp_path: Path) -> None:
     """200 draws of 5 from 20: each place 50 times, with a standard deviation of 6."""
     path = write(tmp_path, ["real"] * 20)

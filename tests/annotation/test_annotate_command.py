@@ -107,6 +107,7 @@ def test_what_failed_at_the_server_is_asked_again_by_the_next_run(
     assert "2 records, 1 rejected; 2 calls" in printed
 
 
+@pytest.mark.slow
 def test_twenty_failures_in_a_row_stop_the_run(zoomin: Command, images: Path) -> None:
     for number in range(3, 40):
         Image.new("RGB", (60, 48), (number, 0, 0)).save(images / f"{number}.png")
@@ -120,6 +121,7 @@ def test_twenty_failures_in_a_row_stop_the_run(zoomin: Command, images: Path) ->
     assert "1 record, 1 rejected, 20 failed at the server and asked again by the next run, 18 left" in printed
 
 
+@pytest.mark.slow
 def test_answers_that_are_all_cut_are_complained_of(zoomin: Command, images: Path) -> None:
     for number in range(3, 23):
         Image.new("RGB", (60, 48), (number, 0, 0)).save(images / f"{number}.png")

@@ -173,6 +173,7 @@ def many(tmp_path: Path) -> list[Path]:
     return paths
 
 
+@pytest.mark.slow
 def test_a_server_that_fails_for_every_image_is_left_in_peace(many: list[Path]) -> None:
     with answering(fault(500, "down")) as server, pytest.raises(RecordError) as raised:
         detect(server, *many)
@@ -180,6 +181,7 @@ def test_a_server_that_fails_for_every_image_is_left_in_peace(many: list[Path]) 
     assert len(server.asked) == 20
 
 
+@pytest.mark.slow
 def test_a_server_that_refuses_a_plain_picture_too_is_left_in_peace(many: list[Path]) -> None:
     with answering(REFUSED) as server, pytest.raises(RecordError) as raised:
         detect(server, *many)
@@ -187,6 +189,7 @@ def test_a_server_that_refuses_a_plain_picture_too_is_left_in_peace(many: list[P
     assert (str(raised.value), len(server.asked)) == (expected, 20 + 1)
 
 
+@pytest.mark.slow
 def test_images_that_are_refused_end_no_run_even_where_they_are_its_first(many: list[Path]) -> None:
     """A later run begins with them: it would never get past them."""
     with answering(*[REFUSED] * 20, FIRST, *[REFUSED] * 10, FIRST, FINAL) as server:
@@ -197,6 +200,7 @@ def test_images_that_are_refused_end_no_run_even_where_they_are_its_first(many: 
     assert "".join(texts(server.asked[20]["messages"][0])) == prompts.query1(Frame.ABSOLUTE)
 
 
+@pytest.mark.slow
 def test_a_server_that_answered_once_refuses_for_the_image_alone(many: list[Path]) -> None:
     with answering(FIRST, FINAL, REFUSED) as server:
         rows = detect(server, *many)

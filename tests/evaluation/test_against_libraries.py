@@ -212,6 +212,7 @@ def test_accuracies_are_compared_as_statsmodels_does(judged: dict[str, Any]) -> 
     assert row["test"] == "McNemar, exact"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("p_values", [[0.01, 0.04, 0.03], [0.5, 0.6], [0.2], [0.001, 0.001, 0.9, 0.02], []])
 def test_p_values_are_corrected_as_statsmodels_does(p_values: list[float]) -> None:
     expected = list(multipletests(p_values, method="holm")[1]) if p_values else []
