@@ -5,8 +5,8 @@
 #   bash shell/test.sh         # everything
 #   bash shell/test.sh unit    # 1 minute on 2 cores, once installed and checked
 #
-#   needs   what setup.sh needs; 8 GB of memory; Chromium, which is installed where it is missing (as root, on Debian)
-#   hours   0.75 on 2 cores, installation included
+#   needs   what setup.sh needs; 12 GB of memory; Chromium, which is installed where it is missing (as root, on Debian)
+#   hours   0.5 on 2 cores, installation included
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tests=(--numprocesses 2 --dist loadfile) # a file's tests share what is made for them
