@@ -10,7 +10,7 @@ from pathlib import Path
 
 from swift_zoomin import arguments
 from swift_zoomin.arguments import complain, counted
-from swift_zoomin.checkpoints import Checkpoint, differences, settings_in_force
+from swift_zoomin.checkpoints import Checkpoint, CheckpointError, differences, settings_in_force
 from swift_zoomin.detection import deciding
 from swift_zoomin.detection.detector import CONCURRENCY, Detector, open_checkpoint
 from swift_zoomin.detection.printed import Printed
@@ -94,7 +94,7 @@ def run(options: argparse.Namespace) -> int:
                 for prediction in _predictions(options, checkpoint, todo):
                     summary.add(out.add(prediction), prediction["error"])
                     bar.update(summary.done_before)
-    except Exception:  # what was done until then is said before what ended it
+    except (RecordError, ImageError, CheckpointError, OSError):  # what was done is said before what ended it
         if summary.outcomes.total() > (options.out is None):
             print(summary, flush=True)
         raise

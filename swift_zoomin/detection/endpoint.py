@@ -21,6 +21,7 @@ from swift_zoomin import control_tokens, prompts
 from swift_zoomin.boxes import PixelLimits
 from swift_zoomin.detection.detector import CONCURRENCY
 from swift_zoomin.detection.in_flight import event_loop
+from swift_zoomin.detection.score import ALL_TOKENS
 from swift_zoomin.detection.served_model import TIMEOUT_S
 from swift_zoomin.episode import Answer, Conversation
 from swift_zoomin.images import ImageError, load_references
@@ -34,8 +35,6 @@ from swift_zoomin.served.requests import Paid, Request, picture_part, text_part,
 from swift_zoomin.served.stopping import FailuresInARow, Stop, StoppedError
 
 _RETRIES = 5
-# More than any vocabulary has. 0 and -1 mean all too, but swift deploy puts the model's own number in their place.
-_ALL_TOKENS = 1 << 20
 _IMAGE_TAG = "<image>"  # where a question's text has a picture
 _PLAIN_SIZE = (224, 224)  # of a picture that no server has a reason to refuse
 
@@ -153,7 +152,7 @@ def _sampling(temperature: float, seed: int | None) -> dict[str, float]:
     if temperature:
         # From all tokens: what a published model says of sampling, as servers take it over, lets only the likeliest
         # through.
-        sampling |= {"top_p": 1.0, "top_k": _ALL_TOKENS}
+        sampling |= {"top_p": 1.0, "top_k": ALL_TOKENS}
     if seed is not None:
         sampling["seed"] = seed
     return sampling

@@ -18,6 +18,7 @@ from swift.utils import safe_snapshot_download
 
 from swift_zoomin.checkpoints import Checkpoint, CheckpointError, Settings, settings_in_force, weight_files
 from swift_zoomin.detection.gathering import Gathering
+from swift_zoomin.detection.score import ALL_TOKENS
 from swift_zoomin.episode import MAX_CROPS, Answer, Conversation
 from swift_zoomin.images import ImageError
 from swift_zoomin.plugin.registration import register
@@ -26,7 +27,6 @@ from swift_zoomin.plugin.template import ZoomInTemplate
 # Tokens of both prompts and their markup, with room to spare: the prompts are some 1,600 bytes, and no tokenizer of
 # these models makes more tokens than bytes.
 _PROMPT_TOKENS = 2048
-_ALL_TOKENS = 1 << 20  # more than any vocabulary has; 0 and -1 mean all too, but ms-swift puts the model's own in place
 
 
 KINDS = ("transformers", "vllm")
@@ -86,7 +86,7 @@ class SwiftEngine:
     def _config(self, temperature: float, seed: int | None) -> Any:
         config = RequestConfig(self._max_new_tokens, temperature, seed=seed, return_details=True)
         if temperature:  # from all tokens: what a published model says of sampling lets only the likeliest through
-            config.top_k, config.top_p = _ALL_TOKENS, 1.0
+            config.top_k, config.top_p = ALL_TOKENS, 1.0
         return config
 
 

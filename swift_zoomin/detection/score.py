@@ -21,6 +21,8 @@ from swift_zoomin.images import ImageError
 from swift_zoomin.replies import GENERATED, parse_reply
 
 TEMPERATURE = 1.0
+# Sampled from: more than any vocabulary has. 0 and -1 mean all too, but ms-swift puts the model's own number in place.
+ALL_TOKENS = 1 << 20
 CALIBRATED, STABLE = "calibration ", "stable "  # how those parts of made_by begin that no sample depends on
 
 
