@@ -64,7 +64,7 @@ def test_a_batch_ends_at_its_next_token_when_closed() -> None:
         await asyncio.to_thread(begun.wait)
         await asyncio.to_thread(gathering.close)
         with pytest.raises(RuntimeError, match="closed while a batch was answered"):
-            await asking
+            await asyncio.wait_for(asking, 5)
 
     gathering = Gathering(write_for_ever)
     asyncio.run(ask())
