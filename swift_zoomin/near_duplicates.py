@@ -119,7 +119,7 @@ def _fingerprint(path: Path | str) -> Fingerprint | ImageError:
     try:
         return fingerprint(open_upright(path), path)
     except ImageError as error:
-        return error
+        return error.as_value()
 
 
 def fingerprint(image: Image.Image, path: Path | str) -> Fingerprint:

@@ -95,6 +95,14 @@ Source = Path | str | bytes | Image.Image  # a file's path, or the image itself:
 class ImageError(ValueError):
     """A file that cannot be used as an image; the message names it."""
 
+    def as_value(self) -> "ImageError":
+        """The error to be kept or handed on instead of raised.
+
+        One that was raised holds its traceback, whose frames hold the error and the open file: each such circle stays
+        until the garbage collector looks, and the memory of a run over many faulty files grows by what lies between.
+        """
+        return ImageError(str(self))
+
 
 class _TooLargeError(ImageError):
     """An image that has more pixels than allowed, whatever else its file is."""

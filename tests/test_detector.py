@@ -1,5 +1,6 @@
 """Detection against an engine that answers from a script: two turns, and what ends an exchange."""
 
+import gc
 import json
 from pathlib import Path
 
@@ -265,3 +266,21 @@ def test_one_turn_predictions_are_judged_by_what_was_asked(
     assert {key: metrics[key] for key in figures} == figures
     assert [metrics[key] for key in ("i_acc", "c_cases", "c_acc")] == [None] * 3
     assert (metrics["missing"], metrics["no_verdict"]) == (0, 0)
+
+
+def test_a_faulty_image_leaves_nothing_for_the_garbage_collector(tmp_path: Path) -> None:
+    """Else memory grows with the number of faulty images by what lies between two collections, open files included."""
+    files = [tmp_path / f"{number}.png" for number in range(101)]
+    for file in files:
+        file.write_bytes(b"no image")
+    detector = Detector(engine=ScriptedEngine({}))
+    list(detector.detect([str(files[0])]))  # what the first use makes of caches
+    gc.collect()
+    gc.disable()
+    try:
+        predictions = list(detector.detect(map(str, files[1:])))
+        circles = gc.collect()
+    finally:
+        gc.enable()
+    assert all("not a readable image" in prediction["error"] for prediction in predictions)
+    assert circles < len(predictions)  # fifty an image, before

@@ -92,7 +92,7 @@ class Detector:
             # As text it could be an image itself (base64), which is in no file.
             image = ImageRef.of(Path(path)).under(self._engine.limits)
         except ImageError as error:
-            return error
+            return error.as_value()
         if image.fault:
             return ImageError(image.fault)
         return Conversation(Episode(image, choose=self._choose, one_turn=self._one_turn))

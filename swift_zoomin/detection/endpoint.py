@@ -76,7 +76,7 @@ class EndpointEngine:
                     self._stop.check()
                     paid = await self._ask(asked_about, _sampling(temperature, seed))
         except ImageError as error:
-            return error
+            return error.as_value()
         except StoppedError:
             raise RecordError(self._stop.reason) from None
         self._failures.end()

@@ -73,7 +73,7 @@ class SwiftEngine:
         try:
             response = await self._infer(request, self._config(temperature, seed))
         except ImageError as error:
-            return error
+            return error.as_value()
         choice = response.choices[0]
         return Answer(choice.message.content, list(choice.token_ids), choice.finish_reason == "length")
 
