@@ -13,6 +13,7 @@ from swift_zoomin.arguments import complain, counted
 from swift_zoomin.checkpoints import Checkpoint, CheckpointError, differences, settings_in_force
 from swift_zoomin.detection import deciding
 from swift_zoomin.detection.detector import CONCURRENCY, Detector, open_checkpoint
+from swift_zoomin.detection.large_blocks import give_large_blocks_back
 from swift_zoomin.detection.printed import Printed
 from swift_zoomin.detection.progress import Bar, write
 from swift_zoomin.detection.quiet import quiet_libraries
@@ -78,6 +79,7 @@ def _image_source(value: str) -> Path | str:
 
 def run(options: argparse.Namespace) -> int:
     check_options(options)
+    give_large_blocks_back()
     sources, summary = sources_of(options), Summary()
     images = found_images(options, sources, summary)
     checkpoint = _open_model(options)

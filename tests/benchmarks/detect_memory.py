@@ -2,8 +2,9 @@
 
     python tests/benchmarks/detect_memory.py [--few 10000] [--many 1000000] [--again]
 
-In one folder lie one picture, for which a scripted engine is loaded, and empty files with the names of images, whose
-rows say that they cannot be read. --again runs both once more over the same files, whose rows are then all tried again.
+First comes one picture, for which a scripted engine is loaded, then a folder of empty files with the names of images,
+whose rows say that they cannot be read. --again runs both once more over the same files, whose rows are then all tried
+again.
 Prints the largest resident memory of each run and the ratio; both runs are processes of their own.
 """
 
@@ -39,15 +40,14 @@ sys.exit(main())
 
 
 def make_files(folder: Path, count: int) -> None:
-    folder.mkdir(parents=True)
-    Image.new("RGB", (40, 40)).save(folder / "0.png")
-    for number in range(1, count):
+    folder.mkdir()
+    for number in range(count):
         os.close(os.open(folder / f"{number}.png", os.O_CREAT | os.O_WRONLY))
 
 
-def run(folder: Path, model: Path) -> tuple[float, float]:
-    """MiB and seconds of a run over the folder."""
-    command = [sys.executable, "-c", RUN, "detect", str(folder), "--model", str(model)]
+def run(picture: Path, folder: Path, model: Path) -> tuple[float, float]:
+    """MiB and seconds of a run over the picture and the folder."""
+    command = [sys.executable, "-c", RUN, "detect", str(picture), str(folder), "--model", str(model)]
     started = time.monotonic()
     process = subprocess.Popen(
         [*command, "--out", f"{folder}.jsonl"], env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.DEVNULL
@@ -67,13 +67,15 @@ def main() -> None:
         model = Path(home) / "model"
         model.mkdir()
         (model / "config.json").write_text('{"model_type": "qwen2_5_vl"}')
+        picture = Path(home) / "picture.png"
+        Image.new("RGB", (40, 40)).save(picture)
         counts = (options.few, options.many)
         for count in counts:
             make_files(Path(home) / str(count), count)
         for name in ("first run", "again") if options.again else ("first run",):
             measured = []
             for count in counts:
-                mebibytes, seconds = run(Path(home) / str(count), model)
+                mebibytes, seconds = run(picture, Path(home) / str(count), model)
                 print(f"{name}: {count} files: {mebibytes:.1f} MiB, {seconds:.0f} s", flush=True)
                 measured.append(mebibytes)
             print(f"{name}: {measured[1] / measured[0]:.3f} times the memory", flush=True)
