@@ -7,7 +7,8 @@ from typing import Any
 
 from swift_zoomin import arguments
 from swift_zoomin.arguments import complain, counted
-from swift_zoomin.detection.calibration import Calibration, Limit, as_json, calibrate, read_calibration
+from swift_zoomin.calibrations import Calibration, Limit, as_json, read_calibration
+from swift_zoomin.detection.calibration import calibrate
 from swift_zoomin.detection.score import made_samples, share
 from swift_zoomin.outputs import write_output
 from swift_zoomin.pairing import Pair, pair

@@ -10,14 +10,14 @@ the next run tries the image again.
 """
 
 import argparse
-import hashlib
 from dataclasses import dataclass
 from typing import Any
 
 from swift_zoomin import arguments
 from swift_zoomin.arguments import complain
-from swift_zoomin.detection.calibration import FALSE_ALARMS, Calibration, Limit, as_json, read_calibration
-from swift_zoomin.detection.score import CALIBRATED, STABLE, how_sampled, sample, share
+from swift_zoomin.calibrations import Calibration, Limit, read_calibration
+from swift_zoomin.detection.calibration import FALSE_ALARMS
+from swift_zoomin.detection.score import STABLE, how_sampled, sample, share
 from swift_zoomin.detection.stability import Look, seen_again
 from swift_zoomin.episode import Conversation, Engine
 from swift_zoomin.images import ImageError
@@ -64,8 +64,7 @@ class Deciding:
         if self.samples:
             parts.append(how_sampled(self.samples))
         if self.calibration and self.limit:
-            content = hashlib.sha256(as_json(self.calibration).encode()).hexdigest()
-            parts.append(f"{CALIBRATED}{content[:12]} at {self.limit.false_alarms}")
+            parts.append(self.calibration.as_part(self.limit))
         if self.is_stable_wanted:
             parts.append(f"{STABLE}jpeg90, scale75")
         return "".join(f"|{part}" for part in parts)

@@ -14,14 +14,8 @@ from PIL import Image
 from sklearn.isotonic import IsotonicRegression
 from sklearn.metrics import roc_auc_score
 
-from swift_zoomin.detection.calibration import (
-    FALSE_ALARMS,
-    Calibration,
-    as_json,
-    calibrate,
-    find_limit,
-    read_calibration,
-)
+from swift_zoomin.calibrations import Calibration, as_json, read_calibration
+from swift_zoomin.detection.calibration import FALSE_ALARMS, calibrate, find_limit
 from swift_zoomin.detection.score import made_samples, share, shares
 from swift_zoomin.predictions_parquet import write_rows
 from swift_zoomin.records import RecordError, json_rows, write_records

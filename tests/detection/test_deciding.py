@@ -14,8 +14,9 @@ from PIL import Image
 from scripted_engine import answer
 
 from swift_zoomin.boxes import PixelLimits
+from swift_zoomin.calibrations import Calibration, as_json
 from swift_zoomin.detection import Detector
-from swift_zoomin.detection.calibration import Calibration, as_json, calibrate
+from swift_zoomin.detection.calibration import calibrate
 from swift_zoomin.detection.deciding import Deciding
 from swift_zoomin.detection.score import shares
 from swift_zoomin.detection.stability import seen_again
