@@ -15,7 +15,7 @@ from itertools import cycle, islice
 
 from PIL import Image, ImageDraw, ImageFont
 
-from swift_zoomin.boxes import Box
+from swift_zoomin.boxes import Box, Size
 
 PANEL_PX, MARGIN_PX, GAP_PX = 400, 24, 8  # side of a panel; around panels; between crops
 TITLE_PX, TEXT_PX, NUMBER_PX = 24, 20, 28  # heights of what is still read where the picture is shown at two thirds
@@ -72,11 +72,17 @@ def mark_boxes(picture: Image.Image, boxes: Sequence[Box], colours: Sequence[str
         draw.rectangle((left - 1, top - 1, right + 1, bottom + 1), outline="white")
     for outline, colour in zip(outlines, cycle(colours), strict=False):
         draw.rectangle(outline, outline=colour, width=_LINE_PX)
-    taken: list[Corner] = []
-    for number, (outline, colour) in enumerate(zip(outlines, cycle(colours), strict=False), 1):
-        corner = _free_corner(outline, picture.size, taken)
+    corners = number_corners(boxes, picture.size)
+    for number, (corner, colour) in enumerate(zip(corners, cycle(colours), strict=False), 1):
         put_number(picture, number, corner, colour)
-        taken.append(corner)
+
+
+def number_corners(boxes: Sequence[Box], size: Size) -> list[Corner]:
+    """Left upper corners of the places for the boxes' numbers in a picture of this size: NUMBER_PX a side."""
+    taken: list[Corner] = []
+    for box in boxes:
+        taken.append(_free_corner(_outline(box), size, taken))
+    return taken
 
 
 def _outline(box: Box) -> tuple[int, int, int, int]:
@@ -85,7 +91,7 @@ def _outline(box: Box) -> tuple[int, int, int, int]:
     return left, top, max(right - 1, left + 2 * _LINE_PX), max(bottom - 1, top + 2 * _LINE_PX)
 
 
-def _free_corner(outline: tuple[int, int, int, int], size: tuple[int, int], taken: list[Corner]) -> Corner:
+def _free_corner(outline: tuple[int, int, int, int], size: Size, taken: list[Corner]) -> Corner:
     """Left upper corner of the place for a box's number: beside the box, where no other number is, if there is one."""
     left, top, right, bottom = outline
     places = [(left, top - NUMBER_PX), (right + 1 - NUMBER_PX, top - NUMBER_PX)]

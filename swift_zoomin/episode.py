@@ -93,10 +93,15 @@ class Episode:
             return Question(first_question(self.image, self.one_turn), [self.image])
         if len(self.replies) > 1 or self.one_turn:
             return None
-        usable = [box for box in self.boxes_px if box_area(box) > 0]
-        cut = [self.image.crop(box) for box in self.choose(usable, self.image)]
-        crops = [crop for crop in cut if crop.fault is None]
+        crops = [crop for _, crop in self.close_ups]
         return Question(prompts.query2(len(crops)), crops)
+
+    @property
+    def close_ups(self) -> list[tuple[list[float], ImageRef]]:
+        """The regions that query 2 shows: of each its box in pixels of the original, and its crop."""
+        usable = [box for box in self.boxes_px if box_area(box) > 0]
+        cut = [(box, self.image.crop(box)) for box in self.choose(usable, self.image)]
+        return [(box, crop) for box, crop in cut if crop.fault is None]
 
     @property
     def first(self) -> Reply:
@@ -137,7 +142,10 @@ class Answer:
 
 @dataclass
 class Conversation:
-    """One image's exchange so far, as ms-swift messages; earlier replies stand in it as the ids that were sampled."""
+    """One image's exchange so far, as ms-swift messages.
+
+    Earlier replies stand in it as the ids that were sampled, or as text where these are not known any more.
+    """
 
     episode: Episode
     messages: list[dict[str, Any]] = field(default_factory=list)

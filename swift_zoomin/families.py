@@ -78,6 +78,11 @@ def family_named(name: str) -> Family | None:
     return next((family for family in TRAINED if family.name == name), None)
 
 
+def any_family_named(name: str) -> Family | None:
+    """As `family_named`, among those too that are only served."""
+    return next((family for family in _FAMILIES.values() if family.name == name), None)
+
+
 def trained_types() -> str:
     """What a message says was expected: the model types that are trained and run, and their families."""
     return ", ".join(f"{family.model_types[0]} ({family.name})" for family in TRAINED)

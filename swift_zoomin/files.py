@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, TypeGuard
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -37,6 +37,14 @@ def cache_folder() -> Path:
         return Path.home() / ".cache" / "swift_zoomin"
     except RuntimeError:  # a container's user without a home
         return Path(tempfile.gettempdir()) / "swift_zoomin"
+
+
+def is_path(value: Any) -> TypeGuard[str]:
+    """Whether this can be a file's name: text without a zero, and without half a character, which no name holds."""
+    try:
+        return isinstance(value, str) and value != "" and b"\0" not in os.fsencode(value)
+    except UnicodeEncodeError:
+        return False
 
 
 def plain_path(path: Path | str) -> Path:

@@ -181,15 +181,15 @@ def load_references(references: Sequence[ImageRef], first: Image.Image | None = 
 
     def original(reference: ImageRef) -> Image.Image:
         if reference.path not in originals:
-            file = _file(reference.path)
-            originals[reference.path] = _kept(file, lambda: open_upright(reference.path))
+            key = _file(reference.path)
+            originals[reference.path] = _kept(key, lambda: open_upright(reference.path))
         image = originals[reference.path]
         if image.size != reference.size:
             raise ImageError(f"{reference.path}: {image.size} pixels now; expected {reference.size}")
         return image
 
     def shrunken(reference: ImageRef) -> Image.Image:
-        return original(reference).resize(reference.size_model, Image.Resampling.BICUBIC, reducing_gap=_REDUCING_GAP)
+        return shown_at(original(reference), reference.size_model)
 
     loaded = []
     for reference in references:
@@ -197,22 +197,36 @@ def load_references(references: Sequence[ImageRef], first: Image.Image | None = 
             crop = original(reference).crop(reference.window)
             loaded.append(crop.resize(reference.size_shown, Image.Resampling.BICUBIC))
         else:
-            key = (*_file(reference.path), reference.size, reference.size_model)
+            file = _file(reference.path)
+            key = (*file, reference.size, reference.size_model) if file else None
             loaded.append(_kept(key, partial(shrunken, reference)))
     return loaded
 
 
-def _file(path: str) -> tuple[str, int, int]:
-    """A file and the state it is in."""
+def shown_at(image: Image.Image, size: Size) -> Image.Image:
+    """A whole image as a model sees it at this size."""
+    return image.resize(size, Image.Resampling.BICUBIC, reducing_gap=_REDUCING_GAP)
+
+
+def _file(path: str) -> tuple[str, int, int] | None:
+    """A file and the state it is in; None for one that no folder names any more, as an upload that is held in memory.
+
+    Of that nothing may be left when it is closed, and its path is soon another's.
+    """
     try:
         state = os.stat(path)
     except OSError:
         raise ImageError(f"{path}: no such image file") from None
-    return path, state.st_mtime_ns, state.st_size
+    return (path, state.st_mtime_ns, state.st_size) if state.st_nlink else None
 
 
-def _kept(key: Hashable, make: Callable[[], Image.Image]) -> Image.Image:
-    """An image from among those used last, which are never changed; else made, outside the lock."""
+def _kept(key: Hashable | None, make: Callable[[], Image.Image]) -> Image.Image:
+    """An image from among those used last, which are never changed; else made, outside the lock.
+
+    Without a key it is made, and not kept.
+    """
+    if key is None:
+        return make()
     with _lock:
         if key in _last_used:
             return _last_used[key]

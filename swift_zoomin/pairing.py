@@ -2,8 +2,10 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 from swift_zoomin.files import plain_path
 from swift_zoomin.predictions import Prediction
@@ -11,17 +13,33 @@ from swift_zoomin.records import Record, RecordError
 
 Pair = tuple[Record, Prediction | None]  # None where the record has no prediction
 
+_T = TypeVar("_T")
+
 
 def pair(records: Iterable[Record], predictions: dict[Path, Prediction]) -> list[Pair]:
     """Each record with its prediction: of the same path, or else of the same file behind links."""
-    pairs = [(record, predictions.get(plain_path(record.image.path))) for record in records]
-    if all(prediction is not None for _, prediction in pairs):
-        return pairs
-    by_file = {os.path.realpath(path): prediction for path, prediction in predictions.items()}
-    return [
-        (record, by_file.get(os.path.realpath(record.image.path)) if prediction is None else prediction)
-        for record, prediction in pairs
-    ]
+    find = _finder(predictions)
+    return [(record, find(plain_path(record.image.path))) for record in records]
+
+
+def record_finder(records: Iterable[Record]) -> Callable[[Path], Record | None]:
+    """The record of an image: of the same path, or else of the same file behind links."""
+    return _finder({plain_path(record.image.path): record for record in records})
+
+
+def _finder(known: Mapping[Path, _T]) -> Callable[[Path], _T | None]:
+    """What is known of a path, or else of the same file behind links."""
+
+    @cache
+    def by_file() -> dict[str, _T]:
+        return {os.path.realpath(path): thing for path, thing in known.items()}
+
+    def find(path: Path) -> _T | None:
+        if path in known or not known:
+            return known.get(path)
+        return by_file().get(os.path.realpath(path))
+
+    return find
 
 
 def extra_images(pairs: Sequence[Pair], predictions: dict[Path, Prediction]) -> int:

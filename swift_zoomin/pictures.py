@@ -67,7 +67,7 @@ _FORMATS = tuple(
 )
 _BASE64 = re.compile(r"[A-Za-z0-9+/]+=*")
 _LONGEST_PATH = 4096  # longer text is no path anywhere
-_MEGAPIXELS = "ZOOMIN_MAX_MEGAPIXELS"
+MEGAPIXELS = "ZOOMIN_MAX_MEGAPIXELS"
 _MOST_PIXELS = 178_956_970  # what Pillow refuses more than, against small files that fill the memory
 _EXIF_ORIENTATION = 0x0112
 _TURNS: dict[object, Image.Transpose] = {
@@ -80,7 +80,7 @@ _TURNS: dict[object, Image.Transpose] = {
     8: Image.Transpose.ROTATE_90,
 }
 _SIDEWAYS = (5, 6, 7, 8)
-_PNG_ORIENTATIONS = (b"eXIf", b"tEXt", b"zTXt", b"iTXt")  # chunks that Pillow takes an orientation from
+_PNG_METADATA = (b"eXIf", b"tEXt", b"zTXt", b"iTXt")  # chunks that Pillow takes texts and an orientation from
 _pillow_limit_lock = Lock()
 # What Pillow's readers raise at damaged files.
 _UNREADABLE = (
@@ -136,6 +136,17 @@ def exif_tags(image: Image.Image) -> list[int]:
         return sorted(Image.Image.getexif(image))  # a PNG's own method would decode it
     except _UNREADABLE:
         return []
+
+
+def read_late_chunks(image: PngImagePlugin.PngImageFile) -> None:
+    """Read the texts and EXIF data behind a PNG's pixels, as Pillow does when it has decoded. Raises as Pillow does."""
+    if image.fp is None or image.png is None or not image.tile:  # decoded already, or without pixels
+        return
+    first_pixels = image.tile[0].offset - 8
+    for kind, start, length in png_chunks(image.fp, first_pixels):
+        if kind in _PNG_METADATA:
+            image.fp.seek(start)
+            image.png.call(kind, start, length)
 
 
 def stored_orientation(source: Source) -> int:
@@ -253,7 +264,7 @@ def _naming(name: str, fault: str) -> Iterator[None]:
 
 def most_pixels() -> int:
     """Pixels that an image may have: the default, or what the environment says. Raises ImageError."""
-    megapixels = os.environ.get(_MEGAPIXELS)
+    megapixels = os.environ.get(MEGAPIXELS)
     if not megapixels:
         return _MOST_PIXELS
     try:
@@ -261,7 +272,7 @@ def most_pixels() -> int:
     except (ValueError, OverflowError):
         pixels = 0
     if pixels < 1:
-        raise ImageError(f'{_MEGAPIXELS} is "{megapixels}"; expected a number of megapixels')
+        raise ImageError(f'{MEGAPIXELS} is "{megapixels}"; expected a number of megapixels')
     return pixels
 
 
@@ -282,7 +293,7 @@ def _pillow_limit_at(pixels: int) -> Iterator[None]:
 
 def _open(file: IO[bytes], name: str, limit: int) -> Image.Image:
     """Read the head of an image within the limit. Raises ImageError."""
-    expected = f"expected at most {limit / 1e6:.1f} megapixels; {_MEGAPIXELS} can raise that"
+    expected = f"expected at most {limit / 1e6:.1f} megapixels; {MEGAPIXELS} can raise that"
     with _naming(name, "not a readable image"):
         try:
             image = _identify(file)
@@ -320,7 +331,7 @@ def _measure(image: Image.Image, name: str) -> Size:
     if isinstance(image, PngImagePlugin.PngImageFile):
         if image.is_animated:  # what stands behind its first frame is not read
             return _decode(image, name).size
-        _read_late_chunks(image)
+        read_late_chunks(image)
     width, height = image.size
     is_sideways = _orientation(image) in _SIDEWAYS
     if isinstance(image, TiffImagePlugin.TiffImageFile) and image.tag_v2.get(_EXIF_ORIENTATION) in _SIDEWAYS:
@@ -330,20 +341,9 @@ def _measure(image: Image.Image, name: str) -> Size:
 
 def _known_orientation(image: Image.Image, name: str) -> int:
     if isinstance(image, PngImagePlugin.PngImageFile):
-        _read_late_chunks(image)
+        read_late_chunks(image)
     orientation = _orientation(image)
     return orientation if isinstance(orientation, int) and orientation in _TURNS else 1
-
-
-def _read_late_chunks(image: PngImagePlugin.PngImageFile) -> None:
-    """Read the chunks behind a PNG's pixels that an orientation may stand in, as Pillow does when it has decoded."""
-    if image.fp is None or image.png is None or not image.tile:  # decoded already, or without pixels
-        return
-    first_pixels = image.tile[0].offset - 8
-    for kind, start, length in png_chunks(image.fp, first_pixels):
-        if kind in _PNG_ORIENTATIONS:
-            image.fp.seek(start)
-            image.png.call(kind, start, length)
 
 
 def _orientation(image: Image.Image) -> object:

@@ -21,21 +21,23 @@ Where they were asked for, a row of ours has further fields; `verdict` stays the
 can.
 """
 
-import math
 import os
+import sys
 from collections.abc import Iterable
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from swift_zoomin.boxes import Box
 from swift_zoomin.episode import ONE_TURN, Episode, cut_error
-from swift_zoomin.files import plain_path
+from swift_zoomin.files import is_path, plain_path
 from swift_zoomin.records import RecordError, json_rows, list_faults
 from swift_zoomin.replies import GENERATED, REAL, VERDICTS, Reply, as_box, parse_reply
 
 Prediction = dict[str, Any]
 CANNOT_TELL = "cannot tell"
-_NUMBERS = {"score": (1.0, "a probability from 0 to 1"), "seconds": (math.inf, "a number from 0")}  # and their most
+# Of each the most; a JSON number may be an integer beyond every float.
+_NUMBERS = {"score": (1.0, "a probability from 0 to 1"), "seconds": (sys.float_info.max, "a number from 0")}
 _CUT_ERRORS = (cut_error(1), cut_error(2))
 
 
@@ -84,7 +86,7 @@ def to_prediction(
         "image": path,
         "verdict": last.verdict,
         "initial_verdict": first.verdict,
-        "boxes": [[round(number, 2) for number in box] for box in boxes_px],
+        "boxes": list(map(rounded_box, boxes_px)),
         "box_labels": first.box_labels,
         "explanation": last.explanation,
         "initial_explanation": first.explanation,
@@ -98,6 +100,11 @@ def to_prediction(
         for name in _unasked(one_turn):
             del prediction[name]
     return prediction
+
+
+def rounded_box(box: Box) -> list[float]:
+    """A box as it stands in a file."""
+    return [round(number, 2) for number in box]
 
 
 def _unasked(one_turn: str) -> list[str]:
@@ -170,7 +177,7 @@ def prediction_fault(prediction: Any) -> str | None:
         if name not in prediction:
             return f"field {name!r} is missing; expected image and verdict"
     image = prediction["image"]
-    if not isinstance(image, str) or not image or "\0" in image:
+    if not is_path(image):
         return f"image {image!r}; expected a path relative to the predictions file"
     for name in ("verdict", "initial_verdict"):
         if prediction.get(name) not in (*VERDICTS, None):
@@ -200,7 +207,7 @@ def _is_number(value: Any, most: float) -> bool:
     """Whether this is nothing, or a finite number from 0 to `most`; JSON as Python reads it has NaN and infinity."""
     if value is None:
         return True
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= most and value < math.inf
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= most
 
 
 def home_of(path: Path) -> str:

@@ -31,7 +31,10 @@ class PredictionsFile:
     appends. Where an image is tried again it has two rows for a while: the earlier one goes when the run ends or, where
     that was killed, when the next one adds its first row.
     Raises RecordError for a file that holds anything but predictions of `made_by`, and OSError.
+    A subclass has rows of another format, of which it says how they begin, what is wrong with one, and its outcome.
     """
+
+    beginning = _BEGINNING
 
     def __init__(self, path: Path, made_by: str) -> None:
         self.path = path
@@ -84,7 +87,7 @@ class PredictionsFile:
             self._lacks_end = not line.endswith(b"\n")
             if not self._lacks_end or parsed_json(line) is not None:
                 self._take_in(line, number, begins)
-            elif self._has_rows or not line.strip() or _BEGINNING.match(line):
+            elif self._has_rows or not line.strip() or self.beginning.match(line):
                 self._torn_from = begins
             else:
                 raise _refusal(self.path, "no JSON Lines")
@@ -103,9 +106,16 @@ class PredictionsFile:
         if not line.strip():
             return
         row = parsed_json(line)
-        check_row(row, self._made_by, self.path, number)
+        self.check(row, number)
         self._has_rows = True
-        self.answered += self._note(image_path(self._home, row["image"]), begins, outcome(row))
+        self.answered += self._note(image_path(self._home, row["image"]), begins, self.outcome_of(row))
+
+    def check(self, row: Any, number: int) -> None:
+        """Raises RecordError where the row of this line is none that an earlier run has written."""
+        check_row(row, self._made_by, self.path, number)
+
+    def outcome_of(self, row: Any) -> Outcome:
+        return outcome(row)
 
     def _note(self, image: Path, begins: int, became: Outcome) -> bool:
         """Remember what became of an image, and its row; whether it is the first answer to it."""
@@ -163,7 +173,7 @@ class PredictionsFile:
             except OSError:
                 self._file.truncate(size)
                 raise
-        became = outcome(prediction)
+        became = self.outcome_of(prediction)
         self._note(Path(prediction["image"]), size, became)
         return became
 

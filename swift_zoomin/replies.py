@@ -80,6 +80,11 @@ class Reply:
     explanation: str = ""
 
 
+def verdict_spans(text: str) -> list[tuple[int, int]]:
+    """Where the verdicts of a text stand, from their first to behind their last character, without their tags."""
+    return [match.span(1) for match in _VERDICT.finditer(text)]
+
+
 def parse_reply(text: str) -> Reply:
     """Read any string as a reply; never raises. Boxes have ordered corners and finite numbers, unclipped."""
     text = without_thoughts(text)

@@ -1,8 +1,12 @@
 """Detection against an engine that answers from a script: two turns, and what ends an exchange."""
 
+import asyncio
 import gc
 import json
+import time
+from concurrent.futures import CancelledError
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -10,7 +14,7 @@ from scripted_engine import ScriptedEngine, answer, by_name, five_images
 
 from swift_zoomin import prompts
 from swift_zoomin.detection import Detector
-from swift_zoomin.episode import Answer, largest_boxes, random_boxes
+from swift_zoomin.episode import Answer, Conversation, largest_boxes, random_boxes
 from swift_zoomin.evaluation.metrics import evaluate
 from swift_zoomin.families import Frame
 from swift_zoomin.images import ImageError, ImageRef
@@ -268,6 +272,31 @@ def test_one_turn_predictions_are_judged_by_what_was_asked(
     assert (metrics["missing"], metrics["no_verdict"]) == (0, 0)
 
 
+def test_a_reply_is_heard_before_the_next_question_is_answered(images: dict[str, str]) -> None:
+    heard: list[tuple[int, int]] = []  # replies so far, and questions asked by then
+    engine = ScriptedEngine({"a": [answer("real", [53.2, 36.4, 266, 182]), answer("generated")]})
+    looking = Detector(engine=engine).begin(
+        images["a"], lambda exchange: heard.append((len(exchange.episode.replies), len(engine.asked)))
+    )
+    assert looking.result(10)["verdict"] == "generated"
+    assert heard == [(1, 1), (2, 2)]
+
+
+def test_an_image_that_is_given_up_is_asked_about_no_more(images: dict[str, str]) -> None:
+    class Waiting(ScriptedEngine):
+        async def answer(self, conversation: Conversation, *how: object) -> Answer | ImageError:
+            await asyncio.sleep(0.01)
+            return await super().answer(conversation)
+
+    engine = Waiting({name: [answer("real"), answer("generated")] for name in "ab"})
+    detector = Detector(engine=engine)
+    given_up = detector.begin(images["a"], lambda _: given_up.cancel())
+    assert detector.begin(images["b"], lambda _: None).result(10)["verdict"] == "generated"
+    with pytest.raises(CancelledError):
+        given_up.result(10)
+    assert engine.names().count("a") == 1
+
+
 def test_a_faulty_image_leaves_nothing_for_the_garbage_collector(tmp_path: Path) -> None:
     """Else memory grows with the number of faulty images by what lies between two collections, open files included."""
     files = [tmp_path / f"{number}.png" for number in range(101)]
@@ -284,3 +313,42 @@ def test_a_faulty_image_leaves_nothing_for_the_garbage_collector(tmp_path: Path)
         gc.enable()
     assert all("not a readable image" in prediction["error"] for prediction in predictions)
     assert circles < len(predictions)  # fifty an image, before
+
+
+def test_an_image_that_is_given_up_takes_no_share_of_the_time_of_others(images: dict[str, str]) -> None:
+    engine = ScriptedEngine({"a": [answer("real"), answer("real")]})
+    detector = Detector(engine=engine)
+    held = asyncio.Event()
+
+    async def never(*_: object) -> Answer:
+        await held.wait()
+        raise AssertionError
+
+    answers, engine.answer = engine.answer, never  # type: ignore[method-assign, assignment]
+    given_up = [detector.begin(images["a"], lambda _: None) for _ in range(9)]
+    time.sleep(0.1)
+    for look in given_up:
+        look.cancel()
+    time.sleep(0.1)
+
+    async def slow(*asked: Any) -> Any:
+        await asyncio.sleep(0.2)
+        return await answers(*asked)
+
+    engine.answer = slow  # type: ignore[method-assign]
+    assert detector.begin(images["a"], lambda _: None).result(10)["seconds"] >= 0.4
+
+
+@pytest.mark.parametrize("raised", [SystemExit, KeyboardInterrupt])
+def test_what_would_end_a_program_ends_one_look_alone(images: dict[str, str], raised: type[BaseException]) -> None:
+    engine = ScriptedEngine({"a": [answer("real"), answer("real")]})
+    detector = Detector(engine=engine)
+
+    async def raises(*_: object) -> Answer:
+        raise raised
+
+    answers, engine.answer = engine.answer, raises  # type: ignore[method-assign, assignment]
+    with pytest.raises(RuntimeError, match=raised.__name__):
+        detector.begin(images["a"], lambda _: None).result(10)
+    engine.answer = answers  # type: ignore[method-assign]
+    assert detector.begin(images["a"], lambda _: None).result(10)["error"] is None

@@ -176,6 +176,20 @@ def test_an_image_too_large_to_be_kept_is_loaded_all_the_same(tmp_path: Path) ->
     assert (seen.size, crop.size) == (whole.size_model, (224, 224))
 
 
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="no files in memory on this system")
+def test_of_a_file_without_a_name_nothing_is_kept() -> None:
+    file = os.memfd_create("upload")
+    os.write(file, encoded(noise(560, 560), "PNG"))
+    whole = refer(Path(f"/proc/{os.getpid()}/fd/{file}"))
+    before = dict(images._last_used)
+    seen, crop = load_references([whole, whole.crop((0, 0, 280, 280))])
+    assert (seen.size, crop.size) == (whole.size_model, whole.crop((0, 0, 280, 280)).size_shown)
+    assert dict(images._last_used) == before
+    os.close(file)
+    with pytest.raises(ImageError, match="no such image file"):
+        load_references([whole])
+
+
 @pytest.mark.parametrize("most", [10, 16, 64, 334])
 def test_a_crop_is_never_above_the_limit(tmp_path: Path, most: int) -> None:
     noise(400, 300).save(tmp_path / "a.png")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from swift_zoomin.boxes import Box
+from swift_zoomin.files import is_path
 from swift_zoomin.records import RecordError
 
 WITHOUT_AREA = "a box without an area"
@@ -56,19 +57,12 @@ def read_json(path: Path, kind: type, expected: str) -> Any:
 
 def name_problem(name: Any) -> str | None:
     """Why an image's name in a data set cannot be followed, or None: it may lead nowhere but into the data set."""
-    if not isinstance(name, str) or not name or not _names_a_file(name):
+    if not is_path(name):
         return "expected the name of an image"
     parts = name.replace("\\", "/").split("/")
     if os.path.isabs(name) or ".." in parts:
         return "expected a path inside the data set"
     return None
-
-
-def _names_a_file(name: str) -> bool:
-    try:
-        return b"\0" not in os.fsencode(name)
-    except UnicodeEncodeError:  # half a character
-        return False
 
 
 def shown_value(value: Any) -> str:

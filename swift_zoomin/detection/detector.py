@@ -5,18 +5,20 @@ whatever the others do. An image that cannot be read stops nothing: it gives a p
 """
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 
 from swift_zoomin.checkpoints import Checkpoint, is_hub_name, read_checkpoint
 from swift_zoomin.detection.deciding import NOTHING_FURTHER, Deciding
-from swift_zoomin.detection.in_flight import SharedClock, in_flight
+from swift_zoomin.detection.in_flight import SharedClock, in_flight, submit
 from swift_zoomin.episode import BoxChooser, Conversation, Engine, Episode, first_boxes
 from swift_zoomin.images import ImageError, ImageRef
 from swift_zoomin.predictions import Prediction, to_prediction
 
 CONCURRENCY = 32  # images in flight
+Heard = Callable[[Conversation], None]  # is told of each reply, in the loop that all engines share
 
 
 def open_checkpoint(model: str) -> Checkpoint:
@@ -59,6 +61,7 @@ class Detector:
             engine = SwiftEngine(open_checkpoint(model), engine, max_new_tokens, gpus, memory_share)
         self._engine, self._concurrency, self._choose, self._one_turn = engine, concurrency, choose, one_turn
         self._deciding = deciding
+        self._clock = SharedClock()  # of images that are looked at by themselves
 
     def close(self) -> None:
         if self._is_own:
@@ -71,20 +74,29 @@ class Detector:
         """
         return in_flight(partial(self._look, SharedClock()), images, self._concurrency)
 
-    async def _look(self, clock: SharedClock, path: str) -> Prediction:
+    def begin(self, path: str, heard: Heard) -> Future[Prediction]:
+        """Look at one image file, beside whatever else is in flight; `heard` gets its exchange after each reply.
+
+        How many are begun at a time is the caller's to decide. Cancelling gives the image up.
+        """
+        return submit(self._look(self._clock, path, heard))
+
+    async def _look(self, clock: SharedClock, path: str, heard: Heard | None = None) -> Prediction:
         started = clock.start()
-        seen = await self._exchange(path)
-        further = await self._deciding.further_fields(self._engine, path, seen, self._exchange)
-        seconds = _rounded(clock.stop(started))
+        try:
+            seen = await self._exchange(path, heard)
+            further = await self._deciding.further_fields(self._engine, path, seen, self._exchange)
+        finally:  # also where the image is given up
+            seconds = _rounded(clock.stop(started))
         if isinstance(seen, ImageError):
             return to_prediction(path, None, str(seen), seconds, self._one_turn) | further
         return to_prediction(path, seen.episode, seen.error, seconds, self._one_turn) | further
 
-    async def _exchange(self, path: str) -> Conversation | ImageError:
+    async def _exchange(self, path: str, heard: Heard | None = None) -> Conversation | ImageError:
         """The exchange on one image file, to its end."""
         conversation = await asyncio.to_thread(self._open, path)
         if isinstance(conversation, Conversation):
-            await exchange(self._engine, conversation)
+            await exchange(self._engine, conversation, heard)
         return conversation
 
     def _open(self, path: str) -> Conversation | ImageError:
@@ -98,11 +110,13 @@ class Detector:
         return Conversation(Episode(image, choose=self._choose, one_turn=self._one_turn))
 
 
-async def exchange(engine: Engine, conversation: Conversation) -> None:
+async def exchange(engine: Engine, conversation: Conversation, heard: Heard | None = None) -> None:
     """Ask one turn after the other, until the conversation is done."""
     conversation.ask()
     while not conversation.done:
         conversation.take(await engine.answer(conversation))
+        if heard:
+            heard(conversation)
         if not conversation.done:
             conversation.ask()
 

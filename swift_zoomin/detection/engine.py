@@ -3,6 +3,7 @@
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from swift.arguments import BaseArguments
 from swift.infer_engine import InferRequest, RequestConfig
 from swift.model import get_model_processor, get_processor
 from swift.template import get_template
-from swift.utils import safe_snapshot_download
+from swift.utils import safe_snapshot_download, to_device
 
 from swift_zoomin.checkpoints import Checkpoint, CheckpointError, Settings, settings_in_force, weight_files
 from swift_zoomin.detection.gathering import Gathering
@@ -32,6 +33,16 @@ _PROMPT_TOKENS = 2048
 KINDS = ("transformers", "vllm")
 
 
+@dataclass(frozen=True)
+class Encoded:
+    """A conversation as `inputs` of one forward pass of `model`, batch of 1; the last ids of it are `reply_ids`."""
+
+    model: Any
+    inputs: dict[str, Any]
+    reply_ids: list[int]
+    tokenizer: Any
+
+
 class SwiftEngine:
     """TransformersEngine or vLLM on one model folder, with the template `zoomin`.
 
@@ -47,13 +58,14 @@ class SwiftEngine:
         register()
         settings = settings_in_force(checkpoint.settings)
         self.limits = settings.limits
+        self._transformers: Any = None
         self._max_new_tokens = max_new_tokens
         with _naming(checkpoint, kind):
             if kind == "vllm":
                 engine = _open_vllm(checkpoint, settings, self._longest(), gpus, memory_share)
                 self._infer, self._close = engine.infer_async, engine.engine.shutdown
             else:
-                engine = _open_transformers(checkpoint, settings)
+                self._transformers = engine = _open_transformers(checkpoint, settings)
                 gathering = Gathering(partial(_infer_seeded, engine))
                 engine.model.register_forward_pre_hook(gathering.check_open)
                 self._infer, self._close = gathering.infer_async, gathering.close
@@ -77,8 +89,32 @@ class SwiftEngine:
         choice = response.choices[0]
         return Answer(choice.message.content, list(choice.token_ids), choice.finish_reason == "length")
 
+    def encoded(self, conversation: Conversation) -> Encoded:
+        """The conversation with its last reply, for a look inside the model. Only with "transformers".
+
+        The question has the ids that `answer` gives the model, and the reply's follow as they were sampled. Raises
+        ImageError, and ValueError for the other kind.
+        """
+        if self._transformers is None:
+            raise ValueError("vLLM does not let anybody look inside the model; open it with transformers")
+        engine, template = self._transformers, self._transformers.template
+        *asked, reply = conversation.messages
+        reply_ids = template.reply_ids(reply["content"])
+        # As before an answer: where nothing was asked yet, neither holds.
+        engine.model.eval()
+        template.model = engine.model
+        template.set_mode("transformers")
+        encoded = template.encode({"messages": asked, "images": [str(image) for image in conversation.images]})
+        encoded["input_ids"] = [*encoded["input_ids"], *reply_ids]
+        of_images = encoded["mm_token_type_ids"]
+        encoded["mm_token_type_ids"] = torch.cat([of_images, of_images.new_zeros(len(reply_ids))])
+        inputs = to_device(template.data_collator([encoded]), engine.model.device)
+        _, inputs = template.pre_forward_hook(engine.model, None, inputs)
+        return Encoded(engine.model, inputs, reply_ids, template.tokenizer)
+
     def close(self) -> None:
         self._close()
+        self._transformers = None
         # vLLM's engine closes itself once more when it goes, which fails where Python is already going too.
         del self._infer, self._close
         gc.collect()

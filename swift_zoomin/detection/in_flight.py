@@ -30,6 +30,21 @@ def _loop_of(process: int) -> asyncio.AbstractEventLoop:
     return loop
 
 
+def submit(work: Coroutine[Any, Any, _R]) -> Future[_R]:
+    """Begin work in the loop that all share; cancelling its future gives it up.
+
+    No exception of it ends the loop: asyncio lets two of them do so, which come as a RuntimeError instead.
+    """
+    return asyncio.run_coroutine_threadsafe(_contained(work), event_loop())
+
+
+async def _contained(work: Coroutine[Any, Any, _R]) -> _R:
+    try:
+        return await work
+    except (KeyboardInterrupt, SystemExit) as error:
+        raise RuntimeError(f"{type(error).__name__}: {error}") from error
+
+
 @dataclass(frozen=True)
 class _Fed:
     """All items are taken; what ended them before their end."""
@@ -99,17 +114,10 @@ class _Feeding:
         self._events.put(_Fed(error))
 
     def _begin(self, item: Any) -> None:
-        future = asyncio.run_coroutine_threadsafe(self._contained(item), event_loop())
+        future = submit(self._work(item))
         self._begun.add(future)
         future.add_done_callback(self._begun.discard)
         future.add_done_callback(self._events.put)
-
-    async def _contained(self, item: Any) -> Any:
-        """The work, of which no exception ends the loop that all share: asyncio lets these two do so."""
-        try:
-            return await self._work(item)
-        except (KeyboardInterrupt, SystemExit) as error:
-            raise RuntimeError(f"{type(error).__name__}: {error}") from error
 
     def end(self) -> None:
         """Begin nothing more. The thread is not waited for: the next item may never come."""

@@ -17,8 +17,8 @@ class Bar:
     `count` counts all images, in a thread of its own; the time left is told once it has ended.
     """
 
-    def __init__(self, count: Callable[[], int] | None) -> None:
-        self._bar = tqdm(desc="detecting", unit="image", disable=None, dynamic_ncols=True)
+    def __init__(self, count: Callable[[], int] | None, doing: str = "detecting") -> None:
+        self._bar = tqdm(desc=doing, unit="image", disable=None, dynamic_ncols=True)
         self._images: int | None = None
         if count and not self._bar.disable:
             Thread(target=self._count, args=(count,), name="zoomin-count", daemon=True).start()

@@ -16,6 +16,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
+from swift_zoomin.calibrations import CALIBRATED
 from swift_zoomin.episode import Answer, Conversation, Engine
 from swift_zoomin.images import ImageError
 from swift_zoomin.replies import GENERATED, parse_reply
@@ -23,7 +24,7 @@ from swift_zoomin.replies import GENERATED, parse_reply
 TEMPERATURE = 1.0
 # Sampled from: more than any vocabulary has. 0 and -1 mean all too, but ms-swift puts the model's own number in place.
 ALL_TOKENS = 1 << 20
-CALIBRATED, STABLE = "calibration ", "stable "  # how those parts of made_by begin that no sample depends on
+STABLE = "stable "  # how the part of made_by begins that says how an image was encoded again
 
 
 async def sample(engine: Engine, conversation: Conversation, samples: int) -> list[str | None] | None:
@@ -34,7 +35,11 @@ async def sample(engine: Engine, conversation: Conversation, samples: int) -> li
     """
     if conversation.episode.next_question() is not None:
         return None
-    asked = without_last_reply(conversation)
+    return await sample_answers(engine, without_last_reply(conversation), samples)
+
+
+async def sample_answers(engine: Engine, asked: Conversation, samples: int) -> list[str | None]:
+    """The verdicts of so many sampled answers to the question that a conversation ends with. Raises as `sample`."""
     answers = await asyncio.gather(*(engine.answer(asked, TEMPERATURE, number) for number in range(samples)))
     return [_verdict(answer) for answer in answers]
 
@@ -69,5 +74,6 @@ def how_sampled(samples: int) -> str:
 
 def made_samples(made_by: str) -> str:
     """The parts of `made_by` that sampled verdicts depend on."""
-    parts = [part for part in made_by.split("|") if not part.startswith((CALIBRATED, STABLE))]
+    not_theirs = (CALIBRATED, STABLE)
+    parts = [part for part in made_by.split("|") if not part.startswith(not_theirs)]
     return "|".join(parts)

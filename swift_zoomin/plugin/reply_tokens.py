@@ -9,6 +9,8 @@ is never trained, and an engine that reports what was sampled leaves it out.
 """
 
 from bisect import bisect_left
+from copy import deepcopy
+from functools import cached_property
 from itertools import accumulate
 from typing import Any
 
@@ -27,13 +29,21 @@ class ReplyTokens:
         self._image_token_ids = set(tokenizer.convert_tokens_to_ids(list(_IMAGE_TOKENS)))
         self._blank_id = tokenizer.encode(" ", add_special_tokens=False)[0]
 
+    @cached_property
+    def _splitting(self) -> Any:
+        """A tokenizer for replies alone. `split_special_tokens` sets it for all who use it, not for the call.
+
+        Engines encode in threads: where one split a reply, others found the images of their questions split too.
+        """
+        return deepcopy(self._tokenizer)
+
     def is_text(self, token: int) -> bool:
         """Whether a token means text; the others stand for image features."""
         return token not in self._image_token_ids
 
     def of_text(self, text: str) -> list[int]:
         """The tokens of a reply's text, special tokens and placeholders in it as the characters they are."""
-        encoding = self._tokenizer(_encodable(text), add_special_tokens=False, split_special_tokens=True)
+        encoding = self._splitting(_encodable(text), add_special_tokens=False, split_special_tokens=True)
         ids: list[int] = encoding["input_ids"]
         return ids
 
@@ -60,7 +70,7 @@ class ReplyTokens:
     def weights_of(self, text: str, pieces: list[str], piece_weights: list[float]) -> list[float]:
         """The weight of each token of `of_text`: that of the piece of the text that holds most of the token."""
         piece_ends = list(accumulate(map(len, pieces)))
-        offsets = self._tokenizer(
+        offsets = self._splitting(
             _encodable(text), add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True
         )["offset_mapping"]
         weights = []

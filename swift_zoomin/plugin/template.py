@@ -83,6 +83,13 @@ class ZoomInTemplate(Qwen2VLTemplate):
         """The tokens of a reply's text, special tokens and placeholders in it as the characters they are."""
         return self._reply_tokens.of_text(text)
 
+    def reply_ids(self, reply: str | list[int]) -> list[int]:
+        """The tokens of a reply, given as text or as it was sampled, as a later question has them before it."""
+        if isinstance(reply, str):
+            return self.plain_ids(reply)
+        ids: list[int] = self._reply_tokens.without_images(reply, is_last=False)
+        return ids
+
     def _encode(self, inputs: StdTemplateInputs) -> dict[str, Any]:
         """Of a trajectory, which ms-swift asks not to end with a token of its own, only what was sampled is trained.
 
