@@ -21,7 +21,10 @@ DESKTOP, PHONE = (1440, 900), (390, 844)  # CSS pixels; the second is an iPhone'
 
 @dataclass
 class Seen:
-    """An open page; addresses it asked for besides its own file and data URIs; errors of scripts and the console."""
+    """An open page, what it asked for, and errors of scripts and the console.
+
+    `requests` are the addresses besides its own file, or its own server's, and data URIs.
+    """
 
     page: Any
     requests: list[str] = field(default_factory=list)
@@ -44,10 +47,10 @@ def chromium() -> Iterator[Any]:
 
 @pytest.fixture
 def open_page(chromium: Any) -> Iterator[Callable[..., Seen]]:
-    """Opens a file. Pages of one test share what the browser keeps, as tabs and a later visit do."""
+    """Opens a file, or an address. Pages of one test share what the browser keeps, as tabs and a later visit do."""
     contexts: dict[tuple[tuple[int, int], bool], Any] = {}
 
-    def open_file(file: Path, size: tuple[int, int] = DESKTOP, dark: bool = False) -> Seen:
+    def open_file(file: Path | str, size: tuple[int, int] = DESKTOP, dark: bool = False) -> Seen:
         if (size, dark) not in contexts:
             contexts[size, dark] = chromium.new_context(
                 viewport={"width": size[0], "height": size[1]},
@@ -57,10 +60,12 @@ def open_page(chromium: Any) -> Iterator[Callable[..., Seen]]:
                 accept_downloads=True,
             )
         seen = Seen(contexts[size, dark].new_page())
-        address = file.absolute().as_uri()
+        address = file if isinstance(file, str) else file.absolute().as_uri()
+        own = f"{address.partition('#')[0].rpartition('/')[0]}/" if isinstance(file, str) else address
 
         def log(request: Any) -> None:
-            if request.url != address and not request.url.startswith(("data:", "blob:")):
+            is_own = request.url.startswith(own) if isinstance(file, str) else request.url == own
+            if not is_own and not request.url.startswith(("data:", "blob:")):
                 seen.requests.append(request.url)
 
         seen.page.on("request", log)

@@ -48,12 +48,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("images", nargs="+", type=_image_source, help=kinds)
     parser.add_argument("-0", "--null", action="store_true", help="these names end in NUL, as find -print0 has them")
     parser.add_argument(
-        "--model", required=True, type=arguments.text, help="model folder, LoRA adapter, a hub's name, or an endpoint's"
-    )
-    parser.add_argument(
         "--out",
         type=arguments.path,
         help="file of predictions: JSON Lines, or Parquet if named .parquet; where it exists, they go on",
+    )
+    add_engine_arguments(parser)
+    parser.add_argument("--max-new-tokens", type=arguments.count, default=1024, help="tokens a reply may have")
+    parser.add_argument("--regions", choices=CHOOSERS, default="first", help="which marked regions to look at again")
+    parser.add_argument("--one-turn", choices=ONE_TURN, help="ask one question of this kind instead of both queries")
+    deciding.add_arguments(parser)
+    parser.add_argument(
+        "--report",
+        type=arguments.path,
+        metavar="FILE",
+        help="also the evidence on the one image: a page, or its annotated picture if FILE ends in .png",
+    )
+
+
+def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which model is asked, and by what: the options of `open_model` and `open_engine`."""
+    parser.add_argument(
+        "--model", required=True, type=arguments.text, help="model folder, LoRA adapter, a hub's name, or an endpoint's"
     )
     parser.add_argument("--engine", choices=("transformers", "vllm", "endpoint"), default="transformers")
     parser.add_argument("--url", type=arguments.text, help="the endpoint's address, as http://localhost:8000/v1")
@@ -66,10 +81,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--memory-share", type=arguments.share, default=0.9, help="share of each GPU's memory that vLLM takes"
     )
     parser.add_argument("--concurrency", type=arguments.count, default=CONCURRENCY, help="images in flight at a time")
-    parser.add_argument("--max-new-tokens", type=arguments.count, default=1024, help="tokens a reply may have")
-    parser.add_argument("--regions", choices=CHOOSERS, default="first", help="which marked regions to look at again")
-    parser.add_argument("--one-turn", choices=ONE_TURN, help="ask one question of this kind instead of both queries")
-    deciding.add_arguments(parser)
 
 
 def _image_source(value: str) -> Path | str:
@@ -82,7 +93,7 @@ def run(options: argparse.Namespace) -> int:
     give_large_blocks_back()
     sources, summary = sources_of(options), Summary()
     images = found_images(options, sources, summary)
-    checkpoint = _open_model(options)
+    checkpoint = open_model(options)
     for difference in differences(checkpoint.settings):
         complain(f"{options.model}: {difference}")
     made_by = made_by_of(options, checkpoint)
@@ -95,6 +106,8 @@ def run(options: argparse.Namespace) -> int:
             with quiet_libraries(), Bar(_count(sources)) as bar:
                 for prediction in _predictions(options, checkpoint, todo):
                     summary.add(out.add(prediction), prediction["error"])
+                    if options.report:
+                        _write_report(options, prediction, made_by)
                     bar.update(summary.done_before)
     except (RecordError, ImageError, CheckpointError, OSError):  # what was done is said before what ended it
         if summary.outcomes.total() > (options.out is None):
@@ -109,12 +122,41 @@ def run(options: argparse.Namespace) -> int:
 
 def check_options(options: argparse.Namespace) -> None:
     """Raises RecordError for what was asked for and would do nothing."""
-    if options.engine != "endpoint" and (options.url or options.frame or options.timeout):
-        raise RecordError("--url, --frame and --timeout are about --engine endpoint; leave them out, or set that")
+    check_model_options(options)
     if options.null and _STDIN not in options.images:
         raise RecordError("-0 is about names from standard input; leave it out, or read them with -")
     if options.false_alarms is not None and options.calibration is None:
         raise RecordError("--false-alarms is about --calibration; leave it out, or set that")
+    if options.report:
+        _check_report(options)
+
+
+def _check_report(options: argparse.Namespace) -> None:
+    """Raises RecordError, before a model is loaded, for a report that could not be written."""
+    from swift_zoomin.report.rendering import check_packages
+    from swift_zoomin.report.targets import check_target
+
+    (first, *others) = options.images
+    is_one = not others and isinstance(first, Path) and not first.is_dir() and not is_records_file(first)
+    if options.out or not is_one:
+        raise RecordError("--report is about one image file without --out; else: zoomin report PREDICTIONS --out DIR")
+    check_packages()
+    check_target(options.report)
+
+
+def _write_report(options: argparse.Namespace, prediction: Prediction, made_by: str) -> None:
+    from swift_zoomin.report.evidence import Evidence
+    from swift_zoomin.report.targets import write_evidence
+
+    row = {**prediction, "made_by": made_by + options.deciding.made_by()}
+    calibration = options.deciding.calibration
+    write_evidence(options.report, Evidence(row, Path(prediction["image"]), calibration=calibration))
+    write(f"wrote {options.report}\n")
+
+
+def check_model_options(options: argparse.Namespace) -> None:
+    if options.engine != "endpoint" and (options.url or options.frame or options.timeout):
+        raise RecordError("--url, --frame and --timeout are about --engine endpoint; leave them out, or set that")
 
 
 def sources_of(options: argparse.Namespace) -> list[Source]:
@@ -158,7 +200,7 @@ def _count(sources: list[Source]) -> Callable[[], int] | None:
     return lambda: sum(1 for _ in walk_images(sources, LeftOut()))
 
 
-def _open_model(options: argparse.Namespace) -> Checkpoint | ServedModel:
+def open_model(options: argparse.Namespace) -> Checkpoint | ServedModel:
     """Looked at before it is loaded, or asked."""
     if options.engine == "endpoint":
         return open_served(options.model, options.url, options.frame)
@@ -193,6 +235,15 @@ def _predictions(
                     engine = opened.enter_context(closing(_endpoint(options, checkpoint)))
                 detector = opened.enter_context(closing(detector_of(options, engine)))
                 yield from detector.detect(map(str, chain([path], paths)))
+
+
+def open_engine(options: argparse.Namespace, checkpoint: Checkpoint | ServedModel) -> Engine:
+    """For a caller without a Detector, which is to close it. Raises CheckpointError."""
+    if isinstance(checkpoint, ServedModel):
+        return _endpoint(options, checkpoint)
+    from swift_zoomin.detection.engine import SwiftEngine
+
+    return SwiftEngine(checkpoint, options.engine, options.max_new_tokens, options.gpus, options.memory_share)
 
 
 def _endpoint(options: argparse.Namespace, served: ServedModel) -> Engine:
