@@ -31,8 +31,12 @@ COMMANDS = {
         "swift_zoomin.detection.calibrate_command",
         "learn from held-out images what sampled verdicts are worth",
     ),
+    "attention": ("swift_zoomin.attention.command", "show from where in an image a model said its words"),
     "evaluate": ("swift_zoomin.evaluation.command", "compare predictions with records"),
+    "report": ("swift_zoomin.report.command", "write pages that show what a model looked at and what it said"),
+    "probe": ("swift_zoomin.probing.command", "hide the regions that a verdict rests on, and look what becomes of it"),
     "tables": ("swift_zoomin.evaluation.tables_command", "put the figures of several sets of images side by side"),
+    "demo": ("swift_zoomin.demo.command", "serve a page to try a model on, with pictures that stay in memory"),
 }
 _INTERRUPTED, _READER_GONE = 130, 141  # 128 + SIGINT and 128 + SIGPIPE, as shells give them
 

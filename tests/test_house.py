@@ -18,12 +18,19 @@ PACKAGE = ROOT / "swift_zoomin"
 ROOMS_OF_MS_SWIFT = {"plugin", "detection", "register"}
 # `cli` is a wing of a single file. `served` is what two wings share, and imports neither.
 # `startup` wraps a function of ms-swift without importing it.
-WINGS = {"served", "annotation", "splitting", "detection", "convert", "evaluation", "checking", "cli"}
+WINGS = {
+    *("served", "annotation", "splitting", "detection", "convert", "evaluation", "checking", "cli"),
+    *("report", "probing", "attention", "demo"),
+}
 ALLOWED_BETWEEN_ROOMS = {
     ("detection", "plugin"),
     ("register", "plugin"),
     ("annotation", "served"),
     ("detection", "served"),
+    ("detection", "report"),
+    ("attention", "detection"),
+    *(("demo", other) for other in ("detection", "report", "attention", "probing", "served")),
+    ("probing", "detection"),
 }
 HEAVY = {"torch", "swift", "vllm", "transformers", "datasets", "sklearn", "peft", "trl", "deepspeed"}
 TRAINING_STACK = HEAVY - {"sklearn"}
