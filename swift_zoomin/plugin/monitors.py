@@ -181,8 +181,18 @@ class zoomin_watch_corrected(SecondLookMonitor):
 class zoomin_watch_cut(Monitor):
     """Share of the trajectories that the length limit ended, in either reply."""
 
+    share = 0.5
+    warning = (
+        "half or more of {rests_on} are cut by the length limit, and come to no verdict. Where they were so from the "
+        "start, raise --max_completion_length; where they have grown, they have lost their sense: lower "
+        "--learning_rate, raise --beta, and look at some (--log_completions true)"
+    )
+
     def value(self, trajectory: Trajectory) -> Value:
         return None if trajectory.cut is None else float(trajectory.cut)
+
+    def fails(self, trajectory: Trajectory) -> bool | None:
+        return trajectory.cut
 
 
 _CLASSES: tuple[type[Monitor], ...] = (

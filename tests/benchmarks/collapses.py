@@ -5,7 +5,8 @@
 
 The runs begin with an early checkpoint of the study's SFT, whose replies still differ, since a policy that is certain
 never samples what is paid for. Of each it prints what the monitor logged at the first and the last step, and the step
-of its warning. A warning of another monitor is printed too. What it should be: one warning a run, of its own monitor.
+of each warning, of other monitors too. A run that is paid for naming no region may learn to run on until it is cut,
+which `cut` then says.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import os
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[2]
 STAGES = {"regions": "query1", "covered": "query1", "changed": "query2", "corrected": "query2"}
@@ -37,10 +39,11 @@ def run(name: str, study: Path, checkpoint: str, steps: int, out: Path) -> str:
     )
     paths = {"MODEL": study / checkpoint, "DATA": study / "benchmark/train/records.jsonl", "OUT": out / name}
     environment = {**os.environ, **{key: str(path.resolve()) for key, path in paths.items()}}
-    done = subprocess.run(["bash", "-c", command], cwd=ROOT, env=environment, capture_output=True, text=True)
-    printed = done.stdout + done.stderr
-    (out / f"{name}.log").write_text(printed)
-    assert done.returncode == 0, printed[-3000:]
+    assert not paths["OUT"].exists(), f"{paths['OUT']} exists; choose another --out"  # the recipe would go on with it
+    settings: dict[str, Any] = {"cwd": ROOT, "env": environment, "text": True}
+    done = subprocess.run(["bash", "-c", command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **settings)
+    (out / f"{name}.log").write_text(done.stdout)
+    assert done.returncode == 0, done.stdout[-3000:]
     return done.stdout
 
 

@@ -209,6 +209,7 @@ PLANTED = {
     "covered": ({"boxes_px": WHOLE_IMAGE}, "cover 90% of the image or more"),
     "changed": ({"copies": 1}, "changed no verdict of query 1"),
     "corrected": ({"spoils": True}, "is wrong whenever it changes a verdict"),
+    "cut": ({"row": {"is_truncated": True}}, "are cut by the length limit"),
 }
 
 
