@@ -19,10 +19,11 @@ from swift_zoomin.detection.command import (
 from swift_zoomin.detection.in_flight import in_flight
 from swift_zoomin.detection.progress import Bar
 from swift_zoomin.detection.quiet import quiet_libraries
-from swift_zoomin.detection.score import how_sampled, made_samples
+from swift_zoomin.detection.score import how_sampled
 from swift_zoomin.detection.served_model import ServedModel
-from swift_zoomin.episode import CHOOSERS, ONE_TURN
+from swift_zoomin.episode import CHOOSERS
 from swift_zoomin.listing import shown
+from swift_zoomin.made_by import parse_made_by
 from swift_zoomin.predictions import Outcome, Prediction, Predictions
 from swift_zoomin.predictions_parquet import read_any_predictions
 from swift_zoomin.probe_figures import Changes, Depends, changes_of, depends_of
@@ -104,35 +105,32 @@ def take_settings(options: argparse.Namespace, predictions: Predictions) -> None
     file = options.predictions
     if not predictions:
         raise RecordError(f"{file}: no prediction in it")
-    makers = {_exchange(row.get("made_by")) for row in predictions.values()}
-    if len(makers) > 1:
-        first, second = sorted(makers)[:2]
-        raise RecordError(f"{file}: made by {first or 'nobody'} and by {second}; expected one model and its settings")
-    (maker,) = makers
-    told = dict(part.split(" ", 1) for part in maker.split("|") if " " in part)
-    if ONE_TURN.keys() & set(maker.split("|")):
-        raise RecordError(f"{file}: made with --one-turn, by {maker}; there is no second look to probe")
-    if told.get("regions") not in CHOOSERS or not told.get("tokens", "").isdecimal():
-        raise RecordError(f"{file}: made by {maker or 'nobody'}; expected predictions as zoomin detect writes them")
-    options.one_turn, options.regions, options.max_new_tokens = None, told["regions"], int(told["tokens"])
+    told, *others = [row.get("made_by") for row in predictions.values()]
+    maker = parse_made_by(told)
+    for other in others:
+        if _exchange(other) != _exchange(told):
+            makers = f"{told or 'nobody'} and by {other or 'nobody'}"
+            raise RecordError(f"{file}: made by {makers}; expected one model and its settings")
+    if maker is None:
+        raise RecordError(f"{file}: made by {told or 'nobody'}; expected predictions as zoomin detect writes them")
+    if maker.chooser is None:
+        raise RecordError(f"{file}: made with --one-turn, by {told}; there is no second look to probe")
+    options.one_turn, options.regions, options.max_new_tokens = None, maker.chooser, maker.tokens
 
 
-def _exchange(made_by: Any) -> str:
-    """The parts of `made_by` that an exchange depends on: what is sampled besides is not among them, nor our version.
-
-    The questions' own words are: prompts have a version of their own.
-    """
-    parts = made_samples(made_by).split("|") if isinstance(made_by, str) else []
-    return "|".join(part for part in parts if not part.startswith(("samples ", "zoomin ")))
+def _exchange(made_by: Any) -> Any:
+    """What two replies depend on; of what is none of ours, all of it."""
+    maker = parse_made_by(made_by)
+    return maker.exchange if maker else made_by
 
 
 def _check_maker(options: argparse.Namespace, predictions: Predictions, made_by: str) -> None:
     """Raises RecordError where another model made the predictions, or was shown images otherwise."""
     row = next(iter(predictions.values()))
-    stored, now = _exchange(row["made_by"]), _exchange(made_by)
-    if stored != now:
+    if _exchange(row["made_by"]) != _exchange(made_by):
         advice = "give the model that made them, and the same MAX_PIXELS"
-        raise RecordError(f"{options.predictions}: made by {stored}; --model {options.model} is {now}; {advice}")
+        made = f"made by {row['made_by']}; --model {options.model} is {made_by}"
+        raise RecordError(f"{options.predictions}: {made}; {advice}")
 
 
 def _probes(

@@ -1,5 +1,6 @@
 """`zoomin probe`, run as a user runs it, with an engine that answers by what it is shown."""
 
+import argparse
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ from scripted_commands import REPLY, make_images, rows
 from swift_zoomin.episode import Answer, Conversation
 from swift_zoomin.images import ImageError
 from swift_zoomin.probes import Probe, ProbedRegion, read_probes
-from swift_zoomin.probing.command import as_text
+from swift_zoomin.probing.command import as_text, take_settings
 from swift_zoomin.replies import GENERATED, REAL, Reply, render_reply
 
 Zoomin = Callable[..., tuple[int, str, str]]
@@ -123,6 +124,14 @@ def test_another_model_is_refused_before_it_is_loaded(zoomin: Zoomin, prediction
     assert err.startswith(f"zoomin: {predictions}: made by model m (weights ")
     assert "; --model hub/other is model other (weights " in err
     assert err.endswith("; give the model that made them, and the same MAX_PIXELS\n")
+
+
+def test_a_served_models_name_may_hold_what_settings_look_like() -> None:
+    options = argparse.Namespace(predictions=Path("p.jsonl"))
+    settings = "|regions largest-3|pixels 3136-12544|tokens 77|prompts 04feac84|zoomin 0.1.0"
+    rows = [{"made_by": f"model a|verdict|regions first|b{settings}{more}"} for more in ("", "|samples 4")]
+    take_settings(options, {Path(str(place)): row for place, row in enumerate(rows)})
+    assert (options.regions, options.max_new_tokens) == ("largest-3", 77)
 
 
 def test_predictions_of_one_look_are_refused(zoomin: Zoomin, data: Path) -> None:
