@@ -55,7 +55,7 @@ class Gathering:
         while (first := self._waiting.get()) is not None:
             batch = [first]
             is_last = self._gather(batch)
-            for config, members in _by_config(batch):
+            for config, members in sorted(_by_config(batch), key=_is_sampled):
                 self._answer(config, members)
             if is_last:
                 return
@@ -84,6 +84,11 @@ class Gathering:
                 waiting.answer.set_exception(answer)
             else:
                 waiting.answer.set_result(answer)
+
+
+def _is_sampled(group: tuple[Any, list[_Waiting]]) -> bool:
+    """What is sampled comes last: each seed is a batch of its own, and a plain look would wait behind all of them."""
+    return bool(getattr(group[0], "temperature", None))
 
 
 def _by_config(batch: list[_Waiting]) -> list[tuple[Any, list[_Waiting]]]:

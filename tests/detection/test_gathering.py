@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ class Batches:
         return [ValueError("unreadable") if request < 0 else 2 * request for request in requests]
 
 
-async def ask_all(gathering: Gathering, *asked: tuple[int, str]) -> list[Any]:
+async def ask_all(gathering: Gathering, *asked: tuple[int, Any]) -> list[Any]:
     return await asyncio.gather(*(gathering.infer_async(*one) for one in asked), return_exceptions=True)
 
 
@@ -34,6 +35,16 @@ def test_those_that_wait_are_answered_together_and_alike_asked_apart() -> None:
     gathering.close()
     assert answers == [2, 4, 6]
     assert engine.asked == [([1, 3], "greedy"), ([2], "sampled")]
+
+
+def test_plain_looks_are_answered_before_sampled_ones() -> None:
+    engine = Batches()
+    gathering = Gathering(engine.infer)
+    sampled, plain = SimpleNamespace(temperature=1.0), SimpleNamespace(temperature=0)
+    answers = asyncio.run(ask_all(gathering, (1, sampled), (2, plain), (3, sampled)))
+    gathering.close()
+    assert answers == [2, 4, 6]
+    assert engine.asked == [([2], plain), ([1, 3], sampled)]
 
 
 def test_an_error_belongs_to_its_request_or_to_its_batch() -> None:
