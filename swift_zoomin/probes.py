@@ -4,8 +4,9 @@
       {"box": [120.0, 88.0, 260.0, 190.0], "share": 0.12, "random_box": [400, 300, 540, 402], "random_share": 0.94}],
      "all_share": 0.12, "all_random_share": 0.94, "depends": true, "error": null, "made_by": "..."}
 
-`image` is relative to the file. Boxes are pixels of the upright original; each `box` stands as it is among the `boxes`
-of the image's prediction, and there is one for each region that query 2 was shown. A share is that of "generated" among
+`image` is relative to the file. Boxes are pixels of the upright original; there is one `box` for each region that
+query 2 was shown, and it stands as it is among the `boxes` of the image's prediction, unless regions were moved at
+random. A share is that of "generated" among
 sampled second looks, in 0..1; one without a verdict counts as half (`detection.score`). It is
 
     share             after the exchange as it was
