@@ -8,7 +8,6 @@ import pytest
 from PIL import Image
 
 from swift_zoomin.cli import main
-from swift_zoomin.pictures import MEGAPIXELS
 from swift_zoomin.records import write_records
 
 BOXED = {"image": "images/0.png", "label": "generated", "explanation": "The sign melts.", "boxes": [[10, 10, 30, 30]]}
@@ -35,10 +34,7 @@ def zoomin_command(
     """Runs the command; its exit status, what it printed, and its errors without the progress bar.
 
     A test before it may have loaded a model in this process, and ms-swift then leaves its limits in the environment.
-    What the command itself sets there, as `demo` does, goes with the test.
     """
-    monkeypatch.setenv(MEGAPIXELS, "")
-    monkeypatch.delenv(MEGAPIXELS)
     for name in ("IMAGE_MAX_TOKEN_NUM", "IMAGE_MIN_TOKEN_NUM"):
         monkeypatch.delenv(name, raising=False)
 

@@ -74,12 +74,12 @@ def run(options: argparse.Namespace) -> int:
     check_packages()
     check_model_options(options)
     token, is_made = token_for(is_loopback(options.host))
-    os.environ.setdefault(MEGAPIXELS, _MEGAPIXELS)
-    most_pixels()
+    most_pixels()  # an environment that says something else than a number is told first
     with listening(options.host, options.port) as listener:  # a port that is taken is said before a model is loaded
         checkpoint = open_model(options)
         for difference in differences(checkpoint.settings):
             complain(f"{options.model}: {difference}")
+        os.environ.setdefault(MEGAPIXELS, _MEGAPIXELS)
         with quiet_libraries(), closing(_engine(options, checkpoint)) as engine:
             app = _app(options, checkpoint, engine, token)
             model_size(_ANY_SIZE, engine.limits)  # loads what the first visitor would wait for else
