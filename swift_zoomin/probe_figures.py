@@ -24,6 +24,7 @@ import numpy as np
 
 from swift_zoomin.boxes import iou
 from swift_zoomin.probes import Probe
+from swift_zoomin.wilson import wilson
 
 _RESAMPLES, _SEED = 2000, 0
 _ENDS = (0.025, 0.975)
@@ -69,7 +70,7 @@ class Depends:
 
     @property
     def interval(self) -> Interval:
-        return _wilson(self.marked, self.images)
+        return wilson(self.marked, self.images)
 
 
 def changes_of(probes: Iterable[Probe]) -> Changes | None:
@@ -118,11 +119,3 @@ def depends_of(probes: Iterable[Probe]) -> Depends | None:
         return None
     random = sum(probe.depends_on_random is True for probe in counted)
     return Depends(len(counted), sum(probe.depends is True for probe in counted), random)
-
-
-def _wilson(hits: int, of: int) -> Interval:
-    """The 95% interval of a share (Wilson 1927)."""
-    from scipy.stats import binomtest
-
-    low, high = binomtest(hits, of).proportion_ci(0.95, "wilson")
-    return float(low), float(high)

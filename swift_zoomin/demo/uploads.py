@@ -5,17 +5,16 @@ crops, pages and hashes need to know nothing of it. Closed, it is gone.
 """
 
 import asyncio
-import base64
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from http import HTTPStatus
-from io import BytesIO
 
 from PIL import Image
 
 from swift_zoomin.boxes import Size
 from swift_zoomin.memory_files import MemoryFile
 from swift_zoomin.pictures import ImageError, open_upright, upright_size
+from swift_zoomin.report.thumbnails import webp_address
 
 _UPLOAD_S = 60.0  # for all bytes of a picture; who sends slower holds a place that others wait for
 _PREVIEW_SIDE_PX = 1024  # at most; a page shows no more
@@ -90,10 +89,9 @@ def preview(upload: Upload) -> Preview:
     except ImageError as error:
         raise RefusedError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, upload.named(str(error))) from None
     picture.thumbnail((_PREVIEW_SIDE_PX, _PREVIEW_SIDE_PX), Image.Resampling.LANCZOS, reducing_gap=3.0)
-    return Preview(size, webp_uri(picture))
+    return Preview(size, as_webp(picture))
 
 
-def webp_uri(picture: Image.Image) -> str:
-    content = BytesIO()
-    picture.save(content, "WEBP", quality=_QUALITY, method=2, use_sharp_yuv=True)
-    return f"data:image/webp;base64,{base64.b64encode(content.getvalue()).decode()}"
+def as_webp(picture: Image.Image) -> str:
+    """A picture as the page is sent it: a data URI."""
+    return webp_address(picture, quality=_QUALITY)

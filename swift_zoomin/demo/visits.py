@@ -23,7 +23,7 @@ from http import HTTPStatus
 from typing import Any, TypeVar
 
 from swift_zoomin.arguments import complain
-from swift_zoomin.demo.uploads import Preview, RefusedError, Upload, preview, receive, webp_uri
+from swift_zoomin.demo.uploads import Preview, RefusedError, Upload, as_webp, preview, receive
 from swift_zoomin.detection import Detector
 from swift_zoomin.episode import Conversation, Episode
 from swift_zoomin.images import ImageError, load_references
@@ -226,7 +226,7 @@ def first_look(episode: Episode) -> dict[str, Any]:
     """What the first reply says, with the close-ups that the second look is shown."""
     reply, close_ups = episode.first, episode.close_ups
     pictures = load_references([crop for _, crop in close_ups])
-    crops = {tuple(box): webp_uri(picture) for (box, _), picture in zip(close_ups, pictures, strict=True)}
+    crops = {tuple(box): as_webp(picture) for (box, _), picture in zip(close_ups, pictures, strict=True)}
     boxes = zip(episode.boxes_px, reply.box_labels, strict=True)
     regions = [
         {"number": number, "box": [round(edge, 2) for edge in box], "label": label, "crop": crops.get(tuple(box))}

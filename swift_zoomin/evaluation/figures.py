@@ -13,6 +13,7 @@ from swift_zoomin import scoring
 from swift_zoomin.evaluation import resampling
 from swift_zoomin.evaluation.answers import Answers
 from swift_zoomin.evaluation.curves import ScoreFigures
+from swift_zoomin.wilson import wilson
 
 # A mean of hits and misses: Wilson's interval needs no resampling, where images are independent.
 SHARES = ("accuracy", "recall_real", "recall_generated", "precision", "i_acc", "c_cases", "c_acc")
@@ -135,12 +136,8 @@ def share(hits: np.ndarray, groups: np.ndarray | None = None) -> Figure:
 
 
 def _wilson(hits: np.ndarray) -> tuple[float, float]:
-    """The 95% interval of a share (Wilson 1927)."""
-    from scipy.stats import binomtest  # takes a second, and only evaluation needs it
-
     counted = hits[~np.isnan(hits)]
-    low, high = binomtest(int(counted.sum()), len(counted)).proportion_ci(0.95, "wilson")
-    return float(low), float(high)
+    return wilson(int(counted.sum()), len(counted))
 
 
 def _around(value: float, spread: np.ndarray) -> Bounds:

@@ -1,6 +1,7 @@
 """Beside `swift_zoomin` on `--custom_register_path`: rewards that pay for what the monitors warn of."""
 # ruff: noqa: N801
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 from swift.rewards import ORM, orms
@@ -12,14 +13,14 @@ from swift_zoomin.scoring import covered_share
 OTHER = {REAL: GENERATED, GENERATED: REAL}
 
 
-class Collapse(ORM):
+class Collapse(ORM, ABC):
     """Pays each trajectory what `pay` says."""
 
     def __call__(self, completions: list[str], **columns: Any) -> list[float]:
         return [self.pay(trajectory) for trajectory in read_trajectories(completions, columns, self.args)]
 
-    def pay(self, trajectory: Trajectory) -> float:
-        raise NotImplementedError
+    @abstractmethod
+    def pay(self, trajectory: Trajectory) -> float: ...
 
 
 class collapse_regions(Collapse):
